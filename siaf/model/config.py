@@ -1,0 +1,56 @@
+"""The variants: one code path, told apart by these numbers only."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from siaf.model.encoders import EncoderName
+
+MAX_TAGS = 10  # objects that one pass can tell apart (paper §III: 10 identities)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagationConfig:
+    """Across-round propagation network (AOT's architecture).
+
+    `matching` is the input of the projector: "last" is the encoder's deepest map (official AOT), "8+16" the stride-8 and
+    stride-16 maps together, which match better when the encoder was trained on ImageNet only.
+    `memory_gap`: a predicted frame enters the long-term memory every so many frames; 0 = never (AOTT, AOTS, AOTB).
+    """
+
+    encoder: EncoderName
+    layers: int
+    dim: int = 256
+    heads: int = 8
+    matching: Literal["last", "8+16"] = "last"
+    memory_gap: int = 0
+    align_corners: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionConfig:
+    """Across-frame interaction network (AFI)."""
+
+    encoder: EncoderName
+    dim: int = 256
+    heads: int = 8
+    id_dim: int = 16
+    head_dim: int = 64
+    aspp_rates: tuple[int, ...] = (6, 12, 18)
+    align_corners: bool = True
+
+
+PROPAGATION: dict[str, PropagationConfig] = {
+    "siaf-t": PropagationConfig(encoder="mobilenetv2", layers=1, dim=128, heads=4, matching="8+16", memory_gap=5),
+    "aott": PropagationConfig(encoder="mobilenetv2", layers=1),
+    "aots": PropagationConfig(encoder="mobilenetv2", layers=2),
+    "aotb": PropagationConfig(encoder="mobilenetv2", layers=3),
+    "aotl": PropagationConfig(encoder="mobilenetv2", layers=3, memory_gap=5),
+    "r50_aotl": PropagationConfig(encoder="resnet50", layers=3, memory_gap=5),
+    "swinb_aotl": PropagationConfig(encoder="swinb", layers=3, memory_gap=5, align_corners=False),
+}
+
+INTERACTION: dict[str, InteractionConfig] = {
+    "siaf-t": InteractionConfig(encoder="mobilenetv2", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9)),
+    "siaf-r50": InteractionConfig(encoder="resnet50"),
+    "siaf-swinb": InteractionConfig(encoder="swinb", aspp_rates=(3, 6, 9), align_corners=False),
+}

@@ -1,0 +1,197 @@
+"""The propagation network: AOT's architecture, key for key (SIAF §III-C: "MU-Net", Eq. 7, and "MP-Net", Eq. 8).
+
+The network holds no state. What a frame leaves behind is a `FrameMemory` (keys and values of every transformer layer),
+which the caller keeps and hands back.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from siaf.model.attention import LocalAttention, MultiheadAttention
+from siaf.model.config import MAX_TAGS, PropagationConfig
+from siaf.model.encoders import build_encoder
+from siaf.model.layers import ConvGN, GNActDWConv, sine_position, to_map, to_tokens
+
+FrameMemory: TypeAlias = list[tuple[Tensor, Tensor]]
+"""Per transformer layer: keys and values, float B×N×C each. Several frames are concatenated along N."""
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """What the encoder says of a batch of frames: independent of objects, rounds and memory, so it may be cached.
+
+    `levels`: maps at strides 4, 8, 16 for the decoder; `embedding`: B×C×h×w at stride 16 for matching.
+    """
+
+    levels: tuple[Tensor, Tensor, Tensor]
+    embedding: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) of the stride-16 grid."""
+        return self.embedding.shape[2], self.embedding.shape[3]
+
+
+class LSTTLayer(nn.Module):
+    """One long short-term transformer block: self-attention, long- and short-term memory reads, feed-forward."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.linear_Q = nn.Linear(dim, dim)
+        self.linear_V = nn.Linear(dim, dim)
+        self.long_term_attn = MultiheadAttention(dim, heads, use_linear=False)
+        self.short_term_attn = LocalAttention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.self_attn = MultiheadAttention(dim, heads)
+        self.norm3 = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, 4 * dim)
+        self.activation = GNActDWConv(4 * dim)
+        self.linear2 = nn.Linear(4 * dim, dim)
+
+    def look(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Self-attention: B×N×C → the residual stream, its normed form (value source), and the query = key."""
+        normed = self.norm1(x)
+        x = x + self.self_attn(normed + position, normed + position, normed)
+        source = self.norm2(x)
+        return x, source, self.linear_Q(source)
+
+    def value(self, source: Tensor, identity: Tensor) -> Tensor:
+        """Values that carry who is where: linear_V(source + identity), B×N×C."""
+        out: Tensor = self.linear_V(source + identity)
+        return out
+
+    def read(
+        self,
+        x: Tensor,
+        query: Tensor,
+        long: tuple[Tensor, Tensor],
+        short: tuple[Tensor, Tensor],
+        size: tuple[int, int],
+    ) -> Tensor:
+        """Read both memories into the residual stream, then feed forward: B×N×C."""
+        x = x + self.long_term_attn(query, *long) + self.short_term_attn(query, *short, size)
+        out: Tensor = x + self.linear2(self.activation(self.linear1(self.norm3(x)), size))
+        return out
+
+
+class LSTT(nn.Module):
+    """The stack of blocks and the norms in front of the decoder."""
+
+    def __init__(self, config: PropagationConfig) -> None:
+        super().__init__()
+        # AOT's checkpoints hold this token although nothing reads it.
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, config.dim))
+        self.layers = nn.ModuleList(LSTTLayer(config.dim, config.heads) for _ in range(config.layers))
+        self.decoder_norms = nn.ModuleList(nn.LayerNorm(config.dim) for _ in range(config.layers))
+
+
+class Decoder(nn.Module):
+    """Feature pyramid from stride 16 to stride 4; one logit map for background and each of the ten tags."""
+
+    def __init__(self, config: PropagationConfig, shortcuts: tuple[int, ...]) -> None:
+        super().__init__()
+        dim = config.dim
+        self.align_corners = config.align_corners
+        self.conv_in = ConvGN(dim * (config.layers + 1), dim, 1)
+        self.conv_16x = ConvGN(dim, dim, 3)
+        self.conv_8x = ConvGN(dim, dim // 2, 3)
+        self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
+        self.adapter_16x = nn.Conv2d(shortcuts[2], dim, 1)
+        self.adapter_8x = nn.Conv2d(shortcuts[1], dim, 1)
+        self.adapter_4x = nn.Conv2d(shortcuts[0], dim // 2, 1)
+        self.conv_out = nn.Conv2d(dim // 2, MAX_TAGS + 1, 1)
+
+    def forward(self, embeddings: list[Tensor], levels: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Stride-16 embeddings (encoder's and every layer's) → logits B×11×(H/4)×(W/4)."""
+        fine, middle, coarse = levels
+        x = F.relu(self.conv_in(torch.cat(embeddings, dim=1)))
+        x = F.relu(self.conv_16x(self.adapter_16x(coarse) + x))
+        x = F.relu(self.conv_8x(self.adapter_8x(middle) + self._resize(x, middle)))
+        x = F.relu(self.conv_4x(self.adapter_4x(fine) + self._resize(x, fine)))
+        out: Tensor = self.conv_out(x)
+        return out
+
+    def _resize(self, x: Tensor, like: Tensor) -> Tensor:
+        return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+
+
+class PropagationNet(nn.Module):
+    """AOT: remembers frames with an index mask, and finds every tag of the memory in another frame, in one pass."""
+
+    def __init__(self, config: PropagationConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config.encoder, "stride16" if config.matching == "8+16" else "aot")
+        channels = self.encoder.channels
+        matched = channels[1] + channels[2] if config.matching == "8+16" else channels[-1]
+        self.encoder_projector = nn.Conv2d(matched, config.dim, 1)
+        self.LSTT = LSTT(config)
+        self.decoder = Decoder(config, channels[:3])
+        kernel, padding = (17, 8) if config.align_corners else (16, 0)
+        self.patch_wise_id_bank = nn.Conv2d(MAX_TAGS + 1, config.dim, kernel, stride=16, padding=padding)
+
+    def matching_input(self, levels: list[Tensor]) -> Tensor:
+        """What the projector sees of the encoder's maps."""
+        if self.config.matching == "last":
+            return levels[-1]
+        # Stride-8 features average to the stride-16 grid (centres coincide when sizes are 16k+1); .57 balances their energy.
+        pooled = F.avg_pool2d(levels[1], 3, stride=2, padding=1, count_include_pad=False)
+        return torch.cat((0.57 * pooled, levels[2]), dim=1)
+
+    def encode(self, image: Tensor) -> FrameFeatures:
+        """Normalised RGB, float B×3×H×W → features."""
+        levels = self.encoder(image)
+        return FrameFeatures((levels[0], levels[1], levels[2]), self.encoder_projector(self.matching_input(levels)))
+
+    def identity(self, one_hot: Tensor) -> Tensor:
+        """Index mask as float B×11×H×W (channel 0 = background) → identity embedding B×N×C."""
+        return to_tokens(self.patch_wise_id_bank(one_hot))
+
+    def reference(self, features: FrameFeatures, one_hot: Tensor) -> FrameMemory:
+        """Memory of a frame whose mask is known, A(I_t, M_t) of Eq. 7. It depends on no other frame."""
+        return self._forward(features, None, None, self.identity(one_hot))[1]
+
+    def propagate(self, features: FrameFeatures, long: FrameMemory, short: FrameMemory) -> tuple[Tensor, FrameMemory]:
+        """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
+
+        Returns logits B×11×(H/4)×(W/4) and, per layer, the frame's (key, value source) for `remember`.
+        """
+        embeddings, seen = self._forward(features, long, short, None)
+        return self.decoder(embeddings, features.levels), seen
+
+    def remember(self, seen: FrameMemory, one_hot: Tensor) -> FrameMemory:
+        """Memory of a frame just propagated, from what `propagate` returned and the mask it led to."""
+        identity = self.identity(one_hot)
+        return [(key, layer.value(source, identity)) for layer, (key, source) in zip(self.LSTT.layers, seen, strict=True)]
+
+    def _forward(
+        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory | None, identity: Tensor | None
+    ) -> tuple[list[Tensor], FrameMemory]:
+        size = features.size
+        x = to_tokens(features.embedding)
+        position = sine_position(size, x.shape[-1], x.device)
+        embeddings, memory = [features.embedding], []
+        for i, (layer, norm) in enumerate(zip(self.LSTT.layers, self.LSTT.decoder_norms, strict=True)):
+            x, source, query = layer.look(x, position)
+            if identity is not None:
+                own = (query, layer.value(source, identity))
+                x = layer.read(x, query, own, own, size)
+                memory.append(own)
+            elif long is not None and short is not None:
+                x = layer.read(x, query, long[i], short[i], size)
+                memory.append((query, source))
+            embeddings.append(to_map(norm(x), size))
+        return embeddings, memory
+
+
+def concatenate(memories: list[FrameMemory]) -> FrameMemory:
+    """Join the memories of several frames along the token axis."""
+    return [
+        (torch.cat([k for k, _ in layer], dim=1), torch.cat([v for _, v in layer], dim=1))
+        for layer in zip(*memories, strict=True)
+    ]

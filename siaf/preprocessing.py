@@ -1,0 +1,41 @@
+"""From frames to network input and from logits to index masks (AOT's evaluation transforms)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """uint8 N×H×W×3 RGB → float N×3×H×W with ImageNet statistics."""
+    mean, std = (torch.tensor(v, device=frames.device).view(1, 3, 1, 1) for v in (_MEAN, _STD))
+    return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def network_size(height: int, width: int, *, short_side: int, align_corners: bool) -> tuple[int, int]:
+    """Input size (rows, columns) for frames of height × width.
+
+    The short side is scaled to at most `short_side`, never up, the long side to at most 5/3 of that times 1.3 (AOT's cap); then both
+    are rounded to 16k + 1 (`align_corners`) or 16k, so that stride-16 cells lie where the network was trained to see them.
+    """
+    scale = min(1.0, short_side / min(height, width), short_side * 800 / 480 * 1.3 / max(height, width))
+    offset = 1 if align_corners else 0
+    rows, cols = (max(1, round((side * scale - offset) / 16)) * 16 + offset for side in (height, width))
+    return rows, cols
+
+
+def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """uint8 N×H×W×3 → float N×3×h×w, normalised; antialiased bicubic."""
+    images = normalise(frames)
+    if images.shape[-2:] == size:
+        return images
+    return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
+
+
+def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Integer N×H×W → N×h×w by nearest neighbour (pixel centres)."""
+    if labels.shape[-2:] == size:
+        return labels
+    return F.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")[:, 0].to(labels.dtype)

@@ -1,0 +1,30 @@
+"""Shared fixtures: a model with random weights and a small moving-square video, so that tests need no downloads."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from siaf.network import Model
+from siaf.weights import build_model
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Model:
+    """siaf-t with random weights at a small working resolution: real code paths, meaningless masks."""
+    model = build_model("siaf-t", device="cpu", seed=3)
+    model.short_side = model.interaction_short_side = 65
+    return model
+
+
+@pytest.fixture(scope="session")
+def clip() -> NDArray[np.uint8]:
+    """Twelve frames of 72×96 pixels, uint8 N×H×W×3: two squares moving over noise."""
+    rng = np.random.default_rng(0)
+    frames = np.repeat(rng.integers(60, 90, (1, 72, 96, 3), dtype=np.uint8), 12, axis=0)
+    for t in range(12):
+        frames[t, 10:30, 5 + 4 * t : 25 + 4 * t] = (200, 40, 40)
+        frames[t, 40:60, 70 - 4 * t : 90 - 4 * t] = (40, 60, 210)
+    return frames
