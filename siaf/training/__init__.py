@@ -1,0 +1,1 @@
+"""Training of the two networks from synthetic clips and simulated interaction."""

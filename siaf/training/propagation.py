@@ -1,0 +1,135 @@
+"""Train the propagation network on clips (AOT's recipe; facts in docs/training.md)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from siaf.model.identity import one_hot_mask
+from siaf.model.propagation import FrameFeatures, PropagationNet, concatenate
+from siaf.preprocessing import normalise
+from siaf.training.losses import restrict_to_present, segmentation_loss, shuffle_tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagationRecipe:
+    """How a clip is turned into a loss.
+
+    `truth`: probability that the next step sees the ground truth of this frame instead of the network's own result,
+    at the start and at the end. `kept`: fraction of pixels in the bootstrapped cross-entropy, likewise.
+    `second_reference`: probability that the clip's last frame is a reference too.
+    """
+
+    truth: tuple[float, float] = (0.6, 0.15)
+    kept: tuple[float, float] = (1.0, 0.35)
+    second_reference: float = 0.3
+    bfloat16: bool = False
+
+
+def ramp(ends: tuple[float, float], progress: float, until: float = 0.5) -> float:
+    """Linear from `ends[0]` to `ends[1]` over the first `until` of the run."""
+    return ends[0] + (ends[1] - ends[0]) * min(1.0, progress / until)
+
+
+class PropagationLoss:
+    """Loss of a batch of clips: frames uint8 B×T×H×W×3, labels uint8 B×T×H×W (frame 0 is the reference)."""
+
+    def __init__(self, net: PropagationNet, recipe: PropagationRecipe, seed: int = 0) -> None:
+        self.net, self.recipe = net, recipe
+        self.random = torch.Generator().manual_seed(seed)
+        self.encoder_frozen = not any(p.requires_grad for p in net.encoder.parameters())
+
+    def __call__(self, batch: dict[str, Tensor], progress: float) -> Tensor:
+        with torch.autocast(batch["frames"].device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            return self._loss(batch, progress)
+
+    def _loss(self, batch: dict[str, Tensor], progress: float) -> Tensor:
+        net, recipe = self.net, self.recipe
+        labels = batch["labels"].long()
+        tables = shuffle_tags(labels, self.random)
+        labels = tables.gather(1, labels.flatten(1)).view_as(labels)
+        present = F.one_hot(labels[:, 0].flatten(1), 11).amax(1).bool()
+        present[:, 0] = True
+        labels = labels * present.gather(1, labels.flatten(1)).view_as(labels)  # objects that enter later are background
+
+        length = labels.shape[1]
+        features = self._encode(batch["frames"])
+        long = net.reference(features[0], one_hot_mask(labels[:, 0]))
+        short = long
+        if length > 2 and self._chance(recipe.second_reference):
+            long = concatenate([long, net.reference(features[-1], one_hot_mask(labels[:, -1]))])
+            length -= 1
+        kept = ramp(recipe.kept, progress)
+        losses = []
+        for t in range(1, length):
+            logits, seen = net.propagate(features[t], long, short)
+            logits = F.interpolate(
+                logits.float(), size=labels.shape[-2:], mode="bilinear", align_corners=net.config.align_corners
+            )
+            losses.append(segmentation_loss(logits, labels[:, t], present, kept))
+            if t + 1 < length:
+                fed = labels[:, t]
+                if not self._chance(ramp(recipe.truth, progress)):
+                    fed = restrict_to_present(logits.detach(), present).argmax(1)
+                short = net.remember(seen, one_hot_mask(fed))
+        return torch.stack(losses).mean()
+
+    def _chance(self, probability: float) -> bool:
+        return torch.rand((), generator=self.random).item() < probability
+
+    def _encode(self, frames: Tensor) -> list[FrameFeatures]:
+        clips, length = frames.shape[:2]
+        images = normalise(frames.flatten(0, 1)).contiguous(memory_format=torch.channels_last)
+        with torch.set_grad_enabled(not self.encoder_frozen), torch.autocast(images.device.type, enabled=False):
+            levels = self.net.encoder(images)
+            matched = self.net.matching_input(levels).contiguous()
+        embedding = self.net.encoder_projector(matched)
+        split = [level.contiguous().unflatten(0, (clips, length)) for level in (*levels[:3], embedding)]
+        return [
+            FrameFeatures((split[0][:, t], split[1][:, t], split[2][:, t]), split[3][:, t]) for t in range(length)
+        ]
+
+
+def start_as_matching(net: PropagationNet, images: list[np.ndarray], seed: int = 0) -> None:
+    """Initialise so that the untrained network already copies labels by nearest neighbour.
+
+    The projector becomes a whitened principal-component basis of the frozen encoder's features on `images`
+    (uint8 H×W×3 RGB), queries equal keys, and every branch that would disturb the match starts at zero.
+    """
+    torch.manual_seed(seed)
+    for name, parameter in net.named_parameters():
+        if not name.startswith("encoder.") and parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter)
+    with torch.no_grad():
+        _principal_projector(net, images)
+        for layer in net.LSTT.layers:
+            nn.init.eye_(layer.linear_Q.weight).mul_(1.6)
+            nn.init.zeros_(layer.linear_Q.bias)
+            for zero in (layer.self_attn.projection.weight, layer.linear2.weight, layer.short_term_attn.relative_emb_v):
+                nn.init.zeros_(zero)
+            nn.init.zeros_(layer.short_term_attn.relative_emb_k.weight)
+            nn.init.zeros_(layer.short_term_attn.relative_emb_k.bias)
+        # A whole patch of one tag gets an embedding of unit size; AOT's own initialisation gives a much weaker signal.
+        bank = net.patch_wise_id_bank.weight
+        taps = bank.shape[-1] * bank.shape[-2]
+        bank.copy_((torch.randn(*bank.shape[:2], 1, 1) + 0.3 * torch.randn_like(bank)) / taps)
+        nn.init.zeros_(net.patch_wise_id_bank.bias)
+
+
+def _principal_projector(net: PropagationNet, images: list[np.ndarray]) -> None:
+    samples = []
+    for image in images:
+        levels = net.encoder(normalise(torch.from_numpy(image)[None]))
+        samples.append(net.matching_input(levels)[0].flatten(1).T)
+    features = torch.cat(samples).double()
+    mean = features.mean(0)
+    values, vectors = torch.linalg.eigh((features - mean).T @ (features - mean) / len(features))
+    dim = net.config.dim
+    values, vectors = values[-dim:].clamp_min(1e-6), vectors[:, -dim:]
+    basis = vectors * values**-0.25
+    basis = basis @ torch.linalg.qr(torch.randn(len(values), dim, dtype=torch.double))[0]
+    basis = basis / ((features - mean) @ basis).std()
+    net.encoder_projector.weight.copy_(basis.T[:, :, None, None].float())
+    net.encoder_projector.bias.copy_((-mean @ basis).float())
