@@ -1,0 +1,186 @@
+"""Frame-exact, lazy reading of video files of any length."""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from siaf.errors import InputError
+from siaf.video import STILL_FPS, Frame, FrameSource
+
+CACHE_BYTES = 256 * 2**20
+READ_AHEAD = 32
+"""Frames decoded beyond the one asked for after a jump: several walks at once then jump seldom."""
+_TEXT_FORMATS = ("tty", "rawvideo")
+"""What FFmpeg guesses from a name's ending alone: any bytes would be a video."""
+
+
+class VideoFile(FrameSource):
+    """The frames of a video file in the order shown, numbered as CVAT counts them: those that decode.
+
+    Opening reads the timestamps of all packets and decodes the first and the last group of pictures only. If those
+    do not match (cut streams, pictures that are never shown, no timestamps), it decodes the whole video once.
+    Reading keeps a bounded number of decoded frames, so that walks forward and backward decode a group once. A
+    frame that is damaged in the middle of the file shows the frame before it. Rotation metadata is applied.
+
+    Raises InputError if the file is not a video, or no frame of it can be decoded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+        self._cache: OrderedDict[int, VideoFrame] = OrderedDict()
+        self._capacity = READ_AHEAD
+        self._walk: Iterator[tuple[int, VideoFrame]] = iter(())
+        self._next = 0
+        self._previous: VideoFrame | None = None
+        self._index_packets()
+        if not self._matches():
+            self._index_frames()
+        if not self._count:
+            raise InputError(f"{path} has no frame that can be decoded", field="video")
+
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.fps = float(rate) if rate else STILL_FPS
+        first = self._decoded(0)
+        frame_bytes = sum(plane.buffer_size for plane in first.planes)
+        self._capacity = max(READ_AHEAD // 2, CACHE_BYTES // frame_bytes)
+        self.height, self.width = _upright(first).shape[:2]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _read(self, index: int) -> Frame:
+        return _upright(self._decoded(index))
+
+    def _name(self, index: int) -> str:
+        return f"frame {index} of {self._path}"
+
+    def _open(self) -> None:
+        """Open the file, or start again at its beginning."""
+        try:
+            # A playlist must not make FFmpeg open anything but local files.
+            self._container = av.open(str(self._path), options={"protocol_whitelist": "file"})
+        except (av.FFmpegError, OSError, ValueError):
+            raise InputError(f"not a video: {self._path}", field="video") from None
+        stream = self._container.streams.best("video")
+        if not isinstance(stream, av.VideoStream) or self._container.format.name in _TEXT_FORMATS:
+            raise InputError(f"not a video: {self._path}", field="video")
+        stream.thread_type = "AUTO"
+        self._stream = stream
+
+    def _index_packets(self) -> None:
+        packets = []
+        with suppress(av.FFmpegError):  # a cut-off file: what came before counts
+            for packet in self._container.demux(self._stream):
+                if packet.size and not packet.is_discard:
+                    packets.append((packet.pts, packet.is_keyframe))
+        self._set_index(packets)
+
+    def _index_frames(self) -> None:
+        self._open()
+        self._set_index([(frame.pts, frame.key_frame) for frame in self._decode()])
+
+    def _set_index(self, pictures: list[tuple[int | None, bool]]) -> None:
+        """`pictures`: timestamp and "is a keyframe" of every packet or frame."""
+        self._count = len(pictures)
+        shown = sorted((pts, key) for pts, key in pictures if pts is not None)
+        self._times = [pts for pts, _ in shown]
+        self._numbers = {pts: n for n, pts in enumerate(self._times)}
+        self._keys = [n for n, (_, key) in enumerate(shown) if key]
+        # Without unique timestamps frames can only be counted from the beginning.
+        self._timed = len(self._numbers) == self._count
+        if not self._timed or self._keys[:1] != [0]:
+            self._keys = [0]
+            self._starts_with_key = False
+        else:
+            self._starts_with_key = True
+
+    def _matches(self) -> bool:
+        """Whether the first and the last group of pictures decode to exactly the frames that their packets promise."""
+        if not (self._timed and self._starts_with_key):
+            return False
+        first_end = self._keys[1] if len(self._keys) > 1 else self._count
+        return self._decodes(0, first_end) and (
+            len(self._keys) == 1 or self._decodes(self._keys[-1], self._count)
+        )
+
+    def _decodes(self, start: int, stop: int) -> bool:
+        numbers = islice((number for number, _ in self._from(start)), stop - start)
+        return list(numbers) == list(range(start, stop))
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        """Frames from where the container stands; packets that do not decode are left out."""
+        with suppress(av.FFmpegError):
+            for packet in self._container.demux(self._stream):
+                frames: list[VideoFrame] = []
+                with suppress(av.error.InvalidDataError):
+                    frames = packet.decode()  # type: ignore[assignment]
+                yield from frames
+
+    def _from(self, start: int) -> Iterator[tuple[int, VideoFrame]]:
+        """(number, frame) from keyframe `start` on; it begins later if the file cannot be entered there."""
+        if start == 0:
+            self._open()
+        else:
+            with suppress(av.FFmpegError):
+                self._container.seek(self._times[start], stream=self._stream)
+        for count, frame in enumerate(self._decode()):
+            number = self._numbers.get(frame.pts) if self._timed and frame.pts is not None else count
+            # Pictures shown before the keyframe but stored after it lack what they refer to.
+            if number is not None and number >= start:
+                yield number, frame
+
+    def _jump(self, index: int) -> Iterator[tuple[int, VideoFrame]]:
+        """`_from` the last keyframe at or before `index` at which the file can be entered."""
+        near = bisect_right(self._keys, index)
+        for start in reversed(self._keys[max(0, near - 2) : near]):
+            walk = self._from(start)
+            first = next(walk, None)
+            if first is not None and first[0] == start:
+                return chain([first], walk)
+        return self._from(0)
+
+    def _decoded(self, index: int) -> VideoFrame:
+        if index in self._cache:
+            self._cache.move_to_end(index)
+            return self._cache[index]
+        key = self._keys[bisect_right(self._keys, index) - 1]
+        jump = not key <= self._next <= index
+        if jump:
+            self._walk = self._jump(index)
+            self._previous = None
+        shown = self._previous
+        for number, frame in self._walk:
+            self._keep(number, frame)
+            if number <= index or shown is None:
+                shown = frame
+            if number >= index:
+                break
+        if shown is None:
+            raise InputError(f"{self._name(index)} cannot be decoded", field="video")
+        if jump:
+            for number, frame in islice(self._walk, min(READ_AHEAD, self._capacity // 2)):
+                self._keep(number, frame)
+        self._cache[index] = shown
+        return shown
+
+    def _keep(self, number: int, frame: VideoFrame) -> None:
+        self._next = number + 1
+        self._previous = frame
+        self._cache[number] = frame
+        self._cache.move_to_end(number)
+        while len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
+
+
+def _upright(frame: VideoFrame) -> Frame:
+    """The picture as shown: a display matrix turns it counter-clockwise by `rotation` degrees."""
+    pixels = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)), np.uint8)

@@ -1,0 +1,67 @@
+"""The across-round memory U (paper Eq. 7): what every interacted frame of every round looked like, and who was where.
+
+Permanent entries (the user's frames) and transient ones (frames predicted on the way) live apart: a user's frame is never
+evicted, and re-annotating it replaces its entry.
+"""
+
+from dataclasses import dataclass, field
+
+from siaf.model.propagation import FrameMemory, concatenate
+
+MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
+MAX_TRANSIENT = 2
+
+
+@dataclass
+class AcrossRoundMemory:
+    """Keys and values of the interacted frames, by frame number."""
+
+    entries: dict[int, FrameMemory] = field(default_factory=dict)
+    _read: tuple[tuple[int, ...], FrameMemory] | None = None
+
+    def put(self, frame: int, memory: FrameMemory) -> None:
+        """Remember an interacted frame, replacing what was known of it."""
+        self.entries[frame] = memory
+        self._read = None
+
+    def forget(self, frame: int) -> None:
+        """Drop a frame, if it is there."""
+        self.entries.pop(frame, None)
+        self._read = None
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self.entries.clear()
+        self._read = None
+
+    def select(self, frame: int) -> tuple[int, ...]:
+        """Entries to read for `frame`: nearest before, nearest after, then the closest others, at most MAX_PERMANENT."""
+        before = max((f for f in self.entries if f <= frame), default=None)
+        after = min((f for f in self.entries if f > frame), default=None)
+        first = [f for f in (before, after) if f is not None]
+        others = sorted((f for f in self.entries if f not in first), key=lambda f: (abs(f - frame), f))
+        return tuple(sorted([*first, *others][:MAX_PERMANENT]))
+
+    def read(self, frame: int, transient: list[FrameMemory]) -> FrameMemory:
+        """The long-term memory for `frame`: selected interacted frames, then the chain's own transient frames."""
+        chosen = self.select(frame)
+        if self._read is None or self._read[0] != chosen:
+            self._read = (chosen, concatenate([self.entries[f] for f in chosen]))
+        return concatenate([self._read[1], *transient]) if transient else self._read[1]
+
+
+@dataclass
+class ChainMemory:
+    """What a chain carries from frame to frame: the previous frame (short-term), and a few predicted ones (transient)."""
+
+    short: FrameMemory
+    transient: list[FrameMemory] = field(default_factory=list)
+    since_transient: int = 0
+
+    def advance(self, memory: FrameMemory, gap: int) -> None:
+        """Take the frame just propagated; every `gap`-th also enters the transient memory (0 = never)."""
+        self.short = memory
+        self.since_transient += 1
+        if gap and self.since_transient >= gap:
+            self.transient = [*self.transient, memory][-MAX_TRANSIENT:]
+            self.since_transient = 0

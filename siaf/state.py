@@ -1,0 +1,241 @@
+"""The `.siaf` state file: a session as one safetensors file.
+
+Tensors: keys and values of the across-round memory and of a chain that was stopped half-way, and all index masks (deflated, each
+distinct mask once). Metadata: one JSON document with everything else. Nothing in it is code, so a file from anyone may be read.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from siaf.errors import StateError
+from siaf.files import atomic_write
+from siaf.memory import ChainMemory
+from siaf.model.propagation import FrameMemory
+from siaf.network import Model
+from siaf.objects import ObjectInfo, ObjectTable
+from siaf.results import MaskStore
+from siaf.schedule import Chain
+from siaf.scribbles import Scribble
+from siaf.session import Round, Session, _Plan, _Standing
+
+FORMAT = "siaf-state"
+VERSION = 1
+
+
+def save_session(session: Session, path: Path) -> None:
+    """Write a session to `path`; what was there before stays if writing fails."""
+    data = dump_session(session)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def load_session(path: Path, model: Model, frames: Sequence[NDArray[np.uint8]]) -> Session:
+    """Read a session of this model and these frames. StateError names the file and what does not fit."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StateError(error.strerror or str(error), field=str(path)) from None
+    return parse_session(data, model, frames, name=str(path))
+
+
+def dump_session(session: Session) -> bytes:
+    """A session as the bytes of a state file."""
+    masks = _MaskTable()
+    tensors: dict[str, Tensor] = {}
+    for frame, memory in session.memory.entries.items():
+        _put_memory(tensors, f"memory.{frame}", memory)
+    plan = session._plan
+    if plan.memory is not None:
+        _put_memory(tensors, "chain.short", plan.memory.short)
+        for i, memory in enumerate(plan.memory.transient):
+            _put_memory(tensors, f"chain.transient.{i}", memory)
+    document = {
+        "model": session.model.name,
+        "weights": session.model.digest,
+        "frames": len(session.frames),
+        "height": session.height,
+        "width": session.width,
+        "revision": session.revision,
+        "digests": {str(f): session.frame_digest(f) for f in session.interacted},
+        "rounds": [
+            {
+                "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
+                "references": past.references,
+                "before": _standing(past.before, masks),
+            }
+            for past in session.rounds
+        ],
+        "now": _standing(session._standing(), masks),
+        "results": masks.add(session._results),
+        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()},
+        "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in session._remembered.items()},
+        "plan": {
+            "chains": [[c.source, list(c.frames)] for c in plan.chains],
+            "chain": plan.chain,
+            "step": plan.step,
+            "since_transient": plan.memory.since_transient if plan.memory else 0,
+        },
+    }
+    tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
+    metadata = {"format": FORMAT, "version": str(VERSION), "session": json.dumps(document)}
+    return save_tensors({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
+
+
+def parse_session(
+    data: bytes, model: Model, frames: Sequence[NDArray[np.uint8]], *, name: str = "state"
+) -> Session:
+    """The inverse of `dump_session`; `name` is what errors call the file."""
+    metadata = read_metadata(data, name)
+    document = metadata["session"]
+    for key, ours, what in (("model", model.name, "model"), ("weights", model.digest, "weights")):
+        if document.get(key) != ours:
+            raise StateError(f"{what} are {document.get(key)!r}, this is {ours!r}", field=name)
+    session = Session(model, frames)
+    for key, here in (("frames", len(session.frames)), ("height", session.height), ("width", session.width)):
+        if document.get(key) != here:
+            raise StateError(f"{key}: the state has {document.get(key)}, the video {here}", field=name)
+    try:
+        _fill(session, document, load_tensors(data))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(f"damaged: {type(error).__name__}: {error}", field=name) from None
+    for frame, digest in document["digests"].items():
+        if session.frame_digest(int(frame)) != digest:
+            raise StateError(f"frame {frame} of the video is not the one that was annotated", field=name)
+    return session
+
+
+def read_metadata(data: bytes, name: str = "state") -> dict[str, Any]:
+    """Format, version and the session document of a state file, without its tensors."""
+    try:
+        size = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or size > len(data) - 8:
+            raise ValueError("shorter than its header says")
+        header = json.loads(data[8 : 8 + size])
+        metadata = header["__metadata__"]
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"format is {metadata['format']!r}")
+        version = int(metadata["version"])
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise StateError(f"not a siaf state file ({error})", field=name) from None
+    if version > VERSION:
+        raise StateError(f"written by a newer siaf (format {version}; this one reads {VERSION})", field=name)
+    end = max((e["data_offsets"][1] for k, e in header.items() if k != "__metadata__"), default=0)
+    if len(data) != 8 + size + end:
+        raise StateError(f"truncated: {len(data)} bytes of {8 + size + end}", field=name)
+    try:
+        return {**metadata, "session": json.loads(metadata["session"])}
+    except (KeyError, ValueError) as error:
+        raise StateError(f"damaged: {error}", field=name) from None
+
+
+class _MaskTable:
+    """Every distinct packed mask once; stores become frame → number."""
+
+    def __init__(self) -> None:
+        self.blobs: list[bytes] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def index(self, blob: bytes) -> int:
+        if blob not in self._numbers:
+            self._numbers[blob] = len(self.blobs)
+            self.blobs.append(blob)
+        return self._numbers[blob]
+
+    def add(self, store: MaskStore) -> dict[str, int]:
+        return {str(frame): self.index(store.packed(frame)) for frame in store}
+
+
+def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> None:
+    for layer, (key, value) in enumerate(memory):
+        tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
+
+
+def _get_memory(tensors: dict[str, Tensor], name: str, session: Session) -> FrameMemory:
+    layers = session.model.propagation.config.layers
+    device = session.model.device
+    return [(tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device)) for i in range(layers)]
+
+
+def _stroke(stroke: Scribble) -> dict[str, Any]:
+    return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
+
+
+def _standing(standing: _Standing, masks: _MaskTable) -> dict[str, Any]:
+    return {
+        "masks": masks.add(standing.masks),
+        "known": {str(f): sorted(tags) for f, tags in standing.known.items()},
+        "interacted": {str(f): number for f, number in standing.interacted.items()},
+        "human": sorted(standing.human),
+        "places": standing.objects.places(),
+        "objects": [asdict(standing.objects[tag]) for tag in standing.objects.tags],
+    }
+
+
+def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    blobs: dict[int, bytes] = {}
+
+    def blob(number: int) -> bytes:
+        if number not in blobs:
+            blobs[number] = tensors[f"mask.{number}"].numpy().tobytes()
+        return blobs[number]
+
+    def store(numbers: dict[str, int]) -> MaskStore:
+        result = MaskStore(session.height, session.width)
+        for frame, number in numbers.items():
+            result.put_packed(_frame(frame, session), blob(number))
+        return result
+
+    def standing(entry: dict[str, Any]) -> _Standing:
+        return _Standing(
+            store(entry["masks"]),
+            {_frame(f, session): frozenset(tags) for f, tags in entry["known"].items()},
+            {_frame(f, session): int(number) for f, number in entry["interacted"].items()},
+            frozenset(entry["human"]),
+            ObjectTable.restore(entry["places"], [ObjectInfo(**info) for info in entry["objects"]]),
+        )
+
+    session._restore(standing(document["now"]))
+    session._results = store(document["results"])
+    session.rounds = [
+        Round(
+            {_frame(f, session): [Scribble(**s) for s in strokes] for f, strokes in past["scribbles"].items()},
+            list(past["references"]),
+            standing(past["before"]),
+        )
+        for past in document["rounds"]
+    ]
+    session.confidence = {
+        _frame(f, session): {int(t): float(c) for t, c in scores.items()}
+        for f, scores in document["confidence"].items()
+    }
+    for frame, (number, groups) in document["remembered"].items():
+        session.memory.put(_frame(frame, session), _get_memory(tensors, f"memory.{frame}", session))
+        session._remembered[int(frame)] = (blob(number), int(groups))
+    plan = document["plan"]
+    chains = [Chain(int(source), tuple(_frame(f, session) for f in frames)) for source, frames in plan["chains"]]
+    session._plan = _Plan(chains, int(plan["chain"]), int(plan["step"]))
+    if "chain.short.0.key" in tensors:
+        count = len({k.split(".")[2] for k in tensors if k.startswith("chain.transient.")})
+        session._plan.memory = ChainMemory(
+            _get_memory(tensors, "chain.short", session),
+            [_get_memory(tensors, f"chain.transient.{i}", session) for i in range(count)],
+            int(plan["since_transient"]),
+        )
+    session.revision = int(document["revision"])
+
+
+def _frame(value: str | int, session: Session) -> int:
+    frame = int(value)
+    if not 0 <= frame < len(session.frames):
+        raise ValueError(f"frame {frame} of {len(session.frames)}")
+    return frame

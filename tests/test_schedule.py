@@ -1,0 +1,54 @@
+"""Truncated propagation: every frame is reached once, from its nearest interacted frame."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from siaf.schedule import Chain, chains
+
+
+def owner_of_frames(n_frames: int, interacted: dict[int, int]) -> list[int]:
+    """The definition: nearest interacted frame; a tie goes to the newer round, then to the earlier frame."""
+    return [min(interacted, key=lambda s: (abs(s - f), -interacted[s], s)) for f in range(n_frames)]
+
+
+def source_of(frame: int, n_frames: int, interacted: dict[int, int]) -> int:
+    return next(c.source for c in chains(n_frames, interacted) if frame in c.frames)
+
+
+def test_one_interacted_frame_reaches_both_ends() -> None:
+    assert chains(5, {2: 1}) == [Chain(2, (3, 4)), Chain(2, (1, 0))]
+
+
+def test_chains_stop_at_the_midpoint_of_neighbours() -> None:
+    assert chains(7, {0: 1, 5: 1}) == [Chain(0, (1, 2)), Chain(5, (6,)), Chain(5, (4, 3))]
+
+
+def test_a_tie_goes_to_the_newer_round_then_to_the_earlier_frame() -> None:
+    assert source_of(2, 5, {0: 1, 4: 1}) == 0
+    assert source_of(2, 5, {0: 1, 4: 2}) == 4
+    assert source_of(2, 5, {0: 2, 4: 1}) == 0
+
+
+def test_the_newest_round_is_propagated_first() -> None:
+    assert [c.source for c in chains(20, {2: 1, 10: 3, 17: 2})] == [10, 10, 17, 17, 2, 2]
+
+
+def test_nothing_is_propagated_without_an_interacted_frame() -> None:
+    assert chains(5, {}) == []
+
+
+@given(
+    st.integers(1, 60).flatmap(
+        lambda n: st.tuples(
+            st.just(n), st.dictionaries(st.integers(0, n - 1), st.integers(1, 4), min_size=1, max_size=8)
+        )
+    )
+)
+def test_chains_agree_with_the_nearest_interacted_frame(case: tuple[int, dict[int, int]]) -> None:
+    n_frames, interacted = case
+    owners = owner_of_frames(n_frames, interacted)
+    reached = {frame: chain.source for chain in chains(n_frames, interacted) for frame in chain.frames}
+    assert reached == {f: owners[f] for f in range(n_frames) if f not in interacted}
+    for chain in chains(n_frames, interacted):
+        steps = [abs(b - a) for a, b in zip((chain.source, *chain.frames), chain.frames, strict=False)]
+        assert set(steps) == {1}

@@ -1,0 +1,212 @@
+"""Rounds of interaction: what a labeler can rely on, shown with random weights on a small clip."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from siaf import Scribble, Session
+from siaf.errors import InputError
+from siaf.network import Model
+
+Frames = NDArray[np.uint8]
+
+
+def stroke(tag: int, x: float, y: float, length: float = 10) -> Scribble:
+    return Scribble(tag=tag, points=np.array([[x, y], [x + length, y]]))
+
+
+def run(session: Session) -> dict[int, NDArray[np.uint8]]:
+    for _ in session.propagate():
+        pass
+    return {f: session.mask(f) for f in range(len(session.frames))}
+
+
+@pytest.fixture
+def session(tiny_model: Model, clip: Frames) -> Session:
+    return Session(tiny_model, clip)
+
+
+def test_scribbles_for_several_objects_on_several_frames_are_one_round(session: Session) -> None:
+    masks = session.interact({3: [stroke(1, 20, 20)], 7: [stroke(2, 45, 50)]})
+    assert sorted(masks) == [3, 7]
+    assert session.interacted == [3, 7]
+    assert session.objects.tags == [1, 2]
+    assert session.pending == 10
+    assert [*session.propagate()][-1] == (10, 10)
+    assert session.pending == 0
+
+
+def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    interact = Model.interact
+    monkeypatch.setattr(
+        Model, "interact", lambda self, frames, s, p, slots: asked.append((len(frames), slots)) or interact(self, frames, s, p, slots)
+    )
+    session.interact({3: [stroke(1, 20, 20)], 7: [stroke(2, 45, 50)]})
+    assert asked == [(2, [[1, 2]])]
+
+
+def test_what_was_drawn_is_never_contradicted(session: Session) -> None:
+    masks = session.interact({3: [stroke(1, 20, 20), stroke(0, 40, 60)], 7: [stroke(2, 45, 50)]})
+    assert (masks[3][20, 20:31] == 1).all()
+    assert (masks[3][60, 40:51] == 0).all()
+    assert (masks[7][50, 45:56] == 2).all()
+
+
+def test_tags_beyond_ten_open_a_second_group(session: Session) -> None:
+    session.interact({5: [stroke(10 + i, 5 + 7 * i, 5 + 5 * i, 3) for i in range(11)]})
+    masks = run(session)
+    assert session.objects.groups == 2
+    assert set(np.unique(np.stack(list(masks.values())))) <= {0, *range(10, 21)}
+    assert all(masks[5][5 + 5 * i, 5 + 7 * i] == 10 + i for i in range(11))
+
+
+def test_a_human_mask_is_taken_as_it_is(session: Session, clip: Frames) -> None:
+    reference = np.zeros(clip.shape[1:3], np.int64)
+    reference[5:20, 5:20] = 9
+    masks = session.interact(references={4: reference})
+    assert np.array_equal(masks[4], reference)
+    run(session)
+    assert np.array_equal(session.mask(4), reference)
+    session.interact({8: [stroke(9, 40, 40)]})
+    run(session)
+    assert np.array_equal(session.mask(4), reference)
+
+
+def test_strokes_beside_a_human_mask_leave_its_objects_alone(session: Session, clip: Frames) -> None:
+    reference = np.zeros(clip.shape[1:3], np.uint8)
+    reference[5:20, 5:20] = 9
+    mask = session.interact({4: [stroke(2, 50, 50)]}, references={4: reference})[4]
+    assert (mask[5:20, 5:20] == 9).all()
+    assert (mask[50, 50:61] == 2).all()
+
+
+def test_an_object_absent_from_the_only_reference_is_absent_everywhere(session: Session, clip: Frames) -> None:
+    reference = np.zeros(clip.shape[1:3], np.uint8)
+    reference[5:20, 5:20] = 1
+    session.interact(references={0: reference})
+    assert set(np.unique(np.stack(list(run(session).values())))) <= {0, 1}
+
+
+def test_reannotating_a_frame_replaces_its_entry_in_memory(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    run(session)
+    first = session.memory.entries[3]
+    session.interact({3: [stroke(1, 60, 60)]})
+    run(session)
+    assert list(session.memory.entries) == [3]
+    assert session.memory.entries[3] is not first
+
+
+def test_memory_keeps_the_interacted_frames_of_all_rounds(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    session.interact({9: [stroke(1, 40, 20)]})
+    run(session)
+    assert sorted(session.memory.entries) == [3, 9]
+
+
+def test_a_later_object_leaves_earlier_interacted_frames_of_others_alone(session: Session, clip: Frames) -> None:
+    reference = np.zeros(clip.shape[1:3], np.uint8)
+    reference[10:40, 10:40] = 1
+    session.interact(references={2: reference})
+    run(session)
+    session.interact({8: [stroke(2, 60, 50)]})
+    assert ((session.mask(2) == 1) == (reference == 1)).all()
+
+
+def test_undo_takes_back_the_last_round(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    first = run(session)
+    session.interact({9: [stroke(1, 40, 20), stroke(2, 60, 60)]})
+    run(session)
+    session.undo()
+    assert session.interacted == [3]
+    assert session.objects.tags == [1]
+    again = run(session)
+    assert all(np.array_equal(first[f], again[f]) for f in first)
+
+
+def test_removing_an_object_empties_its_pixels_and_keeps_the_others(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20), stroke(2, 60, 50)]})
+    before = run(session)
+    session.remove_object(1)
+    for frame, mask in before.items():
+        assert np.array_equal(session.mask(frame), np.where(mask == 1, 0, mask))
+    session.undo()
+    assert session.objects.tags == []
+
+
+def test_every_round_propagates_all_other_frames_again(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    run(session)
+    session.interact({9: [stroke(1, 40, 20)]})
+    assert session.pending == 10
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_propagation_stopped_anywhere_goes_on_to_the_identical_result(tiny_model: Model, clip: Frames, seed: int) -> None:
+    scribbles = {3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]}
+    whole = Session(tiny_model, clip)
+    whole.interact(scribbles)
+    expected = run(whole)
+    rng = np.random.default_rng(seed)
+    parts = Session(tiny_model, clip)
+    parts.interact(scribbles)
+    while parts.pending:
+        for _, __ in zip(range(int(rng.integers(1, 4))), parts.propagate(), strict=False):
+            pass
+    assert all(np.array_equal(expected[f], parts.mask(f)) for f in expected)
+
+
+def test_a_new_round_ends_a_propagation_that_is_still_held(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    old = session.propagate()
+    next(old)
+    session.interact({9: [stroke(1, 40, 20)]})
+    assert list(old) == []
+    assert session.pending == 10
+
+
+def test_the_least_confident_frames_are_suggested_apart_from_each_other(session: Session) -> None:
+    session.interact({0: [stroke(1, 20, 20)]})
+    run(session)
+    session.confidence = {f: {1: 0.9} for f in range(1, 12)} | {5: {1: 0.2}, 6: {1: 0.3}, 10: {1: 0.4}}
+    assert session.suggest(2) == [5, 6]
+    assert all(0 <= f < 12 for f in session.suggest(5))
+
+
+@pytest.mark.parametrize(
+    ("scribbles", "references", "field"),
+    [
+        ({}, {}, "scribbles"),
+        ({12: [stroke(1, 5, 5)]}, {}, r"scribbles\[12\]"),
+        ({3: [stroke(1, 5, 5), stroke(1, 900, 5)]}, {}, r"scribbles\[3\]\[1\].points"),
+        ({}, {3: np.zeros((5, 5), np.uint8)}, r"references\[3\]"),
+        ({}, {3: np.full((72, 96), 300)}, r"references\[3\]"),
+        ({}, {3: np.zeros((72, 96), np.float32)}, r"references\[3\]"),
+        ({}, {-1: np.zeros((72, 96), np.uint8)}, r"references\[-1\]"),
+    ],
+)
+def test_bad_input_names_the_field_and_changes_nothing(session: Session, scribbles: dict, references: dict, field: str) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    revision = session.revision
+    with pytest.raises(InputError, match=field):
+        session.interact(scribbles, references)
+    assert session.revision == revision
+    assert len(session.rounds) == 1
+    assert session.objects.tags == [1]
+
+
+def test_a_failure_half_way_leaves_the_session_as_it_was(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    expected = run(session)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Model, "interact", fail)
+    with pytest.raises(RuntimeError):
+        session.interact({5: [stroke(2, 20, 20)]})
+    assert session.objects.tags == [1]
+    assert session.interacted == [3]
+    assert all(np.array_equal(expected[f], session.mask(f)) for f in expected)
