@@ -38,7 +38,7 @@ class VideoFile(FrameSource):
         self._cache: OrderedDict[int, VideoFrame] = OrderedDict()
         self._capacity = READ_AHEAD
         self._walk: Iterator[tuple[int, VideoFrame]] = iter(())
-        self._next = 0
+        self._next = -1
         self._previous: VideoFrame | None = None
         self._index_packets()
         if not self._matches():
@@ -93,18 +93,13 @@ class VideoFile(FrameSource):
         shown = sorted((pts, key) for pts, key in pictures if pts is not None)
         self._times = [pts for pts, _ in shown]
         self._numbers = {pts: n for n, pts in enumerate(self._times)}
-        self._keys = [n for n, (_, key) in enumerate(shown) if key]
         # Without unique timestamps frames can only be counted from the beginning.
         self._timed = len(self._numbers) == self._count
-        if not self._timed or self._keys[:1] != [0]:
-            self._keys = [0]
-            self._starts_with_key = False
-        else:
-            self._starts_with_key = True
+        self._keys = [n for n, (_, key) in enumerate(shown) if n == 0 or (key and self._timed)] or [0]
 
     def _matches(self) -> bool:
-        """Whether the first and the last group of pictures decode to exactly the frames that their packets promise."""
-        if not (self._timed and self._starts_with_key):
+        """Whether the first and the last group of pictures decode to the frames that their packets promise."""
+        if not self._timed:
             return False
         first_end = self._keys[1] if len(self._keys) > 1 else self._count
         return self._decodes(0, first_end) and (
@@ -121,7 +116,7 @@ class VideoFile(FrameSource):
             for packet in self._container.demux(self._stream):
                 frames: list[VideoFrame] = []
                 with suppress(av.error.InvalidDataError):
-                    frames = packet.decode()  # type: ignore[assignment]
+                    frames = packet.decode()
                 yield from frames
 
     def _from(self, start: int) -> Iterator[tuple[int, VideoFrame]]:

@@ -6,17 +6,24 @@ evicted, and re-annotating it replaces its entry.
 
 from dataclasses import dataclass, field
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameMemory, concatenate
 
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
 MAX_TRANSIENT = 2
+MAX_CARRIED = 4  # frames of another clip, its last interacted ones
 
 
 @dataclass
 class AcrossRoundMemory:
-    """Keys and values of the interacted frames, by frame number."""
+    """Keys and values of the interacted frames, by frame number, and of another clip's frames, which are always read."""
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
+    carried: list[FrameMemory] = field(default_factory=list)
     _read: tuple[tuple[int, ...], FrameMemory] | None = None
 
     def put(self, frame: int, memory: FrameMemory) -> None:
@@ -29,9 +36,9 @@ class AcrossRoundMemory:
         self.entries.pop(frame, None)
         self._read = None
 
-    def clear(self) -> None:
-        """Drop everything."""
-        self.entries.clear()
+    def carry(self, memories: list[FrameMemory]) -> None:
+        """Take over what another clip remembered; only its last frames are kept."""
+        self.carried = memories[-MAX_CARRIED:]
         self._read = None
 
     def select(self, frame: int) -> tuple[int, ...]:
@@ -46,8 +53,26 @@ class AcrossRoundMemory:
         """The long-term memory for `frame`: selected interacted frames, then the chain's own transient frames."""
         chosen = self.select(frame)
         if self._read is None or self._read[0] != chosen:
-            self._read = (chosen, concatenate([self.entries[f] for f in chosen]))
+            self._read = (chosen, concatenate([*(self.entries[f] for f in chosen), *self.carried]))
         return concatenate([self._read[1], *transient]) if transient else self._read[1]
+
+
+def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:
+    """A memory B×N×C on the grid `own` for a frame with another stride-16 grid and more groups of objects.
+
+    Maps are resized. A group that the memory never heard of reads zeros: nothing is said about its objects.
+    """
+
+    def fit(x: Tensor, pad: bool) -> Tensor:
+        if own != grid:
+            x = to_tokens(F.interpolate(to_map(x, own), size=grid, mode="bilinear", align_corners=False))
+        missing = groups - len(x)
+        if missing <= 0:
+            return x
+        extra = torch.zeros_like(x[:1]) if pad else x[:1]
+        return torch.cat([x, *[extra] * missing])
+
+    return [(fit(key, pad=False), fit(value, pad=True)) for key, value in memory]
 
 
 @dataclass

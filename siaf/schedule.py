@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+CARRIED = -1  # the source of a chain that starts from another clip's memory
+
+
 @dataclass(frozen=True)
 class Chain:
     """Frames to propagate in this order, each from the one before it, the first from `source`."""

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from siaf.errors import InputError
 from siaf.features import FeatureCache
 from siaf.masks import IndexMask, as_index_mask
-from siaf.memory import AcrossRoundMemory, ChainMemory
+from siaf.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.model.propagation import FrameFeatures
 from siaf.network import Model
 from siaf.objects import ObjectTable
 from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
 from siaf.results import MaskStore
-from siaf.schedule import Chain, chains
+from siaf.schedule import CARRIED, Chain, chains
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.video import as_frames, frame_digest
 
@@ -199,6 +199,21 @@ class Session:
             past.before.objects.discard(tag)
         self.revision += 1
 
+    def inherit(self, state: bytes) -> None:
+        """Start from what another clip's session knew: its objects with their tags, and its across-round memory.
+
+        `state` is a state file's content. The clip may then be propagated before anybody draws on it; frame sizes may differ. Raises
+        InputError if this session has objects already, StateError if the state is of another model or other weights.
+        """
+        if self.objects.tags:
+            raise InputError("only a session without objects can inherit", field="state")
+        from siaf.state import parse_memories
+
+        self.objects, memories, grid = parse_memories(state, self.model)
+        own = self._features(0).size
+        self.memory.carry([fit_to(memory, self.objects.groups, own, grid) for memory in memories])
+        self._replan()
+
     # -- one file -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
@@ -250,6 +265,7 @@ class Session:
         if not partial:
             return
         self._remember([f for f in self._interacted if f not in partial])
+        self._fit_carried()
         slots, tags = self._slots()
         for frame in partial:
             nearest = min(self.memory.entries, key=lambda f: (abs(f - frame), f))
@@ -270,8 +286,10 @@ class Session:
         plan = self._plan
         if plan.chain == plan.step == 0 or plan.memory is None:
             self._remember(list(self._interacted))
+            self._fit_carried()
         if plan.memory is None:
-            plan.memory = ChainMemory(self.memory.entries[chain.source])
+            source = self.memory.carried[-1] if chain.source == CARRIED else self.memory.entries[chain.source]
+            plan.memory = ChainMemory(source)
         slots, tags = self._slots()
         probabilities, seen = self.model.propagate(
             self._features(frame),
@@ -298,6 +316,12 @@ class Session:
                 self.memory.put(frame, self.model.reference(self._features(frame), slots))
                 self._remembered[frame] = version
 
+    def _fit_carried(self) -> None:
+        """An object of a new group: what another clip remembered says nothing about it."""
+        grid = self._features(0).size
+        if self.memory.carried and len(self.memory.carried[0][0][0]) < self.objects.groups:
+            self.memory.carry([fit_to(m, self.objects.groups, grid, grid) for m in self.memory.carried])
+
     def _features(self, frame: int) -> FrameFeatures:
         key = f"{self.frame_digest(frame)}/{self.model.digest}/{self.model.short_side}"
         features = self._cache.get(key)
@@ -318,7 +342,10 @@ class Session:
         return None
 
     def _replan(self) -> None:
-        self._plan = _Plan(chains(len(self.frames), self._interacted))
+        plan = chains(len(self.frames), self._interacted)
+        if not plan and not self._interacted and self.memory.carried:
+            plan = [Chain(CARRIED, tuple(range(len(self.frames))))]
+        self._plan = _Plan(plan)
         self.revision += 1
 
     def _standing(self) -> _Standing:

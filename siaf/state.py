@@ -54,17 +54,22 @@ def dump_session(session: Session) -> bytes:
     tensors: dict[str, Tensor] = {}
     for frame, memory in session.memory.entries.items():
         _put_memory(tensors, f"memory.{frame}", memory)
+    for i, memory in enumerate(session.memory.carried):
+        _put_memory(tensors, f"carried.{i}", memory)
     plan = session._plan
     if plan.memory is not None:
         _put_memory(tensors, "chain.short", plan.memory.short)
         for i, memory in enumerate(plan.memory.transient):
             _put_memory(tensors, f"chain.transient.{i}", memory)
     document = {
+        "format": FORMAT,
+        "version": VERSION,
         "model": session.model.name,
         "weights": session.model.digest,
         "frames": len(session.frames),
         "height": session.height,
         "width": session.width,
+        "grid": list(session._features(0).size),
         "revision": session.revision,
         "digests": {str(f): session.frame_digest(f) for f in session.interacted},
         "rounds": [
@@ -87,55 +92,79 @@ def dump_session(session: Session) -> bytes:
         },
     }
     tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
-    metadata = {"format": FORMAT, "version": str(VERSION), "session": json.dumps(document)}
-    return save_tensors({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
+    # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
+    # One metadata entry: with several, safetensors writes them in random order, and equal sessions would differ.
+    return save_tensors({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)})
 
 
 def parse_session(
     data: bytes, model: Model, frames: Sequence[NDArray[np.uint8]], *, name: str = "state"
 ) -> Session:
     """The inverse of `dump_session`; `name` is what errors call the file."""
-    metadata = read_metadata(data, name)
-    document = metadata["session"]
-    for key, ours, what in (("model", model.name, "model"), ("weights", model.digest, "weights")):
-        if document.get(key) != ours:
-            raise StateError(f"{what} are {document.get(key)!r}, this is {ours!r}", field=name)
+    document = _document_of(data, model, name)
     session = Session(model, frames)
     for key, here in (("frames", len(session.frames)), ("height", session.height), ("width", session.width)):
         if document.get(key) != here:
             raise StateError(f"{key}: the state has {document.get(key)}, the video {here}", field=name)
     try:
         _fill(session, document, load_tensors(data))
+        changed = [f for f, digest in document["digests"].items() if session.frame_digest(int(f)) != digest]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise StateError(f"damaged: {type(error).__name__}: {error}", field=name) from None
-    for frame, digest in document["digests"].items():
-        if session.frame_digest(int(frame)) != digest:
-            raise StateError(f"frame {frame} of the video is not the one that was annotated", field=name)
+    if changed:
+        raise StateError(f"frame {changed[0]} of the video is not the one that was annotated", field=name)
     return session
 
 
-def read_metadata(data: bytes, name: str = "state") -> dict[str, Any]:
-    """Format, version and the session document of a state file, without its tensors."""
+def parse_memories(
+    data: bytes, model: Model, *, name: str = "state"
+) -> tuple[ObjectTable, list[FrameMemory], tuple[int, int]]:
+    """What another clip may inherit: object table, memories of the interacted frames in order, and their stride-16 grid."""
+    document = _document_of(data, model, name)
+    try:
+        tensors = load_tensors(data)
+        now = document["now"]
+        objects = ObjectTable.restore(now["places"], [ObjectInfo(**info) for info in now["objects"]])
+        names = [f"carried.{i}" for i in range(_count(tensors, "carried"))]
+        names += [f"memory.{frame}" for frame in sorted(document["remembered"], key=int)]
+        rows, cols = document["grid"]
+        memories = [_get_memory(tensors, prefix, model) for prefix in names]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(f"damaged: {type(error).__name__}: {error}", field=name) from None
+    if not memories:
+        raise StateError("holds no memory: propagate that session first", field=name)
+    if any(key.shape[1] != rows * cols for memory in memories for key, _ in memory):
+        raise StateError(f"damaged: memory does not fit its {rows}x{cols} grid", field=name)
+    return objects, memories, (rows, cols)
+
+
+def _document_of(data: bytes, model: Model, name: str) -> dict[str, Any]:
+    document = read_document(data, name)
+    for key, ours in (("model", model.name), ("weights", model.digest)):
+        if document.get(key) != ours:
+            raise StateError(f"{key}: the state has {document.get(key)!r}, this is {ours!r}", field=name)
+    return document
+
+
+def read_document(data: bytes, name: str = "state") -> dict[str, Any]:
+    """The JSON document of a state file, without its tensors."""
     try:
         size = int.from_bytes(data[:8], "little")
         if len(data) < 8 or size > len(data) - 8:
             raise ValueError("shorter than its header says")
         header = json.loads(data[8 : 8 + size])
-        metadata = header["__metadata__"]
-        if metadata["format"] != FORMAT:
-            raise ValueError(f"format is {metadata['format']!r}")
-        version = int(metadata["version"])
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        document: dict[str, Any] = json.loads(header["__metadata__"]["siaf"])
+        if document["format"] != FORMAT:
+            raise ValueError(f"format is {document['format']!r}")
+        version = int(document["version"])
+        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+    except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"not a siaf state file ({error})", field=name) from None
     if version > VERSION:
         raise StateError(f"written by a newer siaf (format {version}; this one reads {VERSION})", field=name)
-    end = max((e["data_offsets"][1] for k, e in header.items() if k != "__metadata__"), default=0)
     if len(data) != 8 + size + end:
         raise StateError(f"truncated: {len(data)} bytes of {8 + size + end}", field=name)
-    try:
-        return {**metadata, "session": json.loads(metadata["session"])}
-    except (KeyError, ValueError) as error:
-        raise StateError(f"damaged: {error}", field=name) from None
+    return document
 
 
 class _MaskTable:
@@ -160,9 +189,13 @@ def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> N
         tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
 
 
-def _get_memory(tensors: dict[str, Tensor], name: str, session: Session) -> FrameMemory:
-    layers = session.model.propagation.config.layers
-    device = session.model.device
+def _count(tensors: dict[str, Tensor], prefix: str) -> int:
+    """Memories stored as prefix.0, prefix.1, …"""
+    return len({k.split(".")[prefix.count(".") + 1] for k in tensors if k.startswith(prefix + ".")})
+
+
+def _get_memory(tensors: dict[str, Tensor], name: str, model: Model) -> FrameMemory:
+    layers, device = model.propagation.config.layers, model.device
     return [(tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device)) for i in range(layers)]
 
 
@@ -219,16 +252,20 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
         for f, scores in document["confidence"].items()
     }
     for frame, (number, groups) in document["remembered"].items():
-        session.memory.put(_frame(frame, session), _get_memory(tensors, f"memory.{frame}", session))
+        session.memory.put(_frame(frame, session), _get_memory(tensors, f"memory.{frame}", session.model))
         session._remembered[int(frame)] = (blob(number), int(groups))
+    carried = [_get_memory(tensors, f"carried.{i}", session.model) for i in range(_count(tensors, "carried"))]
+    session.memory.carry(carried)
     plan = document["plan"]
     chains = [Chain(int(source), tuple(_frame(f, session) for f in frames)) for source, frames in plan["chains"]]
     session._plan = _Plan(chains, int(plan["chain"]), int(plan["step"]))
+    if not 0 <= session._plan.done <= session._plan.total:
+        raise ValueError(f"plan stands at {session._plan.done} of {session._plan.total}")
     if "chain.short.0.key" in tensors:
-        count = len({k.split(".")[2] for k in tensors if k.startswith("chain.transient.")})
+        count = _count(tensors, "chain.transient")
         session._plan.memory = ChainMemory(
-            _get_memory(tensors, "chain.short", session),
-            [_get_memory(tensors, f"chain.transient.{i}", session) for i in range(count)],
+            _get_memory(tensors, "chain.short", session.model),
+            [_get_memory(tensors, f"chain.transient.{i}", session.model) for i in range(count)],
             int(plan["since_transient"]),
         )
     session.revision = int(document["revision"])

@@ -124,10 +124,11 @@ class ImageFiles(FrameSource):
             return (image.height, image.width) if turned else image.size
 
     def _read(self, index: int) -> Frame:
-        with _reading(self._paths[index]), Image.open(self._paths[index]) as image:
+        with _reading(self._paths[index]), Image.open(self._paths[index]) as file:
+            image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I;16"):  # Pillow would cut 16 bits off at 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.array(image.convert("RGB"))
 
     def _name(self, index: int) -> str:
         return str(self._paths[index])

@@ -1,0 +1,191 @@
+"""The state file: a session comes back as it was, and a file that does not fit is refused by name."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load, save
+
+from siaf import Scribble, Session
+from siaf.errors import InputError, StateError
+from siaf.network import Model
+from siaf.state import dump_session, parse_session, read_document
+from siaf.weights import build_model
+
+Frames = NDArray[np.uint8]
+
+
+def stroke(tag: int, x: float, y: float) -> Scribble:
+    return Scribble(tag=tag, points=np.array([[x, y], [x + 10, y]]))
+
+
+def advance(session: Session, steps: int) -> None:
+    for _, __ in zip(range(steps), session.propagate(), strict=False):
+        pass
+
+
+def masks(session: Session) -> list[NDArray[np.uint8]]:
+    return [session.mask(f) for f in range(len(session.frames))]
+
+
+@pytest.fixture
+def session(tiny_model: Model, clip: Frames) -> Session:
+    session = Session(tiny_model, clip)
+    session.interact({3: [stroke(1, 20, 20)]})
+    advance(session, 99)
+    session.interact({8: [stroke(2, 45, 50), Scribble(1, np.array([[5.0, 60.0]]), polarity="negative")]})
+    session.objects[2].label = "car"
+    return session
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4, 7, 99])
+def test_a_session_saved_anywhere_goes_on_to_the_identical_result(
+    session: Session, tiny_model: Model, clip: Frames, tmp_path: Path, steps: int
+) -> None:
+    advance(session, steps)
+    session.save(tmp_path / "s.siaf")
+    twin = Session.load(tmp_path / "s.siaf", tiny_model, clip)
+    assert twin.revision == session.revision
+    assert twin.pending == session.pending
+    advance(session, 99)
+    advance(twin, 99)
+    assert all(np.array_equal(a, b) for a, b in zip(masks(session), masks(twin), strict=True))
+    assert twin.confidence == session.confidence
+    assert twin.objects[2].label == "car"
+
+
+def test_undo_works_after_loading(session: Session, tiny_model: Model, clip: Frames, tmp_path: Path) -> None:
+    session.save(tmp_path / "s.siaf")
+    twin = Session.load(tmp_path / "s.siaf", tiny_model, clip)
+    for each in (session, twin):
+        each.undo()
+        advance(each, 99)
+    assert twin.objects.tags == [1]
+    assert all(np.array_equal(a, b) for a, b in zip(masks(session), masks(twin), strict=True))
+
+
+def test_rounds_come_back_with_their_strokes(session: Session, tiny_model: Model, clip: Frames) -> None:
+    twin = parse_session(dump_session(session), tiny_model, clip)
+    assert [r.scribbles for r in twin.rounds] == [r.scribbles for r in session.rounds]
+
+
+def test_saving_does_not_change_the_session(session: Session) -> None:
+    assert dump_session(session) == dump_session(session)
+
+
+def test_other_weights_are_refused(session: Session, clip: Frames) -> None:
+    other = build_model("siaf-t", device="cpu", seed=4)
+    with pytest.raises(StateError, match="weights"):
+        parse_session(dump_session(session), other, clip)
+
+
+def test_another_video_is_refused(session: Session, tiny_model: Model, clip: Frames) -> None:
+    data = dump_session(session)
+    with pytest.raises(StateError, match="frames"):
+        parse_session(data, tiny_model, clip[:-1])
+    with pytest.raises(StateError, match="width"):
+        parse_session(data, tiny_model, clip[:, :, :-8])
+    with pytest.raises(StateError, match="frame 3"):
+        parse_session(data, tiny_model, clip[::-1])
+
+
+def with_changes(data: bytes, **changes: object) -> bytes:
+    return save(load(data), {"siaf": json.dumps({**read_document(data), **changes})})
+
+
+def test_a_newer_format_is_refused(session: Session, tiny_model: Model, clip: Frames) -> None:
+    with pytest.raises(StateError, match="newer siaf"):
+        parse_session(with_changes(dump_session(session), version=2), tiny_model, clip)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not this", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}"])
+def test_something_else_is_refused(content: bytes, tiny_model: Model, clip: Frames, tmp_path: Path) -> None:
+    path = tmp_path / "other.siaf"
+    path.write_bytes(content)
+    with pytest.raises(StateError, match=r"other\.siaf: not a siaf state file"):
+        Session.load(path, tiny_model, clip)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
+def test_a_truncated_file_is_refused(session: Session, tiny_model: Model, clip: Frames, share: float) -> None:
+    data = dump_session(session)
+    with pytest.raises(StateError, match=r"truncated|not a siaf state file"):
+        parse_session(data[: int(share * len(data))], tiny_model, clip)
+
+
+def test_no_such_file(tiny_model: Model, clip: Frames, tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="No such file"):
+        Session.load(tmp_path / "none.siaf", tiny_model, clip)
+
+
+@pytest.mark.parametrize("key", ["now", "rounds", "results", "plan", "remembered", "confidence", "revision"])
+@pytest.mark.parametrize("value", [None, "x", [1, 2], {"x": {"y": 0}}])
+def test_a_damaged_document_is_refused(
+    session: Session, tiny_model: Model, clip: Frames, key: str, value: object
+) -> None:
+    with pytest.raises(StateError, match="damaged"):
+        parse_session(with_changes(dump_session(session), **{key: value}), tiny_model, clip)
+
+
+def test_a_mask_that_unpacks_to_something_huge_is_refused(session: Session, tiny_model: Model, clip: Frames) -> None:
+    data = dump_session(session)
+    tensors = load(data)
+    bomb = zlib.compress(bytes(50_000_000))
+    tensors["mask.0"] = torch.frombuffer(bytearray(bomb), dtype=torch.uint8)
+    with pytest.raises(StateError, match="not a mask"):
+        parse_session(save(tensors, {"siaf": json.dumps(read_document(data))}), tiny_model, clip)
+
+
+def test_another_clip_inherits_objects_and_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
+    advance(session, 99)
+    heir = Session(tiny_model, clip[::-1, :, 8:].copy())
+    heir.inherit(dump_session(session))
+    assert heir.objects.tags == session.objects.tags
+    assert heir.objects[2].label == "car"
+    assert heir.pending == 12
+    advance(heir, 5)
+    twin = parse_session(dump_session(heir), tiny_model, heir.frames)
+    for each in (heir, twin):
+        advance(each, 99)
+        each.interact({0: [stroke(2, 20, 50)]})
+        advance(each, 99)
+    assert all(np.array_equal(a, b) for a, b in zip(masks(heir), masks(twin), strict=True))
+
+
+def test_an_inherited_memory_changes_what_is_found(session: Session, tiny_model: Model, clip: Frames) -> None:
+    advance(session, 99)
+    state = dump_session(session)
+    session.undo()
+    advance(session, 99)
+    heirs = [Session(tiny_model, clip) for _ in range(2)]
+    for heir, data in zip(heirs, (state, dump_session(session)), strict=True):
+        heir.inherit(data)
+        advance(heir, 99)
+    assert any((heirs[0].mask(f) != heirs[1].mask(f)).any() for f in range(12))
+
+
+def test_objects_beyond_ten_may_join_an_inherited_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
+    advance(session, 99)
+    heir = Session(tiny_model, clip)
+    heir.inherit(dump_session(session))
+    heir.interact({4: [stroke(100 + i, 5 + 5 * i, 5 + 5 * i) for i in range(10)]})
+    advance(heir, 99)
+    assert heir.objects.groups == 2
+    assert heir.pending == 0
+
+
+def test_a_state_that_was_never_propagated_has_nothing_to_inherit(tiny_model: Model, clip: Frames) -> None:
+    fresh = Session(tiny_model, clip)
+    fresh.interact({3: [stroke(1, 20, 20)]})
+    with pytest.raises(StateError, match="holds no memory"):
+        Session(tiny_model, clip).inherit(dump_session(fresh))
+
+
+def test_only_a_session_without_objects_can_inherit(session: Session) -> None:
+    advance(session, 99)
+    with pytest.raises(InputError, match="without objects"):
+        session.inherit(dump_session(session))
