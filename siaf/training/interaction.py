@@ -79,24 +79,24 @@ def _unmarked(previous: np.ndarray) -> np.ndarray:
 class InteractionLoss:
     """Loss of a batch from `interaction_batches`."""
 
-    def __init__(self, net: InteractionNet, recipe: InteractionRecipe, seed: int = 0) -> None:
-        self.net, self.recipe = net, recipe
-        self.random = torch.Generator().manual_seed(seed)
-        self.prompts = np.random.default_rng(seed)
+    def __init__(self, net: InteractionNet, recipe: InteractionRecipe, *, steps: int, seed: int) -> None:
+        self.net, self.recipe, self.steps, self.seed = net, recipe, steps, seed
+        self.random = torch.Generator()
 
-    def __call__(self, batch: dict[str, Tensor], progress: float) -> Tensor:
+    def __call__(self, batch: dict[str, Tensor], step: int) -> Tensor:
+        self.random.manual_seed(self.seed * 1_000_003 + step)
         labels = batch["labels"].long()
         tags = torch.stack([1 + torch.randperm(MAX_TAGS, generator=self.random)[: _SLOTS - 1] for _ in labels])
         tags = F.pad(tags, (1, 0)).to(labels.device)
         present = torch.arange(_SLOTS, device=labels.device) <= labels.flatten(1).amax(1, keepdim=True)
         tags = tags.where(present, tags[:, :1])  # padding repeats the background
         images = normalise(batch["frames"].flatten(0, 1)).unflatten(0, labels.shape[:2])
-        kept = ramp(self.recipe.kept, progress)
+        kept = ramp(self.recipe.kept, step / self.steps)
 
         logits = self._forward(images, batch["strokes"], batch["previous"], tags)
         loss = self._score(logits, labels, present, kept)
         if torch.rand((), generator=self.random).item() < self.recipe.feedback:
-            strokes, previous = self._correct(logits.detach(), labels, present)
+            strokes, previous = self._correct(logits.detach(), labels, present, np.random.default_rng((self.seed, step)))
             loss = 0.5 * loss + 0.5 * self._score(self._forward(images, strokes, previous, tags), labels, present, kept)
         return loss
 
@@ -112,12 +112,14 @@ class InteractionLoss:
         frames = labels.shape[1]
         return segmentation_loss(logits, labels.flatten(0, 1), present.repeat_interleave(frames, 0), kept)
 
-    def _correct(self, logits: Tensor, labels: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def _correct(
+        self, logits: Tensor, labels: Tensor, present: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
         frames = labels.shape[1]
         absent = ~present.repeat_interleave(frames, 0)[:, :, None, None]
         result = logits.masked_fill(absent, -torch.inf).argmax(1).view_as(labels)
         strokes = [
-            simulate_interaction(label, self.prompts, previous=mask)[0]
+            simulate_interaction(label, rng, previous=mask)[0]
             for label, mask in zip(
                 labels.flatten(0, 1).cpu().numpy().astype(np.uint8),
                 result.flatten(0, 1).cpu().numpy().astype(np.uint8),

@@ -42,9 +42,10 @@ class Schedule:
 
 
 class Trainer:
-    """Runs `loss = step(batch, progress)` over batches; keeps everything that a resume needs in one safetensors file.
+    """Runs `loss_of(batch, step)` over batches; keeps everything that a resume needs in one safetensors file.
 
-    `progress` in [0, 1) lets a step anneal. A NaN loss stops the run and saves the batch beside the checkpoint.
+    A loss must draw its random numbers from the step alone, so that a resumed run repeats an undisturbed one. A NaN loss
+    stops the run and saves the batch beside the checkpoint.
     """
 
     def __init__(self, net: nn.Module, schedule: Schedule, folder: Path) -> None:
@@ -70,10 +71,9 @@ class Trainer:
     def run(
         self,
         batches: Iterable[dict[str, Tensor]],
-        loss_of: Callable[[dict[str, Tensor], float], Tensor],
+        loss_of: Callable[[dict[str, Tensor], int], Tensor],
         *,
         checkpoint_minutes: float = 4.0,
-        on_checkpoint: Callable[["Trainer"], None] | None = None,
     ) -> None:
         """Train until the schedule ends or the batches do."""
         saved = started = time.monotonic()
@@ -90,7 +90,7 @@ class Trainer:
                 rate = self.schedule.rate(self.step)
                 for group in self.optimiser.param_groups:
                     group["lr"] = rate * group["scale"]
-                loss = loss_of(batch, self.step / self.schedule.steps)
+                loss = loss_of(batch, self.step)
                 if not torch.isfinite(loss):
                     save_file({k: v.contiguous() for k, v in batch.items()}, self.folder / "nan-batch.safetensors")
                     raise SiafError(f"loss is {loss.item()} at step {self.step}; batch saved to {self.folder}/nan-batch.safetensors")
@@ -109,21 +109,13 @@ class Trainer:
                 if now - saved > checkpoint_minutes * 60:
                     saved = now
                     self.save()
-                    if on_checkpoint is not None:
-                        on_checkpoint(self)
         self.save()
-        if on_checkpoint is not None:
-            on_checkpoint(self)
 
     def _average(self) -> None:
         decay = min(self.schedule.ema, (self.step + 1) / (self.step + 15))
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 self.ema[name].lerp_(parameter, 1 - decay)
-
-    def averaged_state(self) -> dict[str, Tensor]:
-        """The network's state dict with trained parameters replaced by their moving average."""
-        return {**self.net.state_dict(), **self.ema}
 
     def save(self) -> None:
         """Write `checkpoint.safetensors` (weights, averages, optimiser moments, step), by rename."""
@@ -152,3 +144,11 @@ class Trainer:
             moments = {k: tensors.get(f"optimiser.{k}.{name}") for k in ("step", "exp_avg", "exp_avg_sq")}
             if moments["step"] is not None:
                 self.optimiser.state[parameter] = {k: v for k, v in moments.items() if v is not None}
+
+
+def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The weights that a run would ship: the network of a checkpoint with its parameters' moving averages."""
+    with safe_open(path, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    net = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
+    return net | {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}

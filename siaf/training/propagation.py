@@ -36,14 +36,15 @@ def ramp(ends: tuple[float, float], progress: float, until: float = 0.5) -> floa
 class PropagationLoss:
     """Loss of a batch of clips: frames uint8 B×T×H×W×3, labels uint8 B×T×H×W (frame 0 is the reference)."""
 
-    def __init__(self, net: PropagationNet, recipe: PropagationRecipe, seed: int = 0) -> None:
-        self.net, self.recipe = net, recipe
-        self.random = torch.Generator().manual_seed(seed)
+    def __init__(self, net: PropagationNet, recipe: PropagationRecipe, *, steps: int, seed: int) -> None:
+        self.net, self.recipe, self.steps, self.seed = net, recipe, steps, seed
+        self.random = torch.Generator()
         self.encoder_frozen = not any(p.requires_grad for p in net.encoder.parameters())
 
-    def __call__(self, batch: dict[str, Tensor], progress: float) -> Tensor:
+    def __call__(self, batch: dict[str, Tensor], step: int) -> Tensor:
+        self.random.manual_seed(self.seed * 1_000_003 + step)
         with torch.autocast(batch["frames"].device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
-            return self._loss(batch, progress)
+            return self._loss(batch, step / self.steps)
 
     def _loss(self, batch: dict[str, Tensor], progress: float) -> Tensor:
         net, recipe = self.net, self.recipe

@@ -22,7 +22,7 @@ from siaf.training.sources import load_sources
 from siaf.training.synthesis import ClipSynthesizer
 
 CONFIGS = Path(__file__).parent / "configs"
-LossOf = Callable[[dict[str, Tensor], float], Tensor]
+LossOf = Callable[[dict[str, Tensor], int], Tensor]
 Draw = Callable[[np.random.Generator], Batch]
 
 
@@ -37,13 +37,13 @@ def train(
     settings = _read_config(stage, config)
     schedule = Schedule(**settings["schedule"])
     build = {"propagation": _propagation, "interaction": _interaction}[stage]
-    net, draw, loss_with = build(settings, data, encoder_weights, schedule.seed)
+    net, draw, loss_of = build(settings, data, encoder_weights, schedule)
     trainer = Trainer(net, schedule, out)
     if resume is not None:
         trainer.resume(resume)
     stream = batches(draw, seed=schedule.seed, start=trainer.step, steps=schedule.steps)
     print({"parameters": sum(p.numel() for p in trainer.trained.values()), **asdict(schedule)}, flush=True)
-    trainer.run(stream, loss_with(schedule.seed + trainer.step))
+    trainer.run(stream, loss_of)
 
 
 def _read_config(stage: str, path: Path | None) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def _recipe(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _propagation(
-    settings: dict[str, Any], data: Path, encoder_weights: Path, seed: int
-) -> tuple[nn.Module, Draw, Callable[[int], LossOf]]:
+    settings: dict[str, Any], data: Path, encoder_weights: Path, schedule: Schedule
+) -> tuple[nn.Module, Draw, LossOf]:
     recipe = PropagationRecipe(**_recipe(settings))
     clips = ClipSynthesizer(load_sources(data), **settings["clips"])
 
@@ -71,15 +71,15 @@ def _propagation(
     net = PropagationNet(PROPAGATION[settings["model"]])
     load_mobilenet(net.encoder, encoder_weights)
     net.encoder.requires_grad_(False)
-    start_as_matching(net, [clips.sample(np.random.default_rng((seed, 7, i))).frames[0] for i in range(60)])
-    return net, draw, lambda s: PropagationLoss(net, recipe, s)
+    start_as_matching(net, [clips.sample(np.random.default_rng((schedule.seed, 7, i))).frames[0] for i in range(60)])
+    return net, draw, PropagationLoss(net, recipe, steps=schedule.steps, seed=schedule.seed)
 
 
 def _interaction(
-    settings: dict[str, Any], data: Path, encoder_weights: Path, seed: int
-) -> tuple[nn.Module, Draw, Callable[[int], LossOf]]:
+    settings: dict[str, Any], data: Path, encoder_weights: Path, schedule: Schedule
+) -> tuple[nn.Module, Draw, LossOf]:
     recipe = InteractionRecipe(**_recipe(settings))
     draw = interaction_batches(load_sources(data), recipe, **settings["clips"])
     net = InteractionNet(INTERACTION[settings["model"]])
     load_mobilenet(net.encoder, encoder_weights)
-    return net, draw, lambda s: InteractionLoss(net, recipe, s)
+    return net, draw, InteractionLoss(net, recipe, steps=schedule.steps, seed=schedule.seed)

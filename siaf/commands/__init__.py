@@ -1,0 +1,1 @@
+"""The subcommands of `siaf`, one module each: arguments in, library calls, a printed result."""

@@ -1,0 +1,23 @@
+"""`siaf serve`: the Nuclio function's handler behind a plain HTTP server."""
+
+import argparse
+
+from siaf.commands.common import Subparsers
+from siaf.errors import SiafError
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("serve", help="serve the function over HTTP, settings from SIAF_… variables")
+    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080, help="default: 8080; 0 takes a free one")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Serve until stopped."""
+    try:
+        from function.serve import serve
+    except ImportError as error:
+        raise SiafError(f"the server's packages are missing ({error}); pip install 'siaf-cvat[serve]'") from None
+    serve(arguments.host, arguments.port)

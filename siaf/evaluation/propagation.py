@@ -1,0 +1,50 @@
+"""Semi-supervised evaluation: the ground truth of the first frame is given, all others are propagated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siaf.evaluation.metrics import sequence_boundary_f, sequence_jaccard
+from siaf.network import Model
+from siaf.session import Session
+
+Masks = NDArray[np.uint8]
+Method = Callable[[Sequence[NDArray[np.uint8]], dict[int, Masks]], Masks]
+"""From frames and reference masks by frame number to index masks N×H×W."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over a sequence's objects and frames; `last` is J over the last quarter of the frames."""
+
+    jaccard: float
+    boundary: float
+    last: float
+
+
+def siaf_method(model: Model) -> Method:
+    """Propagation by a SIAF session from the references."""
+
+    def propagate(frames: Sequence[NDArray[np.uint8]], references: dict[int, Masks]) -> Masks:
+        session = Session(model, frames)
+        session.interact(references=references)
+        for _ in session.propagate():
+            pass
+        return np.stack([session.mask(i) for i in range(len(frames))])
+
+    return propagate
+
+
+def score_masks(masks: Masks, truth: Masks) -> Score:
+    """DAVIS's semi-supervised rule: the first and the last frame are left out, objects count equally.
+
+    `masks`, `truth`: index masks N×H×W; the objects are those of the first frame's truth.
+    """
+    tags = [int(t) for t in np.unique(truth[0]) if t]
+    inner = slice(1, len(truth) - 1)
+    jaccard = sequence_jaccard(masks[inner], truth[inner], tags)
+    boundary = sequence_boundary_f(masks[inner], truth[inner], tags)
+    quarter = max(1, len(jaccard) // 4)
+    return Score(float(jaccard.mean()), float(boundary.mean()), float(jaccard[-quarter:].mean()))
