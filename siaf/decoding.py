@@ -24,10 +24,11 @@ _TEXT_FORMATS = ("tty", "rawvideo")
 class VideoFile(FrameSource):
     """The frames of a video file in the order shown, numbered as CVAT counts them: those that decode.
 
-    Opening reads the timestamps of all packets and decodes the first and the last group of pictures only. If those
-    do not match (cut streams, pictures that are never shown, no timestamps), it decodes the whole video once.
-    Reading keeps a bounded number of decoded frames, so that walks forward and backward decode a group once. A
-    frame that is damaged in the middle of the file shows the frame before it. Rotation metadata is applied.
+    Opening reads the timestamps of all packets and decodes the first and the last group of pictures only. If
+    those do not match (cut streams, pictures that are never shown, no timestamps), it decodes the whole video
+    once. Reading keeps a bounded number of decoded frames, so that walks forward and backward decode a group
+    once. A frame that is damaged in the middle of the file shows the frame before it. Rotation metadata is
+    applied.
 
     Raises InputError if the file is not a video, or no frame of it can be decoded.
     """
@@ -98,7 +99,7 @@ class VideoFile(FrameSource):
         self._keys = [n for n, (_, key) in enumerate(shown) if n == 0 or (key and self._timed)] or [0]
 
     def _matches(self) -> bool:
-        """Whether the first and the last group of pictures decode to the frames that their packets promise."""
+        """Whether the first and last group of pictures decode to the frames that their packets promise."""
         if not self._timed:
             return False
         first_end = self._keys[1] if len(self._keys) > 1 else self._count
@@ -151,7 +152,7 @@ class VideoFile(FrameSource):
         if jump:
             self._walk = self._jump(index)
             self._previous = None
-        shown = self._previous
+        shown = self._previous  # when this frame is damaged
         for number, frame in self._walk:
             self._keep(number, frame)
             if number <= index or shown is None:
@@ -163,6 +164,8 @@ class VideoFile(FrameSource):
         if jump:
             for number, frame in islice(self._walk, min(READ_AHEAD, self._capacity // 2)):
                 self._keep(number, frame)
+                if number + 1 in self._cache:  # a walk backward comes from there
+                    break
         self._cache[index] = shown
         return shown
 

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all: written beside their place, then renamed into it."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -11,6 +12,10 @@ from typing import BinaryIO
 
 from siaf.errors import InputError
 
+_NOT_WRITABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+)
+
 
 @contextmanager
 def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
@@ -21,12 +26,13 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(path)
     with _naming(target):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            os.fchmod(
-                file.fileno(), 0o666 & ~_umask()
-            )  # mkstemp's files are private, a plain open()'s are not
+            # mkstemp's files are private, what a plain open() makes is not.
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -91,7 +97,9 @@ def _naming(target: Path) -> Iterator[None]:
     """A place that cannot be written to is the caller's mistake; a full disk is not."""
     try:
         yield
-    except (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
         raise InputError(f"cannot write to {target}: {error.strerror}", field="out") from None
 
 

@@ -88,6 +88,12 @@ class Model:
         align = self.interaction.config.align_corners
         return network_size(height, width, short_side=self.interaction_short_side, align_corners=align)
 
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) of the stride-16 grid on which frames of height × width are remembered."""
+        align = self.propagation.config.align_corners
+        rows, cols = network_size(height, width, short_side=self.short_side, align_corners=align)
+        return -(-rows // 16), -(-cols // 16)
+
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 

@@ -6,8 +6,7 @@ one forward, one backward, until the next interacted frame's territory or the en
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
+from dataclasses import dataclass, field
 
 CARRIED = -1  # the source of a chain that starts from another clip's memory
 
@@ -18,6 +17,43 @@ class Chain:
 
     source: int
     frames: tuple[int, ...]
+
+
+@dataclass
+class Plan:
+    """The chains of a round and how far they have run: `chain` is the running one, `step` its next frame."""
+
+    chains: list[Chain] = field(default_factory=list)
+    chain: int = 0
+    step: int = 0
+
+    @property
+    def total(self) -> int:
+        """Frames to propagate in all."""
+        return sum(len(c.frames) for c in self.chains)
+
+    @property
+    def done(self) -> int:
+        """Frames propagated so far."""
+        return sum(len(c.frames) for c in self.chains[: self.chain]) + self.step
+
+    @property
+    def finished(self) -> bool:
+        """No frame is left."""
+        return self.chain >= len(self.chains)
+
+    def next(self) -> tuple[Chain, int]:
+        """The running chain and the frame to propagate."""
+        chain = self.chains[self.chain]
+        return chain, chain.frames[self.step]
+
+    def advance(self) -> bool:
+        """Count the frame of `next` as done; True if that ended its chain."""
+        self.step += 1
+        if self.step < len(self.chains[self.chain].frames):
+            return False
+        self.chain, self.step = self.chain + 1, 0
+        return True
 
 
 def chains(n_frames: int, interacted: Mapping[int, int]) -> list[Chain]:

@@ -1,13 +1,12 @@
 """A session: frames, objects, rounds and memory. The one class that users of the library meet."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from siaf.confidence import Confidence, mask_confidence, suggest_frames
 from siaf.errors import InputError
 from siaf.features import FeatureCache
 from siaf.masks import IndexMask, as_index_mask
@@ -17,48 +16,13 @@ from siaf.network import Model
 from siaf.objects import ObjectTable
 from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
 from siaf.results import MaskStore
-from siaf.schedule import CARRIED, Chain, chains
+from siaf.rounds import Round, Standing, erase_other_tags
+from siaf.schedule import CARRIED, Chain, Plan, chains
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.video import as_frames, frame_digest
 
 CONTEXT_FRAMES = 2
 """Earlier interacted frames that take part in a round's across-frame attention."""
-
-
-@dataclass
-class Round:
-    """What the user gave in one round, and how the session stood before it (for undo)."""
-
-    scribbles: dict[int, list[Scribble]]
-    references: list[int]
-    before: "_Standing"
-
-
-@dataclass
-class _Standing:
-    masks: MaskStore
-    known: dict[int, frozenset[int]]
-    interacted: dict[int, int]
-    human: frozenset[int]
-    objects: ObjectTable
-
-
-@dataclass
-class _Plan:
-    """Chains still to run, and where the running one stands."""
-
-    chains: list[Chain] = field(default_factory=list)
-    chain: int = 0
-    step: int = 0
-    memory: ChainMemory | None = None
-
-    @property
-    def total(self) -> int:
-        return sum(len(c.frames) for c in self.chains)
-
-    @property
-    def done(self) -> int:
-        return sum(len(c.frames) for c in self.chains[: self.chain]) + self.step
 
 
 class Session:
@@ -68,31 +32,35 @@ class Session:
     tags from 1 to 255; index masks are uint8 H×W with 0 = background, so objects never overlap.
     """
 
-    def __init__(self, model: Model, frames: Sequence[NDArray[np.uint8]], *, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self, model: Model, frames: Sequence[NDArray[np.uint8]], *, cache: FeatureCache | None = None
+    ) -> None:
         self.model = model
         self.frames = as_frames(frames)
         self.height, self.width = self.frames[0].shape[:2]
-        self.objects = ObjectTable()
         self.rounds: list[Round] = []
         self.revision = 0
-        self.confidence: dict[int, dict[int, float]] = {}
+        self.confidence: dict[int, Confidence] = {}
         self.memory = AcrossRoundMemory()
         self._cache = cache if cache is not None else FeatureCache()
         self._digests: dict[int, str] = {}
-        self._references = MaskStore(self.height, self.width)
-        self._known: dict[int, frozenset[int]] = {}
-        self._interacted: dict[int, int] = {}
-        self._human: frozenset[int] = frozenset()
+        self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
         self._results = MaskStore(self.height, self.width)
         self._remembered: dict[int, tuple[bytes, int]] = {}
-        self._plan = _Plan()
+        self._plan = Plan()
+        self._chain: ChainMemory | None = None
 
     # -- what the session knows -----------------------------------------------------------------------------------
 
     @property
+    def objects(self) -> ObjectTable:
+        """The objects: tags, labels."""
+        return self._now.objects
+
+    @property
     def interacted(self) -> list[int]:
         """Frames that a user scribbled on or gave a mask for, ascending."""
-        return sorted(self._interacted)
+        return sorted(self._now.interacted)
 
     @property
     def pending(self) -> int:
@@ -113,12 +81,7 @@ class Session:
 
     def suggest(self, count: int = 3) -> list[int]:
         """Propagated frames most worth annotating next: least confident first, not close to each other."""
-        apart = max(1, len(self.frames) // 12)
-        chosen: list[int] = []
-        for frame in sorted(self.confidence, key=lambda f: (min(self.confidence[f].values(), default=1.0), f)):
-            if all(abs(frame - other) >= apart for other in chosen):
-                chosen.append(frame)
-        return chosen[:count]
+        return suggest_frames(self.confidence, len(self.frames), count)
 
     # -- rounds ---------------------------------------------------------------------------------------------------
 
@@ -141,25 +104,28 @@ class Session:
             self._check_frame(frame, f"scribbles[{frame}]")
             check_scribbles(drawn, height=self.height, width=self.width, field=f"scribbles[{frame}]")
 
-        before = self._standing()
+        before, now = self._now, self._now.copy()
+        self._now = now
         try:
-            for tag in sorted(object_tags(strokes) | {int(t) for m in masks.values() for t in np.unique(m) if t}):
+            for tag in sorted(
+                object_tags(strokes) | {int(t) for m in masks.values() for t in np.unique(m) if t}
+            ):
                 self.objects.add(tag)
             number = len(self.rounds) + 1
             result = {**masks, **self._interact(strokes, masks)}
             everything = frozenset(self.objects.tags)
             for frame, mask in result.items():
-                self._references[frame] = mask
-                self._interacted[frame] = number
-                self._known[frame] = everything
-            self._human = (self._human - strokes.keys()) | masks.keys()
+                now.masks[frame] = mask
+                now.interacted[frame] = number
+                now.known[frame] = everything
+            now.human = (now.human - strokes.keys()) | masks.keys()
             self._complete()
         except BaseException:
-            self._restore(before)
+            self._now = before
             raise
         self.rounds.append(Round(strokes, sorted(masks), before))
         self._replan()
-        return {frame: self._references[frame] for frame in sorted(result)}
+        return {frame: now.masks[frame] for frame in sorted(result)}
 
     def propagate(self) -> Iterator[tuple[int, int]]:
         """Fill all other frames from the across-round memory (Eq. 8), nearest interacted frame first.
@@ -167,15 +133,12 @@ class Session:
         A generator of (done, total). It may be dropped at any point; the next call goes on there, with the identical result.
         """
         plan = self._plan
-        while plan.chain < len(plan.chains):
-            chain = plan.chains[plan.chain]
-            frame = chain.frames[plan.step]
-            self._propagate_to(frame, chain)
-            plan.step += 1
-            if plan.step == len(chain.frames):
-                plan.chain, plan.step, plan.memory = plan.chain + 1, 0, None
-                if plan.chain == len(plan.chains):
-                    self.revision += 1
+        while not plan.finished:
+            self._propagate_to(*plan.next())
+            if plan.advance():
+                self._chain = None
+            if plan.finished:
+                self.revision += 1
             yield plan.done, plan.total
             if plan is not self._plan:  # a new round began while the caller held this generator
                 return
@@ -184,19 +147,20 @@ class Session:
         """Take back the last round; the frames it touched are as before, the others are to be propagated again."""
         if not self.rounds:
             raise InputError("there is no round to undo", field="round")
-        self._restore(self.rounds.pop().before)
+        self._now = self.rounds.pop().before
+        erase_other_tags(self._results, keep=self.objects.tags)
         self._replan()
 
     def remove_object(self, tag: int) -> None:
         """Forget an object: its pixels become background everywhere, other objects stay as they are."""
         self.objects.remove(tag)
-        for store in (self._references, self._results):
-            self._erase(store, keep=self.objects.tags)
-        self._known = {frame: tags - {tag} for frame, tags in self._known.items()}
+        for standing in (self._now, *(past.before for past in self.rounds)):  # an undo must not bring it back
+            standing.objects.discard(tag)
+            standing.known = {frame: tags - {tag} for frame, tags in standing.known.items()}
+            erase_other_tags(standing.masks, keep=standing.objects.tags)
+        erase_other_tags(self._results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
-        for past in self.rounds:  # an undo must not bring it back
-            past.before.objects.discard(tag)
         self.revision += 1
 
     def inherit(self, state: bytes) -> None:
@@ -209,7 +173,7 @@ class Session:
             raise InputError("only a session without objects can inherit", field="state")
         from siaf.state import parse_memories
 
-        self.objects, memories, grid = parse_memories(state, self.model)
+        self._now.objects, memories, grid = parse_memories(state, self.model)
         own = self._features(0).size
         self.memory.carry([fit_to(memory, self.objects.groups, own, grid) for memory in memories])
         self._replan()
@@ -231,19 +195,24 @@ class Session:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _interact(self, strokes: dict[int, list[Scribble]], masks: dict[int, IndexMask]) -> dict[int, IndexMask]:
+    def _interact(
+        self, strokes: dict[int, list[Scribble]], masks: dict[int, IndexMask]
+    ) -> dict[int, IndexMask]:
         """AFI on all scribbled frames, with a few earlier interacted frames as context."""
         if not strokes:
             return {}
         size = self.model.interaction_size(self.height, self.width)
-        known = {**{f: self._references[f] for f in self._interacted}, **masks}
+        known = {**{f: self._now.masks[f] for f in self._now.interacted}, **masks}
         context = sorted(known.keys() - strokes.keys(), key=lambda f: (min(abs(f - s) for s in strokes), f))
         frames = sorted([*strokes, *context[:CONTEXT_FRAMES]])
         previous = {f: masks.get(f, self._current(f)) for f in frames}
         drawn = np.stack(
-            [stroke_slots(strokes.get(f, []), self.objects, size, (self.height, self.width)) for f in frames], axis=1
+            [stroke_slots(strokes.get(f, []), self.objects, size, (self.height, self.width)) for f in frames],
+            axis=1,
         )
-        before = np.stack([previous_slots(previous[f], strokes.get(f, []), self.objects, size) for f in frames], axis=1)
+        before = np.stack(
+            [previous_slots(previous[f], strokes.get(f, []), self.objects, size) for f in frames], axis=1
+        )
         slots, tags = self._slots()
         probabilities = self.model.interact([self.frames[f] for f in frames], drawn, before, slots)
         result = {}
@@ -261,10 +230,10 @@ class Session:
         given to it: what the user said about other objects stays.
         """
         everything = frozenset(self.objects.tags)
-        partial = [f for f, known in self._known.items() if not everything <= known]
+        partial = [f for f, known in self._now.known.items() if not everything <= known]
         if not partial:
             return
-        self._remember([f for f in self._interacted if f not in partial])
+        self._remember([f for f in self._now.interacted if f not in partial])
         self._fit_carried()
         slots, tags = self._slots()
         for frame in partial:
@@ -277,31 +246,27 @@ class Session:
                 (self.height, self.width),
             )
             found = tags[probabilities.argmax(0).cpu().numpy()]
-            mask = self._references[frame]
-            missing = list(everything - self._known[frame])
-            self._references[frame] = np.where((mask == 0) & np.isin(found, missing), found, mask)
-            self._known[frame] = everything
+            mask = self._now.masks[frame]
+            missing = list(everything - self._now.known[frame])
+            self._now.masks[frame] = np.where((mask == 0) & np.isin(found, missing), found, mask)
+            self._now.known[frame] = everything
 
-    def _propagate_to(self, frame: int, chain: Chain) -> None:
-        plan = self._plan
-        if plan.chain == plan.step == 0 or plan.memory is None:
-            self._remember(list(self._interacted))
+    def _propagate_to(self, chain: Chain, frame: int) -> None:
+        if self._chain is None:
+            self._remember(self._now.interacted)
             self._fit_carried()
-        if plan.memory is None:
             source = self.memory.carried[-1] if chain.source == CARRIED else self.memory.entries[chain.source]
-            plan.memory = ChainMemory(source)
+            self._chain = ChainMemory(source)
         slots, tags = self._slots()
         probabilities, seen = self.model.propagate(
             self._features(frame),
-            self.memory.read(frame, plan.memory.transient),
-            plan.memory.short,
+            self.memory.read(frame, self._chain.transient),
+            self._chain.short,
             slots,
             (self.height, self.width),
         )
-        plan.memory.advance(seen, self.model.propagation.config.memory_gap)
-        best, winner = probabilities.max(0)
-        self._results[frame] = tags[winner.cpu().numpy()]
-        self.confidence[frame] = _confidence(best, winner, probabilities, tags)
+        self._chain.advance(seen, self.model.propagation.config.memory_gap)
+        self._results[frame], self.confidence[frame] = mask_confidence(probabilities, tags)
 
     def _remember(self, frames: Iterable[int]) -> None:
         """Bring the permanent memory up to date with the masks of these interacted frames, and drop all others."""
@@ -310,9 +275,9 @@ class Session:
             self.memory.forget(frame)
             del self._remembered[frame]
         for frame in frames:
-            version = (self._references.packed(frame), self.objects.groups)
+            version = (self._now.masks.packed(frame), self.objects.groups)
             if self._remembered.get(frame) != version:
-                slots = self.objects.to_slots(self._references[frame])
+                slots = self.objects.to_slots(self._now.masks[frame])
                 self.memory.put(frame, self.model.reference(self._features(frame), slots))
                 self._remembered[frame] = version
 
@@ -333,41 +298,22 @@ class Session:
     def _slots(self) -> tuple[list[list[int]], NDArray[np.uint8]]:
         """Slots in use by group, and the tag of every merged channel (channel 0 is background)."""
         groups = [self.objects.slots(g) for g in range(self.objects.groups)]
-        return [list(g) for g in groups], np.array([0, *(tag for g in groups for tag in g.values())], np.uint8)
+        return [list(g) for g in groups], np.array(
+            [0, *(tag for g in groups for tag in g.values())], np.uint8
+        )
 
     def _current(self, frame: int) -> IndexMask | None:
-        for store in (self._references, self._results):
+        for store in (self._now.masks, self._results):
             if frame in store:
                 return store[frame]
         return None
 
     def _replan(self) -> None:
-        plan = chains(len(self.frames), self._interacted)
-        if not plan and not self._interacted and self.memory.carried:
+        plan = chains(len(self.frames), self._now.interacted)
+        if not self._now.interacted and self.memory.carried:
             plan = [Chain(CARRIED, tuple(range(len(self.frames))))]
-        self._plan = _Plan(plan)
+        self._plan, self._chain = Plan(plan), None
         self.revision += 1
-
-    def _standing(self) -> _Standing:
-        return _Standing(
-            self._references.copy(), dict(self._known), dict(self._interacted), self._human, self.objects.copy()
-        )
-
-    def _restore(self, standing: _Standing) -> None:
-        self._references, self._known = standing.masks.copy(), dict(standing.known)
-        self._interacted, self._human = dict(standing.interacted), standing.human
-        self.objects = standing.objects.copy()
-        for store in (self._references, self._results):
-            self._erase(store, keep=self.objects.tags)
-
-    @staticmethod
-    def _erase(store: MaskStore, keep: list[int]) -> None:
-        """Make pixels of all other tags background."""
-        for frame in store:
-            mask = store[frame]
-            gone = ~np.isin(mask, [0, *keep])
-            if gone.any():
-                store[frame] = np.where(gone, 0, mask).astype(np.uint8)
 
     def _check_frame(self, frame: int, name: str) -> None:
         if not 0 <= frame < len(self.frames):
@@ -377,17 +323,3 @@ class Session:
         name = f"references[{frame}]"
         self._check_frame(frame, name)
         return as_index_mask(mask, height=self.height, width=self.width, field=name)
-
-
-def _confidence(
-    best: torch.Tensor, winner: torch.Tensor, probabilities: torch.Tensor, tags: NDArray[np.uint8]
-) -> dict[int, float]:
-    """Per tag: mean probability over its pixels; where it has none, how sure the network is that it is absent."""
-    count = torch.bincount(winner.flatten(), minlength=len(tags))
-    total = torch.bincount(winner.flatten(), weights=best.flatten().double(), minlength=len(tags))
-    highest = probabilities.flatten(1).amax(1)
-    return {
-        int(tag): float(total[i] / count[i]) if count[i] else float(1 - highest[i])
-        for i, tag in enumerate(tags)
-        if tag
-    }

@@ -24,9 +24,10 @@ from siaf.model.propagation import FrameMemory
 from siaf.network import Model
 from siaf.objects import ObjectInfo, ObjectTable
 from siaf.results import MaskStore
-from siaf.schedule import Chain
+from siaf.rounds import Round, Standing
+from siaf.schedule import Chain, Plan
 from siaf.scribbles import Scribble
-from siaf.session import Round, Session, _Plan, _Standing
+from siaf.session import Session
 
 FORMAT = "siaf-state"
 VERSION = 1
@@ -57,9 +58,9 @@ def dump_session(session: Session) -> bytes:
     for i, memory in enumerate(session.memory.carried):
         _put_memory(tensors, f"carried.{i}", memory)
     plan = session._plan
-    if plan.memory is not None:
-        _put_memory(tensors, "chain.short", plan.memory.short)
-        for i, memory in enumerate(plan.memory.transient):
+    if session._chain is not None:
+        _put_memory(tensors, "chain.short", session._chain.short)
+        for i, memory in enumerate(session._chain.transient):
             _put_memory(tensors, f"chain.transient.{i}", memory)
     document = {
         "format": FORMAT,
@@ -80,21 +81,30 @@ def dump_session(session: Session) -> bytes:
             }
             for past in session.rounds
         ],
-        "now": _standing(session._standing(), masks),
+        "now": _standing(session._now, masks),
         "results": masks.add(session._results),
-        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()},
-        "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in session._remembered.items()},
+        "confidence": {
+            str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()
+        },
+        "remembered": {
+            str(f): [masks.index(mask), groups] for f, (mask, groups) in session._remembered.items()
+        },
         "plan": {
             "chains": [[c.source, list(c.frames)] for c in plan.chains],
             "chain": plan.chain,
             "step": plan.step,
-            "since_transient": plan.memory.since_transient if plan.memory else 0,
+            "since_transient": session._chain.since_transient if session._chain else 0,
         },
     }
-    tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
+    tensors |= {
+        f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8)
+        for i, blob in enumerate(masks.blobs)
+    }
     # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
     # One metadata entry: with several, safetensors writes them in random order, and equal sessions would differ.
-    return save_tensors({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)})
+    return save_tensors(
+        {k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)}
+    )
 
 
 def parse_session(
@@ -157,7 +167,9 @@ def read_document(data: bytes, name: str = "state") -> dict[str, Any]:
         if document["format"] != FORMAT:
             raise ValueError(f"format is {document['format']!r}")
         version = int(document["version"])
-        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+        end = max(
+            (entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"not a siaf state file ({error})", field=name) from None
     if version > VERSION:
@@ -196,14 +208,17 @@ def _count(tensors: dict[str, Tensor], prefix: str) -> int:
 
 def _get_memory(tensors: dict[str, Tensor], name: str, model: Model) -> FrameMemory:
     layers, device = model.propagation.config.layers, model.device
-    return [(tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device)) for i in range(layers)]
+    return [
+        (tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device))
+        for i in range(layers)
+    ]
 
 
 def _stroke(stroke: Scribble) -> dict[str, Any]:
     return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
 
 
-def _standing(standing: _Standing, masks: _MaskTable) -> dict[str, Any]:
+def _standing(standing: Standing, masks: _MaskTable) -> dict[str, Any]:
     return {
         "masks": masks.add(standing.masks),
         "known": {str(f): sorted(tags) for f, tags in standing.known.items()},
@@ -228,8 +243,8 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
             result.put_packed(_frame(frame, session), blob(number))
         return result
 
-    def standing(entry: dict[str, Any]) -> _Standing:
-        return _Standing(
+    def standing(entry: dict[str, Any]) -> Standing:
+        return Standing(
             store(entry["masks"]),
             {_frame(f, session): frozenset(tags) for f, tags in entry["known"].items()},
             {_frame(f, session): int(number) for f, number in entry["interacted"].items()},
@@ -237,11 +252,14 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
             ObjectTable.restore(entry["places"], [ObjectInfo(**info) for info in entry["objects"]]),
         )
 
-    session._restore(standing(document["now"]))
+    session._now = standing(document["now"])
     session._results = store(document["results"])
     session.rounds = [
         Round(
-            {_frame(f, session): [Scribble(**s) for s in strokes] for f, strokes in past["scribbles"].items()},
+            {
+                _frame(f, session): [Scribble(**s) for s in strokes]
+                for f, strokes in past["scribbles"].items()
+            },
             list(past["references"]),
             standing(past["before"]),
         )
@@ -257,13 +275,15 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
     carried = [_get_memory(tensors, f"carried.{i}", session.model) for i in range(_count(tensors, "carried"))]
     session.memory.carry(carried)
     plan = document["plan"]
-    chains = [Chain(int(source), tuple(_frame(f, session) for f in frames)) for source, frames in plan["chains"]]
-    session._plan = _Plan(chains, int(plan["chain"]), int(plan["step"]))
+    chains = [
+        Chain(int(source), tuple(_frame(f, session) for f in frames)) for source, frames in plan["chains"]
+    ]
+    session._plan = Plan(chains, int(plan["chain"]), int(plan["step"]))
     if not 0 <= session._plan.done <= session._plan.total:
         raise ValueError(f"plan stands at {session._plan.done} of {session._plan.total}")
     if "chain.short.0.key" in tensors:
         count = _count(tensors, "chain.transient")
-        session._plan.memory = ChainMemory(
+        session._chain = ChainMemory(
             _get_memory(tensors, "chain.short", session.model),
             [_get_memory(tensors, f"chain.transient.{i}", session.model) for i in range(count)],
             int(plan["since_transient"]),

@@ -40,7 +40,7 @@ class FrameSource(Sequence[Frame]):
     @overload
     def __getitem__(self, index: slice) -> list[Frame]: ...
     def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
-        """Frame `index`, or the list of a slice. Raises InputError if a frame cannot be read or has another size."""
+        """Frame `index`, or a slice's list. Raises InputError if one cannot be read or has another size."""
         if isinstance(index, slice):
             return [self._checked(i) for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
@@ -65,7 +65,8 @@ class FrameSource(Sequence[Frame]):
 class ArrayFrames(FrameSource):
     """Frames that are in memory already, or a sequence that makes them on demand.
 
-    Raises InputError, naming frames[i], for a frame that is not uint8 H×W×3 or has another size than the first.
+    Raises InputError, naming frames[i], for a frame that is not uint8 H×W×3 or has another size than the
+    first.
     """
 
     def __init__(self, frames: Sequence[Frame] | npt.NDArray[np.uint8], *, fps: float = STILL_FPS) -> None:
@@ -98,9 +99,9 @@ class ArrayFrames(FrameSource):
 
 
 class ImageFiles(FrameSource):
-    """One image file per frame. Raises InputError for an unreadable one, or one of another size than the first.
+    """One image file per frame, turned as its EXIF orientation says, as CVAT does.
 
-    A picture is turned as its EXIF orientation says, as CVAT does.
+    Raises InputError, naming the file, for an unreadable one, or one of another size than the first.
     """
 
     def __init__(self, paths: Sequence[Path], *, fps: float = STILL_FPS) -> None:
@@ -135,7 +136,7 @@ class ImageFiles(FrameSource):
 
 
 def open_video(path: str | PathLike[str]) -> FrameSource:
-    """The frames of a video file, of a folder of images (in natural order: 2.jpg before 10.jpg), or of one image.
+    """The frames of a video file, a folder of images (naturally sorted: 2.jpg before 10.jpg), or one image.
 
     Raises InputError if there is nothing at `path`, if it is not a video, or if it has no frames.
     """
@@ -154,8 +155,10 @@ def open_video(path: str | PathLike[str]) -> FrameSource:
     return VideoFile(path)
 
 
-def as_frames(frames: FrameSource | Sequence[Frame] | npt.NDArray[np.uint8] | str | PathLike[str]) -> FrameSource:
-    """Whatever holds frames as a FrameSource: one already, a sequence or N×H×W×3 array of frames, or a path."""
+def as_frames(
+    frames: FrameSource | Sequence[Frame] | npt.NDArray[np.uint8] | str | PathLike[str],
+) -> FrameSource:
+    """A FrameSource from one, from a sequence or N×H×W×3 array of frames, or from a path."""
     if isinstance(frames, FrameSource):
         return frames
     if isinstance(frames, str | PathLike):
@@ -164,7 +167,7 @@ def as_frames(frames: FrameSource | Sequence[Frame] | npt.NDArray[np.uint8] | st
 
 
 def frame_digest(frame: Frame) -> str:
-    """Content digest of decoded pixels: 32 hex digits, equal for equal frames whatever file they came from."""
+    """Content digest of decoded pixels: 32 hex digits, equal for equal frames of whatever file."""
     digest = hashlib.blake2b("×".join(map(str, frame.shape)).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(frame).data)
     return digest.hexdigest()
