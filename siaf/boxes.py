@@ -28,7 +28,9 @@ def as_box(points: Sequence[float], *, height: int, width: int, field: str) -> B
         raise InputError("the box is not finite", field=field)
     left, top, right, bottom = (float(e) for e in edges)
     if left >= right or top >= bottom:
-        raise InputError(f"the box {left:g},{top:g} to {right:g},{bottom:g} is inverted or empty", field=field)
+        raise InputError(
+            f"the box {left:g},{top:g} to {right:g},{bottom:g} is inverted or empty", field=field
+        )
     margin = FAR_OUTSIDE * max(height, width)
     if min(left, top) < -margin or right > width + margin or bottom > height + margin:
         raise InputError(f"the box lies far outside the {width}×{height} frame", field=field)
@@ -48,7 +50,9 @@ def box_pixels(box: Box, height: int, width: int) -> tuple[slice, slice]:
 def fill_boxes(mask: IndexMask, boxes: Mapping[int, Box]) -> IndexMask:
     """A copy of an index mask in which every tag of `boxes` is its filled box; smaller boxes lie on top of larger ones."""
     filled = np.where(np.isin(mask, list(boxes)), 0, mask).astype(np.uint8)
-    for tag, box in sorted(boxes.items(), key=lambda item: -(item[1][2] - item[1][0]) * (item[1][3] - item[1][1])):
+    for tag, box in sorted(
+        boxes.items(), key=lambda item: -(item[1][2] - item[1][0]) * (item[1][3] - item[1][1])
+    ):
         filled[box_pixels(box, *mask.shape)] = tag
     return filled
 

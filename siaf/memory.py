@@ -4,6 +4,7 @@ Permanent entries (the user's frames) and transient ones (frames predicted on th
 evicted, and re-annotating it replaces its entry.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import torch
@@ -24,7 +25,7 @@ class AcrossRoundMemory:
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
-    _read: tuple[tuple[int, ...], FrameMemory] | None = None
+    _read: tuple[tuple[tuple[int, ...], int], FrameMemory] | None = None
 
     def put(self, frame: int, memory: FrameMemory) -> None:
         """Remember an interacted frame, replacing what was known of it."""
@@ -41,19 +42,29 @@ class AcrossRoundMemory:
         self.carried = memories[-MAX_CARRIED:]
         self._read = None
 
-    def select(self, frame: int) -> tuple[int, ...]:
-        """Entries to read for `frame`: nearest before, nearest after, then the closest others, at most MAX_PERMANENT."""
-        before = max((f for f in self.entries if f <= frame), default=None)
-        after = min((f for f in self.entries if f > frame), default=None)
+    def select(self, frame: int, among: Collection[int] | None = None) -> tuple[int, ...]:
+        """Entries to read for `frame`: nearest before, nearest after, then the closest others, at most MAX_PERMANENT.
+
+        `among` restricts the choice to these frames.
+        """
+        candidates = [f for f in self.entries if among is None or f in among]
+        before = max((f for f in candidates if f <= frame), default=None)
+        after = min((f for f in candidates if f > frame), default=None)
         first = [f for f in (before, after) if f is not None]
-        others = sorted((f for f in self.entries if f not in first), key=lambda f: (abs(f - frame), f))
+        others = sorted((f for f in candidates if f not in first), key=lambda f: (abs(f - frame), f))
         return tuple(sorted([*first, *others][:MAX_PERMANENT]))
 
-    def read(self, frame: int, transient: list[FrameMemory]) -> FrameMemory:
-        """The long-term memory for `frame`: selected interacted frames, then the chain's own transient frames."""
-        chosen = self.select(frame)
+    def read(
+        self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None
+    ) -> FrameMemory:
+        """The long-term memory for `frame`: selected interacted frames, then the chain's own transient frames.
+
+        With `among`, another clip's frames are left out.
+        """
+        carried = self.carried if among is None else []
+        chosen = (self.select(frame, among), len(carried))
         if self._read is None or self._read[0] != chosen:
-            self._read = (chosen, concatenate([*(self.entries[f] for f in chosen), *self.carried]))
+            self._read = (chosen, concatenate([*(self.entries[f] for f in chosen[0]), *carried]))
         return concatenate([self._read[1], *transient]) if transient else self._read[1]
 
 

@@ -1,11 +1,14 @@
 """Which frame is propagated from where (paper §III-C, "truncated propagation").
 
-Every frame without a user's mask belongs to its nearest interacted frame, over the interacted frames of all rounds. An exact tie
+First come *walks*: an object that was scribbled on some interacted frames only is carried to the others, so that every interacted frame
+speaks for every object. Otherwise a frame that was scribbled for one object would teach the memory that all others are background there.
+
+Then every frame without a user's mask belongs to its nearest interacted frame, over the interacted frames of all rounds. An exact tie
 goes to the frame of the more recent round, then to the earlier frame. From every interacted frame two chains run outwards,
 one forward, one backward, until the next interacted frame's territory or the end of the video.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 CARRIED = -1  # the source of a chain that starts from another clip's memory
@@ -13,10 +16,14 @@ CARRIED = -1  # the source of a chain that starts from another clip's memory
 
 @dataclass(frozen=True)
 class Chain:
-    """Frames to propagate in this order, each from the one before it, the first from `source`."""
+    """Frames to propagate in this order, each from the one before it, the first from `source`.
+
+    A chain with `adopts` is a walk: its last frame is an interacted one, and takes over these tags; the frames between are only passed.
+    """
 
     source: int
     frames: tuple[int, ...]
+    adopts: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -29,13 +36,19 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Frames to propagate in all."""
-        return sum(len(c.frames) for c in self.chains)
+        """Frames to propagate in all, walks not counted."""
+        return sum(len(c.frames) for c in self.chains if not c.adopts)
 
     @property
     def done(self) -> int:
-        """Frames propagated so far."""
-        return sum(len(c.frames) for c in self.chains[: self.chain]) + self.step
+        """Frames propagated so far, walks not counted."""
+        running = 0 if self.finished or self.chains[self.chain].adopts else self.step
+        return sum(len(c.frames) for c in self.chains[: self.chain] if not c.adopts) + running
+
+    @property
+    def order(self) -> list[int]:
+        """All frames in the order in which they are propagated."""
+        return [frame for chain in self.chains for frame in chain.frames]
 
     @property
     def finished(self) -> bool:
@@ -54,6 +67,24 @@ class Plan:
             return False
         self.chain, self.step = self.chain + 1, 0
         return True
+
+
+def walks(known: Mapping[int, frozenset[int]], tags: Collection[int]) -> list[Chain]:
+    """Walks that bring every tag to every interacted frame, shortest first.
+
+    `known` maps each interacted frame to the tags its mask speaks for. A tag comes from the nearest frame that knows it, the earlier one of two.
+    """
+    result = []
+    for frame, speaks_for in known.items():
+        sources: dict[int, set[int]] = {}
+        for tag in set(tags) - speaks_for:
+            informed = [f for f, theirs in known.items() if tag in theirs]
+            if informed:
+                sources.setdefault(min(informed, key=lambda f: (abs(f - frame), f)), set()).add(tag)
+        for source, missing in sources.items():
+            step = 1 if frame > source else -1
+            result.append(Chain(source, tuple(range(source + step, frame + step, step)), frozenset(missing)))
+    return sorted(result, key=lambda c: (len(c.frames), c.frames))
 
 
 def chains(n_frames: int, interacted: Mapping[int, int]) -> list[Chain]:

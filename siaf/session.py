@@ -1,11 +1,13 @@
 """A session: frames, objects, rounds and memory. The one class that users of the library meet."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from siaf.boxes import Box, box_pixels, fill_boxes, surround
 from siaf.confidence import Confidence, mask_confidence, suggest_frames
 from siaf.errors import InputError
 from siaf.features import FeatureCache
@@ -17,7 +19,7 @@ from siaf.objects import ObjectTable
 from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
 from siaf.results import MaskStore
 from siaf.rounds import Round, Standing, erase_other_tags
-from siaf.schedule import CARRIED, Chain, Plan, chains
+from siaf.schedule import CARRIED, Chain, Plan, chains, walks
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.video import as_frames, frame_digest
 
@@ -29,21 +31,27 @@ class Session:
     """Rounds of interaction on one video.
 
     `frames`: a sequence of uint8 H×W×3 RGB arrays of one size, or what `siaf.open_video` returns. Frame numbers count from 0,
-    tags from 1 to 255; index masks are uint8 H×W with 0 = background, so objects never overlap.
+    tags from 1 to 255; index masks are uint8 H×W with 0 = background, so objects never overlap. `cache` may be
+    shared by sessions; `digests` are content digests of frames that are known already.
     """
 
     def __init__(
-        self, model: Model, frames: Sequence[NDArray[np.uint8]], *, cache: FeatureCache | None = None
+        self,
+        model: Model,
+        frames: Sequence[NDArray[np.uint8]],
+        *,
+        cache: FeatureCache | None = None,
+        digests: Mapping[int, str] | None = None,
     ) -> None:
         self.model = model
         self.frames = as_frames(frames)
-        self.height, self.width = self.frames[0].shape[:2]
+        self.height, self.width = self.frames.height, self.frames.width
         self.rounds: list[Round] = []
         self.revision = 0
         self.confidence: dict[int, Confidence] = {}
         self.memory = AcrossRoundMemory()
         self._cache = cache if cache is not None else FeatureCache()
-        self._digests: dict[int, str] = {}
+        self._digests = dict(digests or {})
         self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
         self._results = MaskStore(self.height, self.width)
         self._remembered: dict[int, tuple[bytes, int]] = {}
@@ -67,6 +75,16 @@ class Session:
         """Frames that `propagate` still has to do for the present round."""
         return self._plan.total - self._plan.done
 
+    @property
+    def finished(self) -> list[int]:
+        """Frames that `propagate` has done for the present round, in the order in which it did them."""
+        return self._plan.order[: self._plan.done]
+
+    @property
+    def remaining(self) -> list[int]:
+        """Frames that `propagate` still has to do, in order."""
+        return self._plan.order[self._plan.done :]
+
     def mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, uint8 H×W: the user's, else the newest propagated one, else all background."""
         self._check_frame(frame, "frame")
@@ -89,14 +107,20 @@ class Session:
         self,
         scribbles: Mapping[int, Sequence[Scribble]] | None = None,
         references: Mapping[int, NDArray[np.generic]] | None = None,
+        boxes: Mapping[int, Mapping[int, Box]] | None = None,
     ) -> dict[int, IndexMask]:
-        """One round: strokes and masks on any frames, for any objects, all taken together (Eq. 1).
+        """One round: strokes, masks and boxes on any frames, for any objects, all taken together (Eq. 1).
 
         `references` are index masks, H×W integers, that a human made; they skip the network, and their objects' pixels stay as given.
-        A frame may have both: strokes then add to its mask. Returns the index masks of this round's frames. On an error the session
-        is as before. Raises InputError naming `scribbles[frame]` or `references[frame]`.
+        A frame may have both: strokes then add to its mask. `boxes` say by frame and tag where an object is
+        (`siaf.boxes.as_box`). Returns the index masks of this round's frames. On an error the session is as before.
+        Raises InputError naming `scribbles[frame]`, `references[frame]` or `boxes[frame]`.
         """
         strokes = {frame: list(s) for frame, s in (scribbles or {}).items() if len(s)}
+        framed = {frame: dict(b) for frame, b in (boxes or {}).items() if b}
+        for frame in framed:
+            self._check_frame(frame, f"boxes[{frame}]")
+            strokes.setdefault(frame, [])
         masks = {frame: self._check_reference(frame, mask) for frame, mask in (references or {}).items()}
         if not strokes and not masks:
             raise InputError("a round needs at least one stroke or mask", field="scribbles")
@@ -107,19 +131,18 @@ class Session:
         before, now = self._now, self._now.copy()
         self._now = now
         try:
-            for tag in sorted(
-                object_tags(strokes) | {int(t) for m in masks.values() for t in np.unique(m) if t}
-            ):
+            given = {int(t) for m in masks.values() for t in np.unique(m) if t}
+            for tag in sorted(object_tags(strokes) | given | {t for b in framed.values() for t in b}):
                 self.objects.add(tag)
             number = len(self.rounds) + 1
-            result = {**masks, **self._interact(strokes, masks)}
+            result = {**masks, **self._interact(strokes, masks, framed)}
             everything = frozenset(self.objects.tags)
             for frame, mask in result.items():
+                drawn = object_tags({frame: strokes.get(frame, [])}) | framed.get(frame, {}).keys()
+                now.known[frame] = everything if frame in masks else self._spoken_for(frame) | drawn
                 now.masks[frame] = mask
                 now.interacted[frame] = number
-                now.known[frame] = everything
             now.human = (now.human - strokes.keys()) | masks.keys()
-            self._complete()
         except BaseException:
             self._now = before
             raise
@@ -130,7 +153,8 @@ class Session:
     def propagate(self) -> Iterator[tuple[int, int]]:
         """Fill all other frames from the across-round memory (Eq. 8), nearest interacted frame first.
 
-        A generator of (done, total). It may be dropped at any point; the next call goes on there, with the identical result.
+        A generator of (done, total) frames; `done` stands still while objects are first carried to interacted frames they were not drawn
+        on. It may be dropped at any point; the next call goes on there, with the identical result.
         """
         plan = self._plan
         while not plan.finished:
@@ -142,6 +166,54 @@ class Session:
             yield plan.done, plan.total
             if plan is not self._plan:  # a new round began while the caller held this generator
                 return
+
+    def preview(
+        self,
+        frame: int,
+        scribbles: Sequence[Scribble] = (),
+        boxes: Mapping[int, Box] | None = None,
+        previous: IndexMask | None = None,
+    ) -> tuple[Tensor, NDArray[np.uint8]]:
+        """What a round on this one frame would give, as probabilities; the session stays as it is.
+
+        `previous` is the mask to start from, by default the frame's own, or what the across-round memory finds there.
+        Returns float (1 + objects)×H×W and the tag of each channel. Raises InputError naming `scribbles[i]`.
+        """
+        self._check_frame(frame, "frame")
+        check_scribbles(scribbles, height=self.height, width=self.width)
+        objects = self.objects.copy()
+        for tag in sorted(object_tags({frame: scribbles}) | set(boxes or ())):
+            objects.add(tag)
+        before = self._known_mask(frame) if previous is None else previous
+        start = {} if before is None else {frame: before}
+        frames, probabilities, tags = self._ask(
+            {frame: list(scribbles)}, start, {frame: dict(boxes or {})}, objects
+        )
+        return probabilities[frames.index(frame)], tags
+
+    def look(self, frame: int) -> IndexMask:
+        """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
+        mask = self._known_mask(frame)
+        return np.zeros((self.height, self.width), np.uint8) if mask is None else mask
+
+    def presume(self, frame: int, mask: IndexMask) -> None:
+        """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
+        self._results[frame] = self._check_reference(frame, mask)
+
+    def chain(self, source: int) -> ChainMemory:
+        """A chain that starts at an interacted frame, for `track`."""
+        self._remember(self._now.interacted)
+        self._fit_carried()
+        return ChainMemory(self.memory.carried[-1] if source == CARRIED else self.memory.entries[source])
+
+    def track(
+        self, picture: NDArray[np.uint8], chain: ChainMemory, near: int
+    ) -> tuple[IndexMask, Confidence]:
+        """One step of a chain onto a picture, uint8 H×W×3, that is none of the session's frames; the chain advances.
+
+        `near` is the frame of the session that the picture is nearest to. Returns its index mask and confidence.
+        """
+        return self._step(self._encode(frame_digest(picture), lambda: picture), near, chain)
 
     def undo(self) -> None:
         """Take back the last round; the frames it touched are as before, the others are to be propagated again."""
@@ -174,7 +246,7 @@ class Session:
         from siaf.state import parse_memories
 
         self._now.objects, memories, grid = parse_memories(state, self.model)
-        own = self._features(0).size
+        own = self.model.grid(self.height, self.width)
         self.memory.carry([fit_to(memory, self.objects.groups, own, grid) for memory in memories])
         self._replan()
 
@@ -196,77 +268,96 @@ class Session:
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _interact(
-        self, strokes: dict[int, list[Scribble]], masks: dict[int, IndexMask]
+        self,
+        strokes: dict[int, list[Scribble]],
+        masks: dict[int, IndexMask],
+        boxes: dict[int, dict[int, Box]],
     ) -> dict[int, IndexMask]:
-        """AFI on all scribbled frames, with a few earlier interacted frames as context."""
+        """AFI's index masks of all scribbled frames; what the user drew or gave is in them as it is."""
         if not strokes:
             return {}
-        size = self.model.interaction_size(self.height, self.width)
-        known = {**{f: self._now.masks[f] for f in self._now.interacted}, **masks}
-        context = sorted(known.keys() - strokes.keys(), key=lambda f: (min(abs(f - s) for s in strokes), f))
-        frames = sorted([*strokes, *context[:CONTEXT_FRAMES]])
-        previous = {f: masks.get(f, self._current(f)) for f in frames}
-        drawn = np.stack(
-            [stroke_slots(strokes.get(f, []), self.objects, size, (self.height, self.width)) for f in frames],
-            axis=1,
-        )
-        before = np.stack(
-            [previous_slots(previous[f], strokes.get(f, []), self.objects, size) for f in frames], axis=1
-        )
-        slots, tags = self._slots()
-        probabilities = self.model.interact([self.frames[f] for f in frames], drawn, before, slots)
+        current = {f: mask for f in strokes if (mask := self._current(f)) is not None}
+        frames, probabilities, tags = self._ask(strokes, {**current, **masks}, boxes, self.objects)
         result = {}
-        for i, frame in enumerate(frames):
+        for frame, probability in zip(frames, probabilities, strict=True):
             if frame in strokes:
-                mask = honour_strokes(tags[probabilities[i].argmax(0).cpu().numpy()], strokes[frame])
+                mask = honour_strokes(tags[probability.argmax(0).cpu().numpy()], strokes[frame])
+                for tag, box in boxes.get(frame, {}).items():
+                    if not (mask == tag).any():  # the box itself says at least that much
+                        mask[box_pixels(box, self.height, self.width)] = tag
                 given = masks.get(frame)
                 result[frame] = mask if given is None else np.where(given > 0, given, mask)
         return result
 
-    def _complete(self) -> None:
-        """Look for objects on interacted frames that were annotated before the object existed.
+    def _ask(
+        self,
+        strokes: dict[int, list[Scribble]],
+        previous: dict[int, IndexMask],
+        boxes: dict[int, dict[int, Box]],
+        objects: ObjectTable,
+    ) -> tuple[list[int], Tensor, NDArray[np.uint8]]:
+        """AFI on all frames of `strokes`, with a few other frames whose mask is known as context.
 
-        Without this, those frames would teach the memory that the object is background there. Only background pixels are
-        given to it: what the user said about other objects stays.
+        Returns frame numbers ascending, probabilities f×(1 + objects)×H×W, and the tag of every channel.
         """
-        everything = frozenset(self.objects.tags)
-        partial = [f for f, known in self._now.known.items() if not everything <= known]
-        if not partial:
-            return
-        self._remember([f for f in self._now.interacted if f not in partial])
-        self._fit_carried()
-        slots, tags = self._slots()
-        for frame in partial:
-            nearest = min(self.memory.entries, key=lambda f: (abs(f - frame), f))
-            probabilities, _ = self.model.propagate(
-                self._features(frame),
-                self.memory.read(frame, []),
-                self.memory.entries[nearest],
-                slots,
-                (self.height, self.width),
-            )
-            found = tags[probabilities.argmax(0).cpu().numpy()]
-            mask = self._now.masks[frame]
-            missing = list(everything - self._now.known[frame])
-            self._now.masks[frame] = np.where((mask == 0) & np.isin(found, missing), found, mask)
-            self._now.known[frame] = everything
+        whole = (self.height, self.width)
+        size = self.model.interaction_size(*whole)
+        known = {**{f: self._now.masks[f] for f in self._now.interacted}, **previous}
+        context = sorted(known.keys() - strokes.keys(), key=lambda f: (min(abs(f - s) for s in strokes), f))
+        frames = sorted([*strokes, *context[:CONTEXT_FRAMES]])
+        drawn, before = [], []
+        for frame in frames:
+            marks, start = strokes.get(frame, []), known.get(frame)
+            framed = boxes.get(frame)
+            if framed:
+                start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, framed)
+                marks = [*surround(framed, start, self.height / size[0]), *marks]
+            drawn.append(stroke_slots(marks, objects, size, whole))
+            before.append(previous_slots(start, marks, objects, size))
+        slots, tags = _channels(objects)
+        pictures = [self.frames[f] for f in frames]
+        probabilities = self.model.interact(
+            pictures, np.stack(drawn, axis=1), np.stack(before, axis=1), slots
+        )
+        return frames, probabilities, tags
+
+    def _spoken_for(self, frame: int) -> frozenset[int]:
+        """Tags about which the present mask of a frame says something, be it that they are absent."""
+        if frame in self._now.known:
+            return self._now.known[frame]
+        return frozenset(self.confidence.get(frame, ()))
 
     def _propagate_to(self, chain: Chain, frame: int) -> None:
         if self._chain is None:
-            self._remember(self._now.interacted)
-            self._fit_carried()
-            source = self.memory.carried[-1] if chain.source == CARRIED else self.memory.entries[chain.source]
-            self._chain = ChainMemory(source)
-        slots, tags = self._slots()
-        probabilities, seen = self.model.propagate(
-            self._features(frame),
-            self.memory.read(frame, self._chain.transient),
-            self._chain.short,
-            slots,
-            (self.height, self.width),
-        )
-        self._chain.advance(seen, self.model.propagation.config.memory_gap)
-        self._results[frame], self.confidence[frame] = mask_confidence(probabilities, tags)
+            self._chain = self.chain(chain.source)
+        among = [f for f, known in self._now.known.items() if chain.adopts <= known] if chain.adopts else None
+        mask, confidence = self._step(self._features(frame), frame, self._chain, among)
+        if not chain.adopts:
+            self._results[frame], self.confidence[frame] = mask, confidence
+        elif frame == chain.frames[-1]:
+            self._adopt(frame, mask, chain.adopts)
+
+    def _step(
+        self, features: FrameFeatures, near: int, chain: ChainMemory, among: Sequence[int] | None = None
+    ) -> tuple[IndexMask, Confidence]:
+        slots, tags = _channels(self.objects)
+        long = self.memory.read(near, chain.transient, among)
+        whole = (self.height, self.width)
+        probabilities, seen = self.model.propagate(features, long, chain.short, slots, whole)
+        chain.advance(seen, self.model.propagation.config.memory_gap)
+        return mask_confidence(probabilities, tags)
+
+    def _adopt(self, frame: int, found: IndexMask, tags: frozenset[int]) -> None:
+        """Take objects that were annotated elsewhere into an interacted frame's mask, on its background only.
+
+        What the interaction network guessed of them there gives way; what the user said of other objects stays.
+        """
+        mask = self._now.masks[frame]
+        free = (mask == 0) | np.isin(mask, list(tags))
+        mask = np.where(free, np.where(np.isin(found, list(tags)), found, 0), mask).astype(np.uint8)
+        drawn = [past.scribbles[frame] for past in self.rounds if frame in past.scribbles]
+        self._now.masks[frame] = honour_strokes(mask, drawn[-1]) if drawn else mask
+        self._now.known[frame] |= tags
 
     def _remember(self, frames: Iterable[int]) -> None:
         """Bring the permanent memory up to date with the masks of these interacted frames, and drop all others."""
@@ -283,24 +374,28 @@ class Session:
 
     def _fit_carried(self) -> None:
         """An object of a new group: what another clip remembered says nothing about it."""
-        grid = self._features(0).size
+        grid = self.model.grid(self.height, self.width)
         if self.memory.carried and len(self.memory.carried[0][0][0]) < self.objects.groups:
             self.memory.carry([fit_to(m, self.objects.groups, grid, grid) for m in self.memory.carried])
 
     def _features(self, frame: int) -> FrameFeatures:
-        key = f"{self.frame_digest(frame)}/{self.model.digest}/{self.model.short_side}"
+        return self._encode(self.frame_digest(frame), lambda: self.frames[frame])
+
+    def _encode(self, digest: str, picture: Callable[[], NDArray[np.uint8]]) -> FrameFeatures:
+        key = f"{digest}/{self.model.digest}/{self.model.short_side}"
         features = self._cache.get(key)
         if features is None:
-            features = self.model.encode(self.frames[frame])
+            features = self.model.encode(picture())
             self._cache.put(key, features)
         return features
 
-    def _slots(self) -> tuple[list[list[int]], NDArray[np.uint8]]:
-        """Slots in use by group, and the tag of every merged channel (channel 0 is background)."""
-        groups = [self.objects.slots(g) for g in range(self.objects.groups)]
-        return [list(g) for g in groups], np.array(
-            [0, *(tag for g in groups for tag in g.values())], np.uint8
-        )
+    def _known_mask(self, frame: int) -> IndexMask | None:
+        """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""
+        mask = self._current(frame)
+        if mask is None and (self._now.interacted or self.memory.carried):
+            nearest = min(self._now.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
+            mask = self._step(self._features(frame), frame, self.chain(nearest))[0]
+        return mask
 
     def _current(self, frame: int) -> IndexMask | None:
         for store in (self._now.masks, self._results):
@@ -309,7 +404,7 @@ class Session:
         return None
 
     def _replan(self) -> None:
-        plan = chains(len(self.frames), self._now.interacted)
+        plan = walks(self._now.known, self.objects.tags) + chains(len(self.frames), self._now.interacted)
         if not self._now.interacted and self.memory.carried:
             plan = [Chain(CARRIED, tuple(range(len(self.frames))))]
         self._plan, self._chain = Plan(plan), None
@@ -323,3 +418,9 @@ class Session:
         name = f"references[{frame}]"
         self._check_frame(frame, name)
         return as_index_mask(mask, height=self.height, width=self.width, field=name)
+
+
+def _channels(objects: ObjectTable) -> tuple[list[list[int]], NDArray[np.uint8]]:
+    """Slots in use by group, and the tag of every merged channel (channel 0 is background)."""
+    groups = [objects.slots(g) for g in range(objects.groups)]
+    return [list(g) for g in groups], np.array([0, *(tag for g in groups for tag in g.values())], np.uint8)

@@ -5,7 +5,7 @@ distinct mask once). Metadata: one JSON document with everything else. Nothing i
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from siaf.errors import StateError
+from siaf.features import FeatureCache
 from siaf.files import atomic_write
 from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
@@ -70,7 +71,7 @@ def dump_session(session: Session) -> bytes:
         "frames": len(session.frames),
         "height": session.height,
         "width": session.width,
-        "grid": list(session._features(0).size),
+        "grid": list(session.model.grid(session.height, session.width)),
         "revision": session.revision,
         "digests": {str(f): session.frame_digest(f) for f in session.interacted},
         "rounds": [
@@ -90,7 +91,7 @@ def dump_session(session: Session) -> bytes:
             str(f): [masks.index(mask), groups] for f, (mask, groups) in session._remembered.items()
         },
         "plan": {
-            "chains": [[c.source, list(c.frames)] for c in plan.chains],
+            "chains": [[c.source, list(c.frames), sorted(c.adopts)] for c in plan.chains],
             "chain": plan.chain,
             "step": plan.step,
             "since_transient": session._chain.since_transient if session._chain else 0,
@@ -108,11 +109,17 @@ def dump_session(session: Session) -> bytes:
 
 
 def parse_session(
-    data: bytes, model: Model, frames: Sequence[NDArray[np.uint8]], *, name: str = "state"
+    data: bytes,
+    model: Model,
+    frames: Sequence[NDArray[np.uint8]],
+    *,
+    cache: FeatureCache | None = None,
+    digests: Mapping[int, str] | None = None,
+    name: str = "state",
 ) -> Session:
-    """The inverse of `dump_session`; `name` is what errors call the file."""
+    """The inverse of `dump_session`; `cache` and `digests` as for `Session`, `name` is what errors call the file."""
     document = _document_of(data, model, name)
-    session = Session(model, frames)
+    session = Session(model, frames, cache=cache, digests=digests)
     for key, here in (("frames", len(session.frames)), ("height", session.height), ("width", session.width)):
         if document.get(key) != here:
             raise StateError(f"{key}: the state has {document.get(key)}, the video {here}", field=name)
@@ -276,7 +283,8 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
     session.memory.carry(carried)
     plan = document["plan"]
     chains = [
-        Chain(int(source), tuple(_frame(f, session) for f in frames)) for source, frames in plan["chains"]
+        Chain(int(source), tuple(_frame(f, session) for f in frames), frozenset(map(int, adopts)))
+        for source, frames, adopts in plan["chains"]
     ]
     session._plan = Plan(chains, int(plan["chain"]), int(plan["step"]))
     if not 0 <= session._plan.done <= session._plan.total:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siaf.schedule import Chain, chains
+from siaf.schedule import Chain, Plan, chains, walks
 
 
 def owner_of_frames(n_frames: int, interacted: dict[int, int]) -> list[int]:
@@ -52,3 +52,26 @@ def test_chains_agree_with_the_nearest_interacted_frame(case: tuple[int, dict[in
     for chain in chains(n_frames, interacted):
         steps = [abs(b - a) for a, b in zip((chain.source, *chain.frames), chain.frames, strict=False)]
         assert set(steps) == {1}
+
+
+def test_a_tag_walks_from_the_nearest_frame_that_knows_it() -> None:
+    known = {4: frozenset({1}), 8: frozenset({1, 2}), 10: frozenset({3})}
+    assert walks(known, {1, 2, 3}) == [
+        Chain(10, (9, 8), frozenset({3})),
+        Chain(8, (9, 10), frozenset({1, 2})),
+        Chain(8, (7, 6, 5, 4), frozenset({2})),
+        Chain(10, (9, 8, 7, 6, 5, 4), frozenset({3})),
+    ]
+
+
+def test_no_walk_where_every_frame_speaks_for_every_tag() -> None:
+    assert walks({4: frozenset({1, 2}), 9: frozenset({1, 2})}, {1, 2}) == []
+
+
+def test_a_plan_counts_frames_but_not_walks() -> None:
+    plan = Plan([Chain(4, (5, 6), frozenset({1})), Chain(4, (3, 2)), Chain(6, (7,))])
+    counts = []
+    while not plan.finished:
+        plan.advance()
+        counts.append((plan.done, plan.total))
+    assert counts == [(0, 3), (0, 3), (1, 3), (2, 3), (3, 3)]

@@ -114,6 +114,32 @@ def test_a_later_object_leaves_earlier_interacted_frames_of_others_alone(session
     assert ((session.mask(2) == 1) == (reference == 1)).all()
 
 
+def test_an_object_drawn_on_one_frame_is_carried_to_the_other_interacted_frames(session: Session) -> None:
+    """Whatever the interaction network guessed: the frame must not teach the memory that the object is background."""
+    session.interact({3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
+    before = {f: session.mask(f) for f in (3, 8)}
+    carried = sum(done == 0 for done, _ in session.propagate())
+    assert carried == 10  # five frames each way
+    assert np.array_equal(session.mask(3) == 1, before[3] == 1)
+    assert np.array_equal(session.mask(8) == 2, before[8] == 2)
+
+
+def test_a_background_stroke_holds_against_an_object_that_is_carried_there(session: Session) -> None:
+    everywhere = Scribble(0, np.array([[0.0, y] if y % 2 else [95.0, y] for y in range(72)]), width=9)
+    session.interact({3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50), everywhere]})
+    before = session.mask(8)
+    run(session)
+    assert np.array_equal(session.mask(8), before)
+
+
+def test_a_human_mask_speaks_for_all_objects_of_its_round(session: Session, clip: Frames) -> None:
+    reference = np.zeros(clip.shape[1:3], np.uint8)
+    reference[5:20, 5:20] = 1
+    session.interact({8: [stroke(2, 45, 50)]}, references={3: reference})
+    run(session)
+    assert np.array_equal(session.mask(3), reference)
+
+
 def test_undo_takes_back_the_last_round(session: Session) -> None:
     session.interact({3: [stroke(1, 20, 20)]})
     first = run(session)

@@ -1,0 +1,148 @@
+"""Clicks and boxes on one frame of a session: which objects are meant, and their masks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from siaf.boxes import Box, box_pixels
+from siaf.errors import InputError
+from siaf.masks import MAX_TAG, Bitmap, IndexMask
+from siaf.prompting import honour_strokes
+from siaf.scribbles import Polarity, Scribble, check_scribbles
+from siaf.session import Session
+
+Points = npt.NDArray[np.float64]
+
+_JOIN = 0.02
+"""Clicks that follow each other within this share of the frame's long side are meant as one stroke."""
+_SAME_BOX = 0.5
+"""IoU from which a box and a known object are the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clicks:
+    """What a labeler clicked on one frame: N×2 (x, y) in pixels, on the object and beside it, and boxes.
+
+    Without boxes all clicks mean one object; with several, a click belongs to the nearest box.
+    """
+
+    positive: Points
+    negative: Points
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One object on the clicked frame. `confidence` 0 to 1: mean probability over its pixels."""
+
+    tag: int
+    mask: Bitmap
+    confidence: float
+
+
+def segment_clicks(
+    session: Session,
+    frame: int,
+    clicks: Clicks,
+    *,
+    earlier: Mapping[int, Bitmap] | None = None,
+    threshold: float | None = None,
+) -> list[Segment]:
+    """Masks of the clicked objects; the session stays as it is.
+
+    An object that the session knows at that place keeps its tag, others get free ones. All that the session
+    knows (other interacted frames, its across-round memory) takes part. `earlier`: by tag, what fewer of these
+    clicks gave. A pixel belongs to an object where it is the likeliest, or where its probability reaches
+    `threshold`. Raises InputError naming `pos_points` or `neg_points`.
+    """
+    if not len(clicks.positive) and not clicks.boxes:
+        raise InputError("needs at least one point, or a box in obj_bbox", field="pos_points")
+    known = session.look(frame)
+    wholes = _objects(clicks, known, session.objects.tags)
+    size = {"height": session.height, "width": session.width}
+    for points, field in ((clicks.positive, "pos_points"), (clicks.negative, "neg_points")):
+        if len(points):
+            check_scribbles([Scribble(0, points)], **size, field=field)
+    long_side = max(size.values())
+    strokes = [s for whole in wholes for s in join_clicks(whole.points, whole.tag, long_side)]
+    for whole in wholes:
+        strokes += join_clicks(clicks.negative, whole.tag, long_side, polarity="negative")
+
+    previous: IndexMask | None = known if known.any() or earlier else None
+    for tag, bitmap in (earlier or {}).items():
+        known[known == tag] = 0
+        known[bitmap] = tag
+    boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in (earlier or {})}
+    probabilities, tags = session.preview(frame, strokes, boxes, previous)
+    winner = tags[probabilities.argmax(0).cpu().numpy()]
+    segments = []
+    for whole in wholes:
+        chance = probabilities[int(np.flatnonzero(tags == whole.tag)[0])].cpu().numpy()
+        found = winner == whole.tag if threshold is None else chance >= threshold
+        drawn = honour_strokes(np.where(found, whole.tag, 0).astype(np.uint8), strokes) == whole.tag
+        if whole.box is not None and not drawn.any() and not len(clicks.negative):
+            drawn[box_pixels(whole.box, **size)] = True
+        segments.append(Segment(whole.tag, drawn, float(chance[drawn].mean()) if drawn.any() else 0.0))
+    return segments
+
+
+def join_clicks(points: Points, tag: int, long_side: int, polarity: Polarity = "positive") -> list[Scribble]:
+    """Clicks N×2 as strokes of an object: those that follow each other closely as one line, others alone."""
+    if not len(points):
+        return []
+    gaps = np.linalg.norm(np.diff(points, axis=0), axis=1) > _JOIN * long_side
+    return [Scribble(tag, part, polarity=polarity) for part in np.split(points, np.flatnonzero(gaps) + 1)]
+
+
+@dataclass
+class _Whole:
+    tag: int
+    points: Points
+    box: Box | None
+
+
+def _objects(clicks: Clicks, known: IndexMask, tags: list[int]) -> list[_Whole]:
+    """Which object every box and click means, and its tag."""
+    if clicks.boxes and len(clicks.positive):
+        nearest = np.argmin([_distance(clicks.positive, box) for box in clicks.boxes], axis=0)
+    else:
+        nearest = np.zeros(len(clicks.positive), int)
+    wholes: list[_Whole] = []
+    for i, box in enumerate(clicks.boxes or (None,)):
+        points = clicks.positive[nearest == i]
+        tag = _tag_at(points, box, known)
+        taken = {*tags, *(w.tag for w in wholes)}
+        if tag is None or tag in [w.tag for w in wholes]:
+            free = [t for t in range(1, MAX_TAG + 1) if t not in taken]
+            if not free:
+                raise InputError(f"all {MAX_TAG} tags are in use", field="obj_bbox")
+            tag = free[0]
+        wholes.append(_Whole(tag, points, box))
+    return wholes
+
+
+def _tag_at(points: Points, box: Box | None, known: IndexMask) -> int | None:
+    """The known object that most clicks hit, or that fills the box."""
+    height, width = known.shape
+    columns = np.clip(points[:, 0].astype(int), 0, width - 1)
+    rows = np.clip(points[:, 1].astype(int), 0, height - 1)
+    votes = np.bincount(known[rows, columns], minlength=1)
+    if votes[1:].any():
+        return int(votes[1:].argmax()) + 1
+    if box is None or len(points):
+        return None
+    inside = np.bincount(known[box_pixels(box, height, width)].ravel(), minlength=MAX_TAG + 1)
+    total = np.bincount(known.ravel(), minlength=MAX_TAG + 1)
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    overlap = inside[1:] / np.maximum(total[1:] + area - inside[1:], 1)
+    best = int(overlap.argmax())
+    return best + 1 if overlap[best] >= _SAME_BOX else None
+
+
+def _distance(points: Points, box: Box) -> npt.NDArray[np.float64]:
+    """How far points lie outside a box, N; 0 inside."""
+    low, high = np.array(box[:2]), np.array(box[2:])
+    outside = np.maximum(np.maximum(low - points, points - high), 0)
+    return np.hypot(outside[:, 0], outside[:, 1])

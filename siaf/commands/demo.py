@@ -1,0 +1,37 @@
+"""`siaf demo`: three objects, two rounds, on the clip that ships with siaf."""
+
+import argparse
+import time
+from importlib import resources
+from pathlib import Path
+
+from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
+from siaf.commands.segment import report_lines, segment
+from siaf.scribbles import read_davis
+from siaf.session import Session
+from siaf.video import open_video
+from siaf.weights import load_model
+
+LABELS = {1: "rabbit", 2: "boulders", 3: "wall"}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("demo", help="segment the clip that ships with siaf, in two rounds")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="default: demo-output")
+    add_model_arguments(parser)
+    add_json_argument(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the demo."""
+    started = time.monotonic()
+    data = Path(str(resources.files("siaf"))) / "demo_data"
+    frames = open_video(data / "big-buck-bunny.mp4")
+    size = {"n_frames": len(frames), "height": frames.height, "width": frames.width}
+    rounds = [read_davis(path, **size) for path in sorted(data.glob("round*.json"))]
+    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+    result = segment(Session(model, frames), rounds, LABELS, arguments.out, name="big-buck-bunny.mp4")
+    result["seconds"] = round(time.monotonic() - started, 1)
+    print_result(result, [*report_lines(result), f"took {result['seconds']} s"], arguments.json)

@@ -1,0 +1,67 @@
+"""Masks drawn on frames, as pictures and as a video."""
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import cv2
+import numpy as np
+
+from siaf.masks import IndexMask
+from siaf.output.palette import BRIGHT, PALETTE
+from siaf.video import Frame
+
+_STRENGTH = 0.5
+
+
+def draw_masks(frame: Frame, mask: IndexMask) -> Frame:
+    """A copy of a frame, uint8 H×W×3 RGB, with every object of its index mask tinted and outlined."""
+    picture = frame.copy()
+    x, y, width, height = cv2.boundingRect(mask)
+    if not width:
+        return picture
+    # One pixel more on every side: an outline is where the neighbour differs.
+    rows, columns = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
+    part, tags = picture[rows, columns], mask[rows, columns]
+    tinted = cv2.addWeighted(part, 1 - _STRENGTH, PALETTE[tags], _STRENGTH, 0)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    border = cv2.erode(tags, cross) != cv2.dilate(tags, cross)
+    tinted[border] = BRIGHT[tags[border]]
+    np.copyto(part, tinted.astype(np.uint8), where=tags[..., None] > 0)
+    return picture
+
+
+class OverlayVideo:
+    """An H.264 MP4 that browsers play, of frames height × width. Use as a context manager, `add` in order."""
+
+    def __init__(self, path: Path, *, height: int, width: int, fps: float) -> None:
+        # yuv420p halves the colour planes: an odd side gets one more row or column.
+        self._padding = (height % 2, width % 2)
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        rate = Fraction(fps).limit_denominator(1001)
+        self._stream = self._container.add_stream(
+            "libx264", rate=rate, options={"crf": "20", "preset": "veryfast"}
+        )
+        self._stream.height, self._stream.width = height + height % 2, width + width % 2
+        self._stream.pix_fmt = "yuv420p"
+
+    def add(self, frame: Frame, mask: IndexMask) -> None:
+        """Append a frame with its masks drawn on it."""
+        picture = draw_masks(frame, mask)
+        bottom, right = self._padding
+        picture = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8)
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
