@@ -1,7 +1,7 @@
-"""The across-round memory U (paper Eq. 7): what every interacted frame of every round looked like, and who was where.
+"""The across-round memory U (paper Eq. 7): what the interacted frames of all rounds look like, and who is where.
 
-Permanent entries (the user's frames) and transient ones (frames predicted on the way) live apart: a user's frame is never
-evicted, and re-annotating it replaces its entry.
+Permanent entries (the user's frames) and transient ones (frames predicted on the way) live apart: a user's frame is
+never evicted, and re-annotating it replaces its entry.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ MAX_CARRIED = 4  # frames of another clip, its last interacted ones
 
 @dataclass
 class AcrossRoundMemory:
-    """Keys and values of the interacted frames, by frame number, and of another clip's frames, which are always read."""
+    """Keys and values of the interacted frames, by frame number; `carried` are those of another clip, always read."""
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
@@ -43,9 +43,9 @@ class AcrossRoundMemory:
         self._read = None
 
     def select(self, frame: int, among: Collection[int] | None = None) -> tuple[int, ...]:
-        """Entries to read for `frame`: nearest before, nearest after, then the closest others, at most MAX_PERMANENT.
+        """Entries to read for `frame`: nearest before, nearest after, then the closest others.
 
-        `among` restricts the choice to these frames.
+        At most MAX_PERMANENT; `among` restricts the choice to these frames.
         """
         candidates = [f for f in self.entries if among is None or f in among]
         before = max((f for f in candidates if f <= frame), default=None)
@@ -57,7 +57,7 @@ class AcrossRoundMemory:
     def read(
         self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None
     ) -> FrameMemory:
-        """The long-term memory for `frame`: selected interacted frames, then the chain's own transient frames.
+        """The long-term memory for `frame`: selected interacted frames, then the chain's transient frames.
 
         With `among`, another clip's frames are left out.
         """
@@ -88,7 +88,7 @@ def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[i
 
 @dataclass
 class ChainMemory:
-    """What a chain carries from frame to frame: the previous frame (short-term), and a few predicted ones (transient)."""
+    """What a chain carries along: the previous frame (short-term), and a few predicted ones (transient)."""
 
     short: FrameMemory
     transient: list[FrameMemory] = field(default_factory=list)

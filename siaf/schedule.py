@@ -1,15 +1,18 @@
 """Which frame is propagated from where (paper §III-C, "truncated propagation").
 
-First come *walks*: an object that was scribbled on some interacted frames only is carried to the others, so that every interacted frame
-speaks for every object. Otherwise a frame that was scribbled for one object would teach the memory that all others are background there.
+First come *walks*: an object that was scribbled on some interacted frames only is carried to the others, so that
+every interacted frame speaks for every object. Otherwise a frame that was scribbled for one object would teach the
+memory that all others are background there.
 
-Then every frame without a user's mask belongs to its nearest interacted frame, over the interacted frames of all rounds. An exact tie
-goes to the frame of the more recent round, then to the earlier frame. From every interacted frame two chains run outwards,
-one forward, one backward, until the next interacted frame's territory or the end of the video.
+Then every frame without a user's mask belongs to its nearest interacted frame, over the interacted frames of all
+rounds. An exact tie goes to the frame of the more recent round, then to the earlier frame. From every interacted
+frame two chains run outwards, one forward, one backward, until the next interacted frame's territory or the end of
+the video.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 CARRIED = -1  # the source of a chain that starts from another clip's memory
 
@@ -18,7 +21,8 @@ CARRIED = -1  # the source of a chain that starts from another clip's memory
 class Chain:
     """Frames to propagate in this order, each from the one before it, the first from `source`.
 
-    A chain with `adopts` is a walk: its last frame is an interacted one, and takes over these tags; the frames between are only passed.
+    A chain with `adopts` is a walk: its last frame is an interacted one and takes over these tags; the frames
+    between are only passed.
     """
 
     source: int
@@ -70,25 +74,31 @@ class Plan:
 
 
 def walks(known: Mapping[int, frozenset[int]], tags: Collection[int]) -> list[Chain]:
-    """Walks that bring every tag to every interacted frame, shortest first.
+    """Walks that bring every tag to every interacted frame: one sweep forward, then one backward.
 
-    `known` maps each interacted frame to the tags its mask speaks for. A tag comes from the nearest frame that knows it, the earlier one of two.
+    `known` maps each interacted frame to the tags its mask speaks for. A tag comes from the nearest frame that knows
+    it, the earlier one of two, by way of the interacted frames between, which adopt it too; so both sweeps together
+    pass every frame at most twice, however many objects there are.
     """
+    order = sorted(known)
+    sources = {
+        (frame, tag): min((f for f in order if tag in known[f]), key=lambda f: (abs(f - frame), f), default=frame)
+        for frame in order
+        for tag in set(tags) - known[frame]
+    }
     result = []
-    for frame, speaks_for in known.items():
-        sources: dict[int, set[int]] = {}
-        for tag in set(tags) - speaks_for:
-            informed = [f for f, theirs in known.items() if tag in theirs]
-            if informed:
-                sources.setdefault(min(informed, key=lambda f: (abs(f - frame), f)), set()).add(tag)
-        for source, missing in sources.items():
-            step = 1 if frame > source else -1
-            result.append(Chain(source, tuple(range(source + step, frame + step, step)), frozenset(missing)))
-    return sorted(result, key=lambda c: (len(c.frames), c.frames))
+    for direction, path in ((1, order), (-1, order[::-1])):
+        for source, frame in pairwise(path):
+            due = frozenset(
+                tag for (f, tag), origin in sources.items() if f == frame and (origin - frame) * direction < 0
+            )
+            if due:
+                result.append(Chain(source, tuple(range(source + direction, frame + direction, direction)), due))
+    return result
 
 
 def chains(n_frames: int, interacted: Mapping[int, int]) -> list[Chain]:
-    """All chains of a round; those at the most recently interacted frames come first, so that corrections show early.
+    """All chains of a round; those at the newest round's frames come first, so that corrections show early.
 
     Chains are independent of each other: they read the same memory, and no frame is in two of them.
     """

@@ -54,14 +54,34 @@ def test_chains_agree_with_the_nearest_interacted_frame(case: tuple[int, dict[in
         assert set(steps) == {1}
 
 
-def test_a_tag_walks_from_the_nearest_frame_that_knows_it() -> None:
-    known = {4: frozenset({1}), 8: frozenset({1, 2}), 10: frozenset({3})}
+def test_tags_walk_from_frame_to_frame_in_one_sweep_each_way() -> None:
+    known = {4: frozenset({1}), 8: frozenset({2}), 10: frozenset({3})}
     assert walks(known, {1, 2, 3}) == [
-        Chain(10, (9, 8), frozenset({3})),
+        Chain(4, (5, 6, 7, 8), frozenset({1})),
         Chain(8, (9, 10), frozenset({1, 2})),
-        Chain(8, (7, 6, 5, 4), frozenset({2})),
-        Chain(10, (9, 8, 7, 6, 5, 4), frozenset({3})),
+        Chain(10, (9, 8), frozenset({3})),
+        Chain(8, (7, 6, 5, 4), frozenset({2, 3})),
     ]
+
+
+def test_a_tag_comes_from_the_nearest_frame_that_knows_it() -> None:
+    known = {0: frozenset({1, 2}), 20: frozenset({2}), 25: frozenset({1, 2})}
+    assert walks(known, {1, 2}) == [Chain(25, (24, 23, 22, 21, 20), frozenset({1}))]
+
+
+@given(
+    st.dictionaries(st.integers(0, 40), st.frozensets(st.integers(1, 4)), min_size=1, max_size=7),
+)
+def test_after_all_walks_every_frame_knows_every_tag_that_any_frame_knows(known: dict[int, frozenset[int]]) -> None:
+    everything = frozenset().union(*known.values())
+    learnt = dict(known)
+    passed = 0
+    for walk in walks(known, everything):
+        assert walk.adopts <= learnt[walk.source]  # it was known there, or adopted on the way
+        learnt[walk.frames[-1]] |= walk.adopts
+        passed += len(walk.frames)
+    assert set(learnt.values()) == {everything}
+    assert passed <= 2 * (max(known) - min(known))
 
 
 def test_no_walk_where_every_frame_speaks_for_every_tag() -> None:

@@ -162,7 +162,7 @@ def _suggestions(results: Results) -> Iterator[str]:
     for n in results.suggested:
         scores = {tag: c for tag, c in results.confidence.get(n, {}).items() if tag in results.labels}
         worst = min(scores, key=lambda tag: scores[tag], default=None)
-        why = f"object {worst} at confidence {scores[worst]:.2f}" if worst is not None else ""
+        why = f"object {worst} at confidence {scores[worst]:.2f}" if worst is not None else "not scored"
         yield _figure(n, why, thumbnail(results.frames[n], results.mask(n)))
     yield "</div>"
 

@@ -1,0 +1,184 @@
+"""What the tests of siaf.cvat do with a CVAT: make tasks, draw as people do, run rounds, look at the result."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cvat_sdk import models
+from cvat_sdk.core.client import Client
+from numpy.typing import NDArray
+from PIL import Image
+
+from siaf.cvat import commands
+from siaf.cvat.connection import Server
+from siaf.cvat.engine import EngineFactory
+from siaf.cvat.labels import LabelBook
+from siaf.cvat.report import SyncReport
+from siaf.cvat.store import StateStore
+from siaf.masks import decode_rle, encode_rle
+
+Json = dict[str, Any]
+Pictures = NDArray[np.uint8]
+LABELS = (("car", "mask"), ("person", "any"))
+
+
+class Bench:
+    """A CVAT with tasks made for a test."""
+
+    def __init__(self, client: Client, store: StateStore, engines: EngineFactory, folder: Path) -> None:
+        self.client = client
+        self.server = Server(client)
+        self.store = store
+        self.engines = engines
+        self.folder = folder
+        self._tasks: list[int] = []
+
+    # -- making ---------------------------------------------------------------------------------------------------
+
+    def task(
+        self,
+        pictures: Pictures,
+        *,
+        labels: Sequence[tuple[str, str]] = LABELS,
+        setup: bool = True,
+        segment: int = 0,
+        overlap: int = 0,
+        suffix: str = "png",
+        **data: Any,
+    ) -> list[int]:
+        """A task from pictures; its jobs in order."""
+        number = len(self._tasks)
+        files = []
+        for i, picture in enumerate(pictures):
+            path = self.folder / f"{number}-{i:04d}.{suffix}"
+            Image.fromarray(picture).save(path, quality=95)
+            files.append(path)
+        return self._task(files, labels, setup, segment, overlap, data)
+
+    def video_task(self, path: Path, *, segment: int = 0, overlap: int = 0, **data: Any) -> list[int]:
+        """A task from a video file."""
+        return self._task([path], LABELS, True, segment, overlap, data)
+
+    def _task(
+        self, files: list[Path], labels: Any, setup: bool, segment: int, overlap: int, data: Json
+    ) -> list[int]:
+        spec = models.TaskWriteRequest(
+            name=f"siaf test {self.folder.name}",
+            labels=[models.PatchedLabelRequest(name=name, type=kind) for name, kind in labels],
+            segment_size=segment,
+            overlap=overlap,
+        )
+        task = self.client.tasks.create_from_data(
+            spec, files, data_params={"image_quality": 100, **data}, status_check_period=1
+        )
+        self._tasks.append(task.id)
+        if setup:
+            commands.setup(self.client, task=task.id, apply=True)
+        return [job["id"] for job in sorted(self.server.jobs(task_id=task.id), key=lambda j: j["start_frame"])]
+
+    def clean(self) -> None:
+        """Delete the tasks."""
+        self.client.tasks.remove_by_ids(self._tasks)
+
+    # -- drawing as people do -------------------------------------------------------------------------------------
+
+    def labels(self, job: int) -> LabelBook:
+        return LabelBook(self.server.labels(job_id=job))
+
+    def label_id(self, job: int, name: str) -> int:
+        return next(label["id"] for label in self.server.labels(job_id=job) if label["name"] == name)
+
+    def draw(
+        self, job: int, frame: int, kind: str, points: Sequence[float], under: str, /, **values: Any
+    ) -> int:
+        """A shape by hand; `values` are attributes by name. The new id."""
+        shape = {
+            "type": kind,
+            "frame": frame,
+            "label_id": self.label_id(job, under),
+            "points": [float(p) for p in points],
+            "source": "manual",
+            "attributes": self.attributes(job, under, values),
+        }
+        return int(self.server.patch_annotations(job, "create", shapes=[shape])["shapes"][0]["id"])
+
+    def attributes(self, job: int, label: str, values: Json) -> list[Json]:
+        found = self.labels(job)[self.label_id(job, label)]
+        assert found is not None
+        ids = {attribute.name: attribute.id for attribute in found.attributes}
+        return [{"spec_id": ids[name], "value": str(value)} for name, value in values.items()]
+
+    def scribble(self, job: int, frame: int, points: Sequence[float], tag: int, **values: Any) -> int:
+        """A polyline under the scribble label."""
+        return self.draw(job, frame, "polyline", points, "scribble", object=tag, **values)
+
+    def box_mask(self, job: int, frame: int, box: tuple[int, int, int, int], label: str, tag: int) -> int:
+        """A mask that fills left, top, right, bottom."""
+        left, top, right, bottom = box
+        area = (right - left + 1) * (bottom - top + 1)
+        return self.draw(job, frame, "mask", [0, area, *box], label, object=tag)
+
+    def edit(self, job: int, shape: Json, **changes: Any) -> None:
+        """Change a shape as CVAT's interface does: same id, source semi-auto."""
+        source = "semi-auto" if shape["source"] == "auto" else shape["source"]
+        self.server.patch_annotations(job, "update", shapes=[{**shape, "source": source, **changes}])
+
+    def delete(self, job: int, *shapes: Json) -> None:
+        self.server.patch_annotations(job, "delete", shapes=list(shapes))
+
+    # -- rounds and results ---------------------------------------------------------------------------------------
+
+    def sync(self, job: int, **options: Any) -> SyncReport:
+        return commands.sync(self.client, job, store=self.store, engines=self.engines, **options)
+
+    def shapes(self, job: int, kind: str = "mask") -> list[Json]:
+        """Shapes of a type, by frame and tag."""
+        found = [s for s in self.server.annotations(job)["shapes"] if s["type"] == kind]
+        return sorted(found, key=lambda s: (s["frame"], s["group"], s["label_id"], s["points"]))
+
+    def tracks(self, job: int) -> list[Json]:
+        return list(self.server.annotations(job)["tracks"])
+
+    def masks(self, job: int) -> dict[tuple[int, int], list[float]]:
+        """(frame, tag) → points of the masks; one mask at most for each."""
+        shapes = self.shapes(job)
+        book = self.labels(job)
+        found: dict[tuple[int, int], list[float]] = {}
+        for shape in shapes:
+            label = book[shape["label_id"]]
+            if label is None or label.name == "scribble":
+                continue
+            spot = (shape["frame"], int(label.value(shape, "object") or 0))
+            assert spot not in found, f"two masks at {spot}"
+            found[spot] = shape["points"]
+        return found
+
+    def contents(self, job: int) -> list[Any]:
+        """All that the job holds, without ids: equal lists = equal annotations."""
+        data = self.server.annotations(job)
+        parts = [_without_ids(entry) for entry in (*data["shapes"], *data["tracks"], *data["tags"])]
+        return sorted(parts, key=repr)
+
+
+def bitmap(points: Sequence[float], pictures: Pictures) -> NDArray[np.bool_]:
+    """A mask's pixels."""
+    return decode_rle(points, height=pictures.shape[1], width=pictures.shape[2])
+
+
+def rle(mask: NDArray[np.bool_]) -> list[float]:
+    """A mask's points."""
+    return [float(value) for value in encode_rle(mask)]
+
+
+def jpeg(picture: Pictures) -> bytes:
+    packed = io.BytesIO()
+    Image.fromarray(picture).save(packed, "JPEG", quality=95)
+    return packed.getvalue()
+
+
+def _without_ids(entry: Any) -> Any:
+    if isinstance(entry, dict):
+        return {k: _without_ids(v) for k, v in sorted(entry.items()) if k != "id"}
+    return [_without_ids(item) for item in entry] if isinstance(entry, list) else entry

@@ -1,0 +1,70 @@
+"""A CVAT to test against: the stand-in, or a real server if CVAT_HOST and CVAT_ACCESS_TOKEN are set."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bench import Bench, Pictures
+from cvat_sdk.core.client import Client
+from numpy.typing import NDArray
+from standin import StandIn
+
+from siaf.cvat import connection
+from siaf.cvat.connection import connect
+from siaf.cvat.engine import EngineFactory, local_engines
+from siaf.cvat.store import StateStore
+from siaf.network import Model
+
+
+@pytest.fixture
+def standin() -> Iterator[StandIn]:
+    server = StandIn()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client of the stand-in that gives up at once."""
+    monkeypatch.setattr(connection, "RETRY_DELAYS_S", ())
+    return connect(standin.url, token="full")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StateStore:
+    return StateStore(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def engines(tiny_model: Model) -> EngineFactory:
+    return local_engines(lambda: tiny_model)
+
+
+@pytest.fixture
+def bench(client: Client, store: StateStore, engines: EngineFactory, tmp_path: Path) -> Bench:
+    """Tasks on the stand-in."""
+    return Bench(client, store, engines, tmp_path)
+
+
+@pytest.fixture
+def anywhere(
+    request: pytest.FixtureRequest, store: StateStore, engines: EngineFactory, tmp_path: Path
+) -> Iterator[Bench]:
+    """Tasks on a real server if there is one, else on the stand-in; they are deleted afterwards."""
+    host = os.environ.get("CVAT_HOST")
+    client = (
+        connect(host, token=os.environ["CVAT_ACCESS_TOKEN"]) if host else request.getfixturevalue("client")
+    )
+    bench = Bench(client, store, engines, tmp_path)
+    yield bench
+    bench.clean()
+
+
+@pytest.fixture
+def pictures(clip: NDArray) -> Pictures:
+    """Ten frames of 72×96: two squares moving over noise."""
+    return clip[:10]
+
+
+Patch = Callable[[object, str, object], None]

@@ -1,0 +1,184 @@
+"""A round on a job, as a labeler sees it: what goes in, what comes out, what is left alone."""
+
+import numpy as np
+import pytest
+from bench import Bench, Pictures, bitmap, rle
+
+from siaf.errors import InputError
+
+LINE_1 = (8.0, 20.0, 20.0, 20.0)
+LINE_2 = (72.0, 50.0, 85.0, 50.0)
+
+
+def two_scribbles(bench: Bench, job: int) -> None:
+    bench.scribble(job, 0, LINE_1, tag=1, label="car")
+    bench.scribble(job, 4, LINE_2, tag=2, label="person")
+
+
+def test_scribbles_on_several_frames_become_masks_on_all(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    report = anywhere.sync(job)
+    masks = anywhere.masks(job)
+    assert report.scribbles == {0: 1, 4: 1}
+    assert report.objects == {1: "car", 2: "person"}
+    assert report.created == len(masks) > 0
+    assert {frame for frame, _ in masks} <= set(range(10))
+    assert bitmap(masks[0, 1], pictures)[20, 8:21].all()
+    assert bitmap(masks[4, 2], pictures)[50, 72:86].all()
+
+
+def test_masks_carry_tag_group_label_source_and_score(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    anywhere.sync(job)
+    label = {1: anywhere.label_id(job, "car"), 2: anywhere.label_id(job, "person")}
+    for shape in anywhere.shapes(job):
+        (attribute,) = shape["attributes"]
+        assert shape["group"] == int(attribute["value"])
+        assert shape["label_id"] == label[shape["group"]]
+        assert shape["source"] == "auto"
+        assert 0 <= shape["score"] <= 1
+
+
+def test_objects_never_overlap(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    two_scribbles(bench, job)
+    bench.sync(job)
+    masks = bench.masks(job)
+    for frame in range(10):
+        layers = [bitmap(points, pictures) for (f, _), points in masks.items() if f == frame]
+        assert not layers or np.stack(layers).sum(0).max() == 1
+
+
+def test_syncing_again_changes_nothing(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    first = anywhere.sync(job)
+    before = anywhere.server.annotations(job)
+    again = anywhere.sync(job)
+    assert anywhere.server.annotations(job) == before
+    assert (again.created, again.updated, again.deleted, again.round) == (0, 0, 0, first.round)
+
+
+def test_the_human_s_scribbles_stay_by_default(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    two_scribbles(bench, job)
+    before = bench.shapes(job, "polyline")
+    bench.sync(job)
+    assert bench.shapes(job, "polyline") == before
+
+
+def test_used_scribbles_can_be_removed(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    two_scribbles(bench, job)
+    bench.sync(job, scribbles="remove")
+    assert bench.shapes(job, "polyline") == []
+    assert bench.sync(job, scribbles="remove").created == 0
+
+
+def test_used_scribbles_can_be_marked(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    two_scribbles(bench, job)
+    bench.sync(job, scribbles="mark")
+    label = bench.labels(job).scribble
+    assert label is not None
+    marked = bench.shapes(job, "polyline")
+    assert [label.value(s, "used") for s in marked] == ["true", "true"]
+    assert [label.value(s, "object") for s in marked] == ["1", "2"]
+    report = bench.sync(job, scribbles="mark")
+    assert (report.round, report.scribbles) == (1, {})
+
+
+def test_points_and_brush_masks_are_scribbles_too(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    bench.draw(job, 0, "points", [10, 20, 15, 20], "scribble", object=1, label="car")
+    brush = np.zeros(pictures.shape[1:3], bool)
+    brush[48:53, 72:86] = True
+    bench.draw(job, 0, "mask", rle(brush), "scribble", object=2, label="person")
+    bench.sync(job)
+    masks = bench.masks(job)
+    assert bitmap(masks[0, 1], pictures)[20, 10]
+    assert bitmap(masks[0, 2], pictures)[50, 75:83].all()
+
+
+def test_negative_and_background_scribbles_say_where_it_is_not(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    two_scribbles(bench, job)
+    bench.scribble(job, 0, (40, 40, 60, 40), tag=1, polarity="negative")
+    bench.scribble(job, 0, (40, 60, 60, 60), tag=0, polarity="negative")
+    bench.sync(job)
+    masks = bench.masks(job)
+    assert not bitmap(masks[0, 1], pictures)[40, 40:61].any()
+    for (frame, _), points in masks.items():
+        assert frame != 0 or not bitmap(points, pictures)[60, 40:61].any()
+
+
+def test_without_setup_every_label_is_one_object(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures, labels=(("car", "any"), ("person", "any")), setup=False)
+    anywhere.draw(job, 0, "polyline", LINE_1, "car")
+    anywhere.draw(job, 3, "polyline", LINE_2, "person")
+    report = anywhere.sync(job)
+    assert sorted(report.objects.values()) == ["car", "person"]
+    groups = {(s["label_id"], s["group"]) for s in anywhere.shapes(job)}
+    assert len(groups) == 2
+
+
+def test_a_second_round_takes_exactly_the_new_scribbles(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    anywhere.sync(job)
+    anywhere.scribble(job, 7, (40, 20, 50, 20), tag=1)
+    anywhere.scribble(job, 8, (10, 60, 20, 60), tag=3, label="person")
+    report = anywhere.sync(job)
+    assert report.round == 2
+    assert report.scribbles == {7: 1, 8: 1}
+    assert sorted(report.objects) == [1, 2, 3]
+    assert bitmap(anywhere.masks(job)[8, 3], pictures)[60, 10:21].all()
+
+
+def test_dry_run_changes_nothing(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    two_scribbles(bench, job)
+    before = bench.server.annotations(job)
+    report = bench.sync(job, dry_run=True)
+    assert report.scribbles == {0: 1, 4: 1}
+    assert report.created == 0
+    assert bench.server.annotations(job) == before
+    assert bench.sync(job).round == 1
+
+
+def test_the_report_says_which_frames_to_annotate_next(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    two_scribbles(bench, job)
+    report = bench.sync(job)
+    assert report.suggest
+    assert not set(report.suggest) & {0, 4}
+
+
+def test_nothing_drawn_is_an_error_that_says_how_to_draw(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3])
+    with pytest.raises(InputError, match="draw polylines with the label 'scribble'"):
+        anywhere.sync(job)
+
+
+def test_an_object_needs_a_label_when_there_are_several(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:3])
+    number = bench.scribble(job, 1, LINE_1, tag=4)
+    with pytest.raises(InputError, match=f"polyline {number} on frame 1: which label has object 4"):
+        bench.sync(job)
+
+
+def test_an_object_with_two_labels_is_refused(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:3])
+    bench.scribble(job, 0, LINE_1, tag=1, label="car")
+    bench.scribble(job, 1, LINE_1, tag=1, label="person")
+    with pytest.raises(InputError, match="object 1 is a 'car', here it is called 'person'"):
+        bench.sync(job)
+
+
+def test_a_scribble_far_outside_is_named(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:3])
+    number = bench.scribble(job, 1, (5, 5, 900, 5), tag=1, label="car")
+    with pytest.raises(InputError, match=f"polyline {number} on frame 1: .*far outside"):
+        bench.sync(job)
