@@ -14,17 +14,15 @@ Confidence = dict[int, float]
 def mask_confidence(probabilities: Tensor, tags: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Confidence]:
     """Index mask uint8 H×W of merged probabilities float C×H×W, and its confidence by tag.
 
-    `tags`: the tag of every channel. Confidence is the mean probability over a tag's pixels; where it has none, how sure the network is
-    that it is absent.
+    `tags`: the tag of every channel. Confidence is the mean probability over a tag's pixels; where it has none, how
+    sure the network is that it is absent.
     """
     best, winner = probabilities.max(0)
     count = torch.bincount(winner.flatten(), minlength=len(tags))
     total = torch.bincount(winner.flatten(), weights=best.flatten().double(), minlength=len(tags))
     highest = probabilities.flatten(1).amax(1)
     confidence = {
-        int(tag): float(total[i] / count[i]) if count[i] else float(1 - highest[i])
-        for i, tag in enumerate(tags)
-        if tag
+        int(tag): float(total[i] / count[i]) if count[i] else float(1 - highest[i]) for i, tag in enumerate(tags) if tag
     }
     return tags[winner.cpu().numpy()], confidence
 

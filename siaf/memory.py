@@ -54,9 +54,7 @@ class AcrossRoundMemory:
         others = sorted((f for f in candidates if f not in first), key=lambda f: (abs(f - frame), f))
         return tuple(sorted([*first, *others][:MAX_PERMANENT]))
 
-    def read(
-        self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None
-    ) -> FrameMemory:
+    def read(self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None) -> FrameMemory:
         """The long-term memory for `frame`: selected interacted frames, then the chain's transient frames.
 
         With `among`, another clip's frames are left out.

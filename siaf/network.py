@@ -19,10 +19,11 @@ Frame = NDArray[np.uint8]
 
 @dataclass
 class Model:
-    """Networks ready to run. `digest` identifies the weights: a session's memory is readable under the same digest only.
+    """Networks ready to run. `digest` identifies the weights: a session's memory is readable under the same digest
+    only.
 
-    `short_side`, `interaction_short_side`: input size in pixels of the two networks. `slots` in the methods: for every group of
-    objects the slots in use (siaf.model.identity).
+    `short_side`, `interaction_short_side`: input size in pixels of the two networks. `slots` in the methods: for every
+    group of objects the slots in use (siaf.model.identity).
     """
 
     name: str
@@ -42,18 +43,25 @@ class Model:
 
     @torch.inference_mode()
     def reference(self, features: FrameFeatures, masks: NDArray[np.uint8]) -> FrameMemory:
-        """Memory of a frame whose mask is known, A of Eq. 7. `masks` uint8 G×H×W: the index mask in each group's slots."""
+        """Memory of a frame whose mask is known, A of Eq. 7. `masks` uint8 G×H×W: the index mask in each group's
+        slots.
+        """
         labels = resize_labels(self._tensor(masks), self._input_size(features))
         return self.propagation.reference(_repeat(features, len(masks)), one_hot_mask(labels))
 
     @torch.inference_mode()
     def propagate(
-        self, features: FrameFeatures, long: FrameMemory, short: FrameMemory, slots: Slots, size: tuple[int, int]
+        self,
+        features: FrameFeatures,
+        long: FrameMemory,
+        short: FrameMemory,
+        slots: Slots,
+        size: tuple[int, int],
     ) -> tuple[Tensor, FrameMemory]:
         """One step of Eq. 8, all groups of objects at once.
 
-        Returns merged probabilities float (1 + objects)×H×W at `size` = (rows, columns), and what the frame leaves in the
-        short-term memory.
+        Returns merged probabilities float (1 + objects)×H×W at `size` = (rows, columns), and what the frame leaves in
+        the short-term memory.
         """
         net = self.propagation
         logits, seen = net.propagate(_repeat(features, len(slots)), long, short)

@@ -13,8 +13,9 @@ from siaf.scribbles import Scribble
 class Standing:
     """All that a user's actions have led to; propagated masks and memories follow from it.
 
-    `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `known`: frame → tags that its mask
-    speaks for (an object added later is unknown there until it was looked for). `human`: frames whose mask a human made.
+    `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `known`: frame →
+    tags that its mask speaks for (an object added later is unknown there until it was looked for). `human`: frames
+    whose mask a human made.
     """
 
     masks: MaskStore
@@ -25,14 +26,14 @@ class Standing:
 
     def copy(self) -> "Standing":
         """An independent standing."""
-        return Standing(
-            self.masks.copy(), dict(self.known), dict(self.interacted), self.human, self.objects.copy()
-        )
+        return Standing(self.masks.copy(), dict(self.known), dict(self.interacted), self.human, self.objects.copy())
 
 
 @dataclass
 class Round:
-    """What the user gave in one round: strokes by frame, frames given as masks; and the standing before it, for undo."""
+    """What the user gave in one round: strokes by frame, frames given as masks; and the standing before it, for
+    undo.
+    """
 
     scribbles: dict[int, list[Scribble]]
     references: list[int]

@@ -30,8 +30,8 @@ CONTEXT_FRAMES = 2
 class Session:
     """Rounds of interaction on one video.
 
-    `frames`: a sequence of uint8 H×W×3 RGB arrays of one size, or what `siaf.open_video` returns. Frame numbers count from 0,
-    tags from 1 to 255; index masks are uint8 H×W with 0 = background, so objects never overlap. `cache` may be
+    `frames`: a sequence of uint8 H×W×3 RGB arrays of one size, or what `siaf.open_video` returns. Frame numbers count
+    from 0, tags from 1 to 255; index masks are uint8 H×W with 0 = background, so objects never overlap. `cache` may be
     shared by sessions; `digests` are content digests of frames that are known already.
     """
 
@@ -111,9 +111,9 @@ class Session:
     ) -> dict[int, IndexMask]:
         """One round: strokes, masks and boxes on any frames, for any objects, all taken together (Eq. 1).
 
-        `references` are index masks, H×W integers, that a human made; they skip the network, and their objects' pixels stay as given.
-        A frame may have both: strokes then add to its mask. `boxes` say by frame and tag where an object is
-        (`siaf.boxes.as_box`). Returns the index masks of this round's frames. On an error the session is as before.
+        `references` are index masks, H×W integers, that a human made; they skip the network, and their objects' pixels
+        stay as given. A frame may have both: strokes then add to its mask. `boxes` say by frame and tag where an object
+        is (`siaf.boxes.as_box`). Returns the index masks of this round's frames. On an error the session is as before.
         Raises InputError naming `scribbles[frame]`, `references[frame]` or `boxes[frame]`.
         """
         strokes = {frame: list(s) for frame, s in (scribbles or {}).items() if len(s)}
@@ -138,8 +138,8 @@ class Session:
             result = {**masks, **self._interact(strokes, masks, framed)}
             everything = frozenset(self.objects.tags)
             for frame, mask in result.items():
-                drawn = object_tags({frame: strokes.get(frame, [])}) | framed.get(frame, {}).keys()
-                now.known[frame] = everything if frame in masks else self._spoken_for(frame) | drawn
+                named = object_tags({frame: strokes.get(frame, [])}) | framed.get(frame, {}).keys()
+                now.known[frame] = everything if frame in masks else self._spoken_for(frame) | named
                 now.masks[frame] = mask
                 now.interacted[frame] = number
             now.human = (now.human - strokes.keys()) | masks.keys()
@@ -153,8 +153,8 @@ class Session:
     def propagate(self) -> Iterator[tuple[int, int]]:
         """Fill all other frames from the across-round memory (Eq. 8), nearest interacted frame first.
 
-        A generator of (done, total) frames; `done` stands still while objects are first carried to interacted frames they were not drawn
-        on. It may be dropped at any point; the next call goes on there, with the identical result.
+        A generator of (done, total) frames; `done` stands still while objects are first carried to interacted frames
+        they were not drawn on. It may be dropped at any point; the next call goes on there, with the identical result.
         """
         plan = self._plan
         while not plan.finished:
@@ -186,9 +186,7 @@ class Session:
             objects.add(tag)
         before = self._known_mask(frame) if previous is None else previous
         start = {} if before is None else {frame: before}
-        frames, probabilities, tags = self._ask(
-            {frame: list(scribbles)}, start, {frame: dict(boxes or {})}, objects
-        )
+        frames, probabilities, tags = self._ask({frame: list(scribbles)}, start, {frame: dict(boxes or {})}, objects)
         return probabilities[frames.index(frame)], tags
 
     def look(self, frame: int) -> IndexMask:
@@ -206,9 +204,7 @@ class Session:
         self._fit_carried()
         return ChainMemory(self.memory.carried[-1] if source == CARRIED else self.memory.entries[source])
 
-    def track(
-        self, picture: NDArray[np.uint8], chain: ChainMemory, near: int
-    ) -> tuple[IndexMask, Confidence]:
+    def track(self, picture: NDArray[np.uint8], chain: ChainMemory, near: int) -> tuple[IndexMask, Confidence]:
         """One step of a chain onto a picture, uint8 H×W×3, that is none of the session's frames; the chain advances.
 
         `near` is the frame of the session that the picture is nearest to. Returns its index mask and confidence.
@@ -238,8 +234,9 @@ class Session:
     def inherit(self, state: bytes) -> None:
         """Start from what another clip's session knew: its objects with their tags, and its across-round memory.
 
-        `state` is a state file's content. The clip may then be propagated before anybody draws on it; frame sizes may differ. Raises
-        InputError if this session has objects already, StateError if the state is of another model or other weights.
+        `state` is a state file's content. The clip may then be propagated before anybody draws on it; frame sizes may
+        differ. Raises InputError if this session has objects already, StateError if the state is of another model or
+        other weights.
         """
         if self.objects.tags:
             raise InputError("only a session without objects can inherit", field="state")
@@ -316,9 +313,7 @@ class Session:
             before.append(previous_slots(start, marks, objects, size))
         slots, tags = _channels(objects)
         pictures = [self.frames[f] for f in frames]
-        probabilities = self.model.interact(
-            pictures, np.stack(drawn, axis=1), np.stack(before, axis=1), slots
-        )
+        probabilities = self.model.interact(pictures, np.stack(drawn, axis=1), np.stack(before, axis=1), slots)
         return frames, probabilities, tags
 
     def _spoken_for(self, frame: int) -> frozenset[int]:

@@ -1,7 +1,8 @@
 """The `.siaf` state file: a session as one safetensors file.
 
-Tensors: keys and values of the across-round memory and of a chain that was stopped half-way, and all index masks (deflated, each
-distinct mask once). Metadata: one JSON document with everything else. Nothing in it is code, so a file from anyone may be read.
+Tensors: keys and values of the across-round memory and of a chain that was stopped half-way, and all index masks
+(deflated, each distinct mask once). Metadata: one JSON document with everything else. Nothing in it is code, so a file
+from anyone may be read.
 """
 
 import json
@@ -84,12 +85,8 @@ def dump_session(session: Session) -> bytes:
         ],
         "now": _standing(session._now, masks),
         "results": masks.add(session._results),
-        "confidence": {
-            str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()
-        },
-        "remembered": {
-            str(f): [masks.index(mask), groups] for f, (mask, groups) in session._remembered.items()
-        },
+        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()},
+        "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in session._remembered.items()},
         "plan": {
             "chains": [[c.source, list(c.frames), sorted(c.adopts)] for c in plan.chains],
             "chain": plan.chain,
@@ -97,15 +94,10 @@ def dump_session(session: Session) -> bytes:
             "since_transient": session._chain.since_transient if session._chain else 0,
         },
     }
-    tensors |= {
-        f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8)
-        for i, blob in enumerate(masks.blobs)
-    }
+    tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
     # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
     # One metadata entry: with several, safetensors writes them in random order, and equal sessions would differ.
-    return save_tensors(
-        {k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)}
-    )
+    return save_tensors({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)})
 
 
 def parse_session(
@@ -136,7 +128,9 @@ def parse_session(
 def parse_memories(
     data: bytes, model: Model, *, name: str = "state"
 ) -> tuple[ObjectTable, list[FrameMemory], tuple[int, int]]:
-    """What another clip may inherit: object table, memories of the interacted frames in order, and their stride-16 grid."""
+    """What another clip may inherit: object table, memories of the interacted frames in order, and their stride-16
+    grid.
+    """
     document = _document_of(data, model, name)
     try:
         tensors = load_tensors(data)
@@ -174,9 +168,7 @@ def read_document(data: bytes, name: str = "state") -> dict[str, Any]:
         if document["format"] != FORMAT:
             raise ValueError(f"format is {document['format']!r}")
         version = int(document["version"])
-        end = max(
-            (entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0
-        )
+        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"not a siaf state file ({error})", field=name) from None
     if version > VERSION:
@@ -215,10 +207,7 @@ def _count(tensors: dict[str, Tensor], prefix: str) -> int:
 
 def _get_memory(tensors: dict[str, Tensor], name: str, model: Model) -> FrameMemory:
     layers, device = model.propagation.config.layers, model.device
-    return [
-        (tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device))
-        for i in range(layers)
-    ]
+    return [(tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device)) for i in range(layers)]
 
 
 def _stroke(stroke: Scribble) -> dict[str, Any]:
@@ -263,10 +252,7 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
     session._results = store(document["results"])
     session.rounds = [
         Round(
-            {
-                _frame(f, session): [Scribble(**s) for s in strokes]
-                for f, strokes in past["scribbles"].items()
-            },
+            {_frame(f, session): [Scribble(**s) for s in strokes] for f, strokes in past["scribbles"].items()},
             list(past["references"]),
             standing(past["before"]),
         )

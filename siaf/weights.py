@@ -26,8 +26,9 @@ def load_model(
 ) -> Model:
     """Load a model ready for `siaf.Session`.
 
-    `weights` is a file written by `save_weights`; by default the one that ships in the package. `device` "auto" takes the
-    GPU if there is one. Raises InputError for an unknown name or missing weights, StateError for weights that do not fit.
+    `weights` is a file written by `save_weights`; by default the one that ships in the package. `device` "auto" takes
+    the GPU if there is one. Raises InputError for an unknown name or missing weights, StateError for weights that do
+    not fit.
     """
     model = build_model(name, device=device)
     path = Path(weights) if weights is not None else packaged_weights(name)
@@ -38,7 +39,11 @@ def load_model(
     tensors = read_weights(path, name)
     for part, net in (("interaction", model.interaction), ("propagation", model.propagation)):
         prefix = part + "."
-        _load(net, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, f"{path}:{part}")
+        _load(
+            net,
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
+            f"{path}:{part}",
+        )
     model.digest = file_digest(path)
     return model
 
@@ -64,7 +69,11 @@ def packaged_weights(name: str) -> Path | None:
 
 
 def save_weights(
-    path: Path, name: str, interaction: dict[str, Tensor], propagation: dict[str, Tensor], provenance: dict[str, str]
+    path: Path,
+    name: str,
+    interaction: dict[str, Tensor],
+    propagation: dict[str, Tensor],
+    provenance: dict[str, str],
 ) -> None:
     """Write both networks' tensors in half precision, by rename. `provenance` says where they come from."""
     tensors = {f"interaction.{k}": v for k, v in interaction.items()}

@@ -117,11 +117,7 @@ class TestRunLengths:
 
 
 class TestIndexMask:
-    @given(
-        hnp.arrays(
-            np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=16), elements=st.integers(0, 255)
-        )
-    )
+    @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=16), elements=st.integers(0, 255)))
     def test_run_lengths_by_tag_give_the_mask_back(self, mask: np.ndarray) -> None:
         rles = index_mask_to_rles(mask)
         assert list(rles) == [tag for tag in np.unique(mask) if tag]

@@ -13,7 +13,12 @@ from siaf.preprocessing import network_size, normalise
 @pytest.mark.parametrize(
     ("size", "short_side", "align", "expected"),
     [
-        ((480, 854), 480, True, (481, 849)),  # what AOT feeds its networks (facts of its evaluation transforms)
+        (
+            (480, 854),
+            480,
+            True,
+            (481, 849),
+        ),  # what AOT feeds its networks (facts of its evaluation transforms)
         ((480, 854), 480, False, (480, 848)),
         ((1080, 1920), 321, True, (321, 577)),
         ((100, 80), 321, True, (97, 81)),  # never scaled up

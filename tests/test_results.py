@@ -35,7 +35,9 @@ def test_a_1080p_mask_takes_kilobytes() -> None:
     assert len(store.packed(0)) < 20_000
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", zlib.compress(bytes(3)), zlib.compress(bytes(5)), zlib.compress(bytes(10**7))])
+@pytest.mark.parametrize(
+    "data", [b"", b"junk", zlib.compress(bytes(3)), zlib.compress(bytes(5)), zlib.compress(bytes(10**7))]
+)
 def test_bytes_that_are_not_one_mask_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a mask|incorrect"):
         MaskStore(2, 2).put_packed(0, data)

@@ -72,7 +72,9 @@ def test_a_tag_comes_from_the_nearest_frame_that_knows_it() -> None:
 @given(
     st.dictionaries(st.integers(0, 40), st.frozensets(st.integers(1, 4)), min_size=1, max_size=7),
 )
-def test_after_all_walks_every_frame_knows_every_tag_that_any_frame_knows(known: dict[int, frozenset[int]]) -> None:
+def test_after_all_walks_every_frame_knows_every_tag_that_any_frame_knows(
+    known: dict[int, frozenset[int]],
+) -> None:
     everything = frozenset().union(*known.values())
     learnt = dict(known)
     passed = 0

@@ -157,9 +157,7 @@ class TestRasterize:
 class TestEraseDenied:
     def test_only_the_denied_object_goes_and_only_under_the_stroke(self) -> None:
         mask = np.repeat(np.array([[1] * 10 + [2] * 10], np.uint8), 20, axis=0)
-        erased = erase_denied(
-            mask, [stroke(1, (0, 10), (19, 10), polarity="negative"), stroke(0, (0, 2), (19, 2))]
-        )
+        erased = erase_denied(mask, [stroke(1, (0, 10), (19, 10), polarity="negative"), stroke(0, (0, 2), (19, 2))])
         assert erased[10].tolist() == [0] * 10 + [2] * 10
         assert erased[2].tolist() == [1] * 10 + [2] * 10
         assert mask[10, 0] == 1
@@ -235,9 +233,7 @@ class TestDavis:
             ("scribbles[1][0]", {"scribbles": [[], [{"object_id": 1}], [], []]}),
         ],
     )
-    def test_a_bad_document_is_refused_and_the_place_named(
-        self, field: str, document: dict[str, Any]
-    ) -> None:
+    def test_a_bad_document_is_refused_and_the_place_named(self, field: str, document: dict[str, Any]) -> None:
         with pytest.raises(InputError) as caught:
             read_davis(document, **SIZE)
         assert caught.value.field == field

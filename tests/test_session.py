@@ -36,11 +36,15 @@ def test_scribbles_for_several_objects_on_several_frames_are_one_round(session: 
     assert session.pending == 0
 
 
-def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     interact = Model.interact
     monkeypatch.setattr(
-        Model, "interact", lambda self, frames, s, p, slots: asked.append((len(frames), slots)) or interact(self, frames, s, p, slots)
+        Model,
+        "interact",
+        lambda self, frames, s, p, slots: asked.append((len(frames), slots)) or interact(self, frames, s, p, slots),
     )
     session.interact({3: [stroke(1, 20, 20)], 7: [stroke(2, 45, 50)]})
     assert asked == [(2, [[1, 2]])]
@@ -170,7 +174,9 @@ def test_every_round_propagates_all_other_frames_again(session: Session) -> None
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_propagation_stopped_anywhere_goes_on_to_the_identical_result(tiny_model: Model, clip: Frames, seed: int) -> None:
+def test_propagation_stopped_anywhere_goes_on_to_the_identical_result(
+    tiny_model: Model, clip: Frames, seed: int
+) -> None:
     scribbles = {3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]}
     whole = Session(tiny_model, clip)
     whole.interact(scribbles)
@@ -213,7 +219,9 @@ def test_the_least_confident_frames_are_suggested_apart_from_each_other(session:
         ({}, {-1: np.zeros((72, 96), np.uint8)}, r"references\[-1\]"),
     ],
 )
-def test_bad_input_names_the_field_and_changes_nothing(session: Session, scribbles: dict, references: dict, field: str) -> None:
+def test_bad_input_names_the_field_and_changes_nothing(
+    session: Session, scribbles: dict, references: dict, field: str
+) -> None:
     session.interact({3: [stroke(1, 20, 20)]})
     revision = session.revision
     with pytest.raises(InputError, match=field):

@@ -62,9 +62,7 @@ def assert_every_walk_gives(video: VideoFile, path: Path, frames: Frames) -> Non
         "forward": list(range(len(frames))),
         "backward": list(reversed(range(len(frames)))),
         "random": np.random.default_rng(0).permutation(len(frames)).tolist(),
-        "two walks at once": [
-            n for pair in zip(range(9), range(20, 29), strict=True) for n in pair if n < len(frames)
-        ],
+        "two walks at once": [n for pair in zip(range(9), range(20, 29), strict=True) for n in pair if n < len(frames)],
     }
     assert len(video) == len(frames)
     for name, order in orders.items():
@@ -134,9 +132,7 @@ class TestVideoFile:
         assert 5 < len(video) < 30
         assert np.array_equal(video[3], decode_all(path)[3])
 
-    @pytest.mark.parametrize(
-        ("matrix", "turn"), [((0, 1, -1, 0), -1), ((0, -1, 1, 0), 1), ((-1, 0, 0, -1), 2)]
-    )
+    @pytest.mark.parametrize(("matrix", "turn"), [((0, 1, -1, 0), -1), ((0, -1, 1, 0), 1), ((-1, 0, 0, -1), 2)])
     def test_rotation_metadata_turns_the_picture(
         self, tmp_path: Path, matrix: tuple[int, int, int, int], turn: int
     ) -> None:
@@ -164,17 +160,13 @@ class TestVideoFile:
             assert np.array_equal(video[n], frames[n])
             assert len(video._cache) <= READ_AHEAD
 
-    def test_opening_decodes_no_more_than_two_groups(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_opening_decodes_no_more_than_two_groups(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write_video(tmp_path / "a.mp4", pictures(160), gop=8)
         decoded = count_decoded(monkeypatch)
         assert len(VideoFile(path)) == 160
         assert len(decoded) < 80
 
-    @pytest.mark.parametrize(
-        ("name", "content"), [("a.mp4", b"no video"), ("a.txt", b"text\n" * 99), ("a", b"")]
-    )
+    @pytest.mark.parametrize(("name", "content"), [("a.mp4", b"no video"), ("a.txt", b"text\n" * 99), ("a", b"")])
     def test_what_is_no_video_is_refused_and_named(self, tmp_path: Path, name: str, content: bytes) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=f"not a video: .*{name}"):

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
-from siaf.commands.common import propagate_with_progress
+from siaf.commands.common import (
+    Subparsers,
+    add_json_argument,
+    add_model_arguments,
+    print_result,
+    propagate_with_progress,
+)
 from siaf.errors import InputError
 from siaf.files import staged_folder
 from siaf.network import Model
@@ -34,10 +39,17 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--state", type=Path, metavar="FILE", help="session.siaf of an earlier run on this video; rounds go on from it"
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="session.siaf of an earlier run on this video; rounds go on from it",
     )
     parser.add_argument(
-        "--label", action="append", default=[], metavar="TAG=NAME", help="name of an object (default: object 1, …)"
+        "--label",
+        action="append",
+        default=[],
+        metavar="TAG=NAME",
+        help="name of an object (default: object 1, …)",
     )
     add_model_arguments(parser)
     add_json_argument(parser)

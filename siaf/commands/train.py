@@ -10,8 +10,12 @@ def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = subparsers.add_parser("train", help="train the interaction or the propagation network")
     parser.add_argument("stage", choices=("interaction", "propagation"))
-    parser.add_argument("--data", type=Path, required=True, help="folder with segments/, instances/, cutouts/, backgrounds/")
-    parser.add_argument("--encoder-weights", type=Path, required=True, help="ImageNet weights (torchvision MobileNetV2)")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with segments/, instances/, cutouts/, backgrounds/"
+    )
+    parser.add_argument(
+        "--encoder-weights", type=Path, required=True, help="ImageNet weights (torchvision MobileNetV2)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint.safetensors and log.csv")
     parser.add_argument("--config", type=Path, help="TOML file; default: the packaged one of the stage")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")

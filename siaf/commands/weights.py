@@ -21,8 +21,12 @@ def add_parser(subparsers: Subparsers) -> None:
     info.set_defaults(run=run_info)
     pack = actions.add_parser("pack", help="one weights file from the checkpoints of both networks' trainings")
     pack.add_argument("--model", default="siaf-t", choices=sorted(MODELS))
-    pack.add_argument("--interaction", type=Path, required=True, help="checkpoint.safetensors of siaf train interaction")
-    pack.add_argument("--propagation", type=Path, required=True, help="checkpoint.safetensors of siaf train propagation")
+    pack.add_argument(
+        "--interaction", type=Path, required=True, help="checkpoint.safetensors of siaf train interaction"
+    )
+    pack.add_argument(
+        "--propagation", type=Path, required=True, help="checkpoint.safetensors of siaf train propagation"
+    )
     pack.add_argument("--note", default="", help="where the weights come from, kept in the file")
     pack.add_argument("--out", type=Path, required=True)
     pack.set_defaults(run=run_pack)
@@ -32,7 +36,11 @@ def run_list(arguments: argparse.Namespace) -> None:
     """Print the catalogue."""
     found = {name: packaged_weights(name) for name in MODELS}
     result = {name: str(path) if path else None for name, path in found.items()}
-    print_result(result, [f"{name:12} {path or 'no weights ship; pass --weights FILE'}" for name, path in result.items()], arguments.json)
+    print_result(
+        result,
+        [f"{name:12} {path or 'no weights ship; pass --weights FILE'}" for name, path in result.items()],
+        arguments.json,
+    )
 
 
 def run_info(arguments: argparse.Namespace) -> None:

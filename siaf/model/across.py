@@ -1,4 +1,6 @@
-"""Across-frame attention, AFA (paper Eq. 4): deformable self-attention inside each frame, then attention between frames."""
+"""Across-frame attention, AFA (paper Eq. 4): deformable self-attention inside each frame, then attention between
+frames.
+"""
 
 import math
 
@@ -109,7 +111,8 @@ class AcrossFrameAttention(nn.Module):
         sizes = [(m.shape[2], m.shape[3]) for m in maps]
         x = torch.cat([to_tokens(m) for m in maps], dim=1)
         position = torch.cat(
-            [sine_position(s, x.shape[-1], x.device) + e for s, e in zip(sizes, self.level_embedding, strict=True)], dim=1
+            [sine_position(s, x.shape[-1], x.device) + e for s, e in zip(sizes, self.level_embedding, strict=True)],
+            dim=1,
         )
         normed = self.norm_inside(x)
         x = self.feed_inside(x + self.inside(normed + position, normed, sizes))

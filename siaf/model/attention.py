@@ -25,7 +25,9 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 class MultiheadAttention(nn.Module):
-    """Attention over all tokens; `use_linear=False` takes queries, keys and values as they come (AOT's long-term read)."""
+    """Attention over all tokens; `use_linear=False` takes queries, keys and values as they come (AOT's long-term
+    read).
+    """
 
     def __init__(self, dim: int, heads: int, use_linear: bool = True) -> None:
         super().__init__()
@@ -41,7 +43,8 @@ class MultiheadAttention(nn.Module):
         """B×N×C queries against B×M×C keys and values → B×N×C."""
         if self.use_linear:
             query, key, value = self.linear_Q(query), self.linear_K(key), self.linear_V(value)
-        read = F.scaled_dot_product_attention(*(split_heads(t, self.heads) for t in (query, key, value)))
+        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
+        read = F.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.projection(merge_heads(read))
         return out
 
@@ -71,7 +74,9 @@ class LocalAttention(nn.Module):
         tile, radius, heads = self._TILE, self.radius, self.heads
         rows, cols = -(-height // tile), -(-width // tile)
         halo = tile + 2 * radius
-        to_map = lambda x: x.transpose(1, 2).reshape(batch, dim, height, width)  # noqa: E731
+
+        def to_map(x: Tensor) -> Tensor:
+            return x.transpose(1, 2).reshape(batch, dim, height, width)
 
         bias = self.relative_emb_k(to_map(query)).view(batch, heads * self.window**2, height, width)
         pad = (0, cols * tile - width, 0, rows * tile - height)

@@ -12,8 +12,8 @@ MAX_TAGS = 10  # objects that one pass can tell apart (paper §III: 10 identitie
 class PropagationConfig:
     """Across-round propagation network (AOT's architecture).
 
-    `matching` is the input of the projector: "last" is the encoder's deepest map (official AOT), "8+16" the stride-8 and
-    stride-16 maps together, which match better when the encoder was trained on ImageNet only.
+    `matching` is the input of the projector: "last" is the encoder's deepest map (official AOT), "8+16" the stride-8
+    and stride-16 maps together, which match better when the encoder was trained on ImageNet only.
     `memory_gap`: a predicted frame enters the long-term memory every so many frames; 0 = never (AOTT, AOTS, AOTB).
     """
 

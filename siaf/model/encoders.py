@@ -1,11 +1,11 @@
 """Image encoders: torchvision's networks, cut and dilated to the strides that segmentation needs.
 
-Every encoder maps a float N×C×H×W image to a list of feature maps, finest first: strides 4, 8, 16 and, where the variant has
-one, a last map at stride 16 (dilated). `channels` lists their widths. Parameter names are those of AOT's encoders
-(facts: torchvision's own for MobileNetV2 and ResNet-50), so that AOT and ImageNet checkpoints load by name.
+Every encoder maps a float N×C×H×W image to a list of feature maps, finest first: strides 4, 8, 16 and, where the
+variant has one, a last map at stride 16 (dilated). `channels` lists their widths. Parameter names are those of AOT's
+encoders (facts: torchvision's own for MobileNetV2 and ResNet-50), so that AOT and ImageNet checkpoints load by name.
 """
 
-from typing import Literal, Protocol
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,6 @@ EncoderName = Literal["mobilenetv2", "resnet50", "swinb"]
 Depth = Literal["stride16", "aot", "full"]
 
 
-class Encoder(Protocol):
-    """What the networks need of an encoder."""
-
-    channels: tuple[int, ...]
-
-    def __call__(self, image: Tensor) -> list[Tensor]: ...
-
-
 class MobileNetV2Encoder(nn.Module):
     """MobileNetV2 up to stride 16; its stride-32 stage, where kept, runs dilated at stride 16."""
 
@@ -36,10 +28,15 @@ class MobileNetV2Encoder(nn.Module):
         last = {"stride16": 13, "full": 17, "aot": 18}[depth]
         self.features = mobilenet_v2(weights=None, norm_layer=FrozenBatchNorm2d).features[: last + 1]
         if last > 13:
-            # The stage that would halve the resolution keeps it and dilates what follows instead (AOT's output stride 16).
+            # The stage that would halve the resolution keeps it and dilates what follows instead (AOT's output stride
+            # 16).
             for index, dilation in ((14, 1), (15, 2), (16, 2), (17, 2)):
                 depthwise = self.features[index].conv[1][0]
-                depthwise.stride, depthwise.dilation, depthwise.padding = (1, 1), (dilation,) * 2, (dilation,) * 2
+                depthwise.stride, depthwise.dilation, depthwise.padding = (
+                    (1, 1),
+                    (dilation,) * 2,
+                    (dilation,) * 2,
+                )
         if in_channels != 3:
             self.features[0][0] = nn.Conv2d(in_channels, 32, 3, stride=2, padding=1, bias=False)
         self._taps = {*self._TAPS, last}
@@ -87,7 +84,10 @@ class ResNet50Encoder(nn.Module):
         return levels
 
 
-def build_encoder(name: EncoderName, depth: Depth, in_channels: int = 3) -> nn.Module:
+Encoder: TypeAlias = MobileNetV2Encoder | ResNet50Encoder | SwinEncoder
+
+
+def build_encoder(name: EncoderName, depth: Depth, in_channels: int = 3) -> Encoder:
     """Build an untrained encoder.
 
     `depth`: "stride16" stops at the last stage of stride 16, "aot" is what AOT's checkpoints hold, "full" adds the
@@ -101,7 +101,9 @@ def build_encoder(name: EncoderName, depth: Depth, in_channels: int = 3) -> nn.M
 
 
 def widen_stem(stem: nn.Conv2d, rgb: Tensor) -> None:
-    """Put pretrained RGB kernels into a stem with extra input channels, which start at zero (early fusion, SIAF Eq. 3)."""
+    """Put pretrained RGB kernels into a stem with extra input channels, which start at zero (early fusion, SIAF Eq.
+    3).
+    """
     with torch.no_grad():
         stem.weight.zero_()
         stem.weight[:, : rgb.shape[1]] = rgb

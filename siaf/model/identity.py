@@ -1,7 +1,7 @@
 """From identities to index masks: one-hot masks in, merged probabilities of all groups of ten objects out.
 
-`slots` always means: for every group, the slots (1…10) that hold an object, ascending. Merged channels are background, then
-the slots of group 0, then those of group 1, and so on.
+`slots` always means: for every group, the slots (1…10) that hold an object, ascending. Merged channels are background,
+then the slots of group 0, then those of group 1, and so on.
 """
 
 from collections.abc import Sequence

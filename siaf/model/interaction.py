@@ -63,8 +63,8 @@ class FeatureExtraction(nn.Module):
 class MaskHead(nn.Module):
     """Eq. 6: from across-frame and current-frame features to one logit map per queried tag.
 
-    The trunk (Conv2D, BatchNorm, ReLU) serves all tags. Each tag is then decoded by the *same* small head, which sees the
-    trunk beside that tag's own maps, so that ten tags behave alike after training on three.
+    The trunk (Conv2D, BatchNorm, ReLU) serves all tags. Each tag is then decoded by the *same* small head, which sees
+    the trunk beside that tag's own maps, so that ten tags behave alike after training on three.
     """
 
     def __init__(self, config: InteractionConfig, low: int) -> None:
@@ -112,11 +112,11 @@ class InteractionNet(nn.Module):
         self.stroke_identity = IdentityEmbedding(config.id_dim)
         self.mask_identity = IdentityEmbedding(config.id_dim)
         self.encoder = build_encoder(config.encoder, "full", in_channels=3 + 2 * config.id_dim)
-        low, fine, coarse, high = self.encoder.channels
-        self.across = AcrossFrameAttention((fine, coarse), config.dim, config.heads)
-        self.extract = FeatureExtraction(high, config.dim, config.aspp_rates)
+        channels = self.encoder.channels
+        self.across = AcrossFrameAttention((channels[1], channels[2]), config.dim, config.heads)
+        self.extract = FeatureExtraction(channels[-1], config.dim, config.aspp_rates)
         self.query = nn.Linear(config.dim, config.id_dim)
-        self.head = MaskHead(config, low)
+        self.head = MaskHead(config, channels[0])
 
     def forward(self, images: Tensor, strokes: Tensor, previous: Tensor, tags: Tensor) -> Tensor:
         """All interacted frames of a round, all objects, in one pass.
@@ -135,7 +135,8 @@ class InteractionNet(nn.Module):
         quarter = (low.shape[2], low.shape[3])
         asked = self._ask(across[1], per_frame, quarter)
         maps = torch.cat((self._tag_maps(images, strokes, previous, per_frame, quarter), asked), dim=2)
-        return self.head(images, low, across, current, maps).unflatten(0, (clips, frames))
+        logits: Tensor = self.head(images, low, across, current, maps)
+        return logits.view(clips, frames, *logits.shape[1:])
 
     def _ask(self, coarse: Tensor, tags: Tensor, size: tuple[int, int]) -> Tensor:
         """Query the across-frame features by identity: how much of tag k's vector do they carry? N×K×1×h×w."""

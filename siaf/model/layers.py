@@ -40,7 +40,7 @@ def to_tokens(x: Tensor) -> Tensor:
 
 def to_map(x: Tensor, size: tuple[int, int]) -> Tensor:
     """B×(H·W)×C → B×C×H×W."""
-    return x.transpose(1, 2).unflatten(2, size)
+    return x.transpose(1, 2).reshape(len(x), -1, *size)
 
 
 def sine_position(size: tuple[int, int], dim: int, device: torch.device) -> Tensor:

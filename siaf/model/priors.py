@@ -1,7 +1,7 @@
 """What the strokes say without any learning: how far, and how unlike in colour, every pixel is from each tag's strokes.
 
-These maps enter the interaction network's mask head beside the strokes themselves. They are computed at a quarter of the
-network's resolution, for all frames and tags together.
+These maps enter the interaction network's mask head beside the strokes themselves. They are computed at a quarter of
+the network's resolution, for all frames and tags together.
 """
 
 import torch
@@ -16,8 +16,8 @@ def stroke_priors(images: Tensor, strokes: Tensor) -> Tensor:
     """Similarity of every pixel to each tag's strokes.
 
     `images` float N×3×h×w in 0…1; `strokes` bool N×K×h×w. Returns float N×K×3×h×w in 0…1: exp(−8 g), exp(−2 g) of the
-    geodesic distance g to the tag's strokes in that frame, and exp(−40 c²) of the colour distance c to the nearest of the
-    tag's stroke colours. A tag without strokes in a frame gets zeros there.
+    geodesic distance g to the tag's strokes in that frame, and exp(−40 c²) of the colour distance c to the nearest of
+    the tag's stroke colours. A tag without strokes in a frame gets zeros there.
     """
     distance = geodesic_distance(images, strokes)
     near, far = torch.exp(-8 * distance), torch.exp(-2 * distance)

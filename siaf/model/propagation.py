@@ -5,7 +5,7 @@ which the caller keeps and hands back.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -89,6 +89,10 @@ class LSTT(nn.Module):
         self.layers = nn.ModuleList(LSTTLayer(config.dim, config.heads) for _ in range(config.layers))
         self.decoder_norms = nn.ModuleList(nn.LayerNorm(config.dim) for _ in range(config.layers))
 
+    def blocks(self) -> list[tuple[LSTTLayer, nn.LayerNorm]]:
+        """Every layer with the norm of its output."""
+        return list(zip(cast(list[LSTTLayer], self.layers), cast(list[nn.LayerNorm], self.decoder_norms), strict=True))
+
 
 class Decoder(nn.Module):
     """Feature pyramid from stride 16 to stride 4; one logit map for background and each of the ten tags."""
@@ -139,7 +143,8 @@ class PropagationNet(nn.Module):
         """What the projector sees of the encoder's maps."""
         if self.config.matching == "last":
             return levels[-1]
-        # Stride-8 features average to the stride-16 grid (centres coincide when sizes are 16k+1); .57 balances their energy.
+        # Stride-8 features average to the stride-16 grid (centres coincide when sizes are 16k+1); .57 balances their
+        # energy.
         pooled = F.avg_pool2d(levels[1], 3, stride=2, padding=1, count_include_pad=False)
         return torch.cat((0.57 * pooled, levels[2]), dim=1)
 
@@ -167,16 +172,23 @@ class PropagationNet(nn.Module):
     def remember(self, seen: FrameMemory, one_hot: Tensor) -> FrameMemory:
         """Memory of a frame just propagated, from what `propagate` returned and the mask it led to."""
         identity = self.identity(one_hot)
-        return [(key, layer.value(source, identity)) for layer, (key, source) in zip(self.LSTT.layers, seen, strict=True)]
+        return [
+            (key, layer.value(source, identity))
+            for (layer, _), (key, source) in zip(self.LSTT.blocks(), seen, strict=True)
+        ]
 
     def _forward(
-        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory | None, identity: Tensor | None
+        self,
+        features: FrameFeatures,
+        long: FrameMemory | None,
+        short: FrameMemory | None,
+        identity: Tensor | None,
     ) -> tuple[list[Tensor], FrameMemory]:
         size = features.size
         x = to_tokens(features.embedding)
         position = sine_position(size, x.shape[-1], x.device)
         embeddings, memory = [features.embedding], []
-        for i, (layer, norm) in enumerate(zip(self.LSTT.layers, self.LSTT.decoder_norms, strict=True)):
+        for i, (layer, norm) in enumerate(self.LSTT.blocks()):
             x, source, query = layer.look(x, position)
             if identity is not None:
                 own = (query, layer.value(source, identity))

@@ -4,6 +4,8 @@ The arithmetic of shifted-window attention is torchvision's; only the module tre
 nests its parameters differently.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -141,7 +143,7 @@ class SwinEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x, levels = self.patch_embed(image), []
-        for i, stage in enumerate(self.layers):
+        for i, stage in enumerate(cast(list[SwinStage], list(self.layers))):
             x = stage(x)
             levels.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2).contiguous())
             if stage.downsample is not None:

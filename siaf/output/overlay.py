@@ -41,9 +41,7 @@ class OverlayVideo:
         self._padding = (height % 2, width % 2)
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         rate = Fraction(fps).limit_denominator(1001)
-        self._stream = self._container.add_stream(
-            "libx264", rate=rate, options={"crf": "20", "preset": "veryfast"}
-        )
+        self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
         self._stream.height, self._stream.width = height + height % 2, width + width % 2
         self._stream.pix_fmt = "yuv420p"
 

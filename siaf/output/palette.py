@@ -24,9 +24,7 @@ def _palette() -> npt.NDArray[np.uint8]:
 PALETTE = _palette()
 """uint8 256×3 RGB by tag; tag 0, background, is black."""
 
-BRIGHT = np.round(0.7 * 255 * PALETTE / np.maximum(PALETTE.max(axis=1, keepdims=True), 1) + 0.3 * 255).astype(
-    np.uint8
-)
+BRIGHT = np.round(0.7 * 255 * PALETTE / np.maximum(PALETTE.max(axis=1, keepdims=True), 1) + 0.3 * 255).astype(np.uint8)
 """uint8 256×3: the same hues as light as they get, for thin lines on a picture."""
 
 

@@ -35,7 +35,9 @@ class InteractionRecipe:
     bfloat16: bool = False
 
 
-def interaction_batches(sources: Sources, recipe: InteractionRecipe, *, size: int, max_objects: int) -> Callable[[np.random.Generator], Batch]:
+def interaction_batches(
+    sources: Sources, recipe: InteractionRecipe, *, size: int, max_objects: int
+) -> Callable[[np.random.Generator], Batch]:
     """A function that draws a batch: frames uint8 B×f×H×W×3, labels, strokes and previous masks int16 B×f×H×W."""
     makers = [
         ClipSynthesizer(sources, size=size, length=f + 1, max_objects=max_objects, gaps=STILL_GAPS)
@@ -96,7 +98,9 @@ class InteractionLoss:
         logits = self._forward(images, batch["strokes"], batch["previous"], tags)
         loss = self._score(logits, labels, present, kept)
         if torch.rand((), generator=self.random).item() < self.recipe.feedback:
-            strokes, previous = self._correct(logits.detach(), labels, present, np.random.default_rng((self.seed, step)))
+            strokes, previous = self._correct(
+                logits.detach(), labels, present, np.random.default_rng((self.seed, step))
+            )
             loss = 0.5 * loss + 0.5 * self._score(self._forward(images, strokes, previous, tags), labels, present, kept)
         return loss
 
@@ -104,7 +108,10 @@ class InteractionLoss:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             logits: Tensor = self.net(images, _to_tags(strokes, tags), _to_tags(previous, tags), tags)
         return F.interpolate(
-            logits.float().flatten(0, 1), size=images.shape[-2:], mode="bilinear", align_corners=self.net.config.align_corners
+            logits.float().flatten(0, 1),
+            size=images.shape[-2:],
+            mode="bilinear",
+            align_corners=self.net.config.align_corners,
         )
 
     @staticmethod

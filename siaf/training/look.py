@@ -28,8 +28,7 @@ class Look:
         drift = rng.normal(0, 0.02) * np.arange(length) + rng.normal(0, 0.01, length)
         ramp = np.linspace(0, 1, 256) ** gamma * 255
         tables = [
-            np.clip(ramp[:, None] * gain * (1 + drift[t]) + shift, 0, 255).astype(np.uint8)[None]
-            for t in range(length)
+            np.clip(ramp[:, None] * gain * (1 + drift[t]) + shift, 0, 255).astype(np.uint8)[None] for t in range(length)
         ]
         noise = abs(rng.normal(0, 5)) if rng.random() < 0.7 else 0.0
         blur = rng.uniform(0.4, 1.1) if rng.random() < 0.2 else 0.0

@@ -44,8 +44,8 @@ class Schedule:
 class Trainer:
     """Runs `loss_of(batch, step)` over batches; keeps everything that a resume needs in one safetensors file.
 
-    A loss must draw its random numbers from the step alone, so that a resumed run repeats an undisturbed one. A NaN loss
-    stops the run and saves the batch beside the checkpoint.
+    A loss must draw its random numbers from the step alone, so that a resumed run repeats an undisturbed one. A NaN
+    loss stops the run and saves the batch beside the checkpoint.
     """
 
     def __init__(self, net: nn.Module, schedule: Schedule, folder: Path) -> None:
@@ -93,7 +93,9 @@ class Trainer:
                 loss = loss_of(batch, self.step)
                 if not torch.isfinite(loss):
                     save_file({k: v.contiguous() for k, v in batch.items()}, self.folder / "nan-batch.safetensors")
-                    raise SiafError(f"loss is {loss.item()} at step {self.step}; batch saved to {self.folder}/nan-batch.safetensors")
+                    raise SiafError(
+                        f"loss is {loss.item()} at step {self.step}; batch saved to {self.folder}/nan-batch.safetensors"
+                    )
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.schedule.clip)
@@ -103,7 +105,13 @@ class Trainer:
                 now = time.monotonic()
                 if self.step % 10 == 0:
                     writer.writerow(
-                        [self.step, f"{loss.item():.4f}", f"{norm.item():.3f}", f"{rate:.2e}", f"{now - started:.1f}"]
+                        [
+                            self.step,
+                            f"{loss.item():.4f}",
+                            f"{norm.item():.3f}",
+                            f"{rate:.2e}",
+                            f"{now - started:.1f}",
+                        ]
                     )
                     file.flush()
                 if now - saved > checkpoint_minutes * 60:
@@ -126,7 +134,11 @@ class Trainer:
                 tensors[f"optimiser.{key}.{name}"] = torch.as_tensor(value)
         path = self.folder / "checkpoint.safetensors"
         temporary = path.with_suffix(".tmp")
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"step": json.dumps(self.step)})
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+            temporary,
+            {"step": json.dumps(self.step)},
+        )
         temporary.replace(path)
 
     def resume(self, path: Path) -> None:

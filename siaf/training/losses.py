@@ -1,4 +1,6 @@
-"""The training loss of AOT and SIAF: half bootstrapped cross-entropy, half soft Jaccard, over the tags that are present."""
+"""The training loss of AOT and SIAF: half bootstrapped cross-entropy, half soft Jaccard, over the tags that are
+present.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +33,9 @@ def soft_jaccard(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor, present: Tensor, kept: float) -> Tensor:
-    """0.5 bootstrapped cross-entropy + 0.5 soft Jaccard (paper, "Training"). Logits are restricted to present tags here."""
+    """0.5 bootstrapped cross-entropy + 0.5 soft Jaccard (paper, "Training"). Logits are restricted to present tags
+    here.
+    """
     logits = restrict_to_present(logits, present)
     return 0.5 * bootstrapped_cross_entropy(logits, labels, kept) + 0.5 * soft_jaccard(logits, labels, present)
 
@@ -41,5 +45,7 @@ def shuffle_tags(labels: Tensor, generator: torch.Generator | None = None, tags:
 
     Every tag is trained equally often, so that none is better than another.
     """
-    tables = [torch.cat((torch.zeros(1, dtype=torch.long), 1 + torch.randperm(tags, generator=generator))) for _ in labels]
+    tables = [
+        torch.cat((torch.zeros(1, dtype=torch.long), 1 + torch.randperm(tags, generator=generator))) for _ in labels
+    ]
     return torch.stack(tables).to(labels.device)

@@ -98,9 +98,7 @@ def correcting_strokes(
     return strokes
 
 
-def box_prompt(
-    label: Bytes, rng: np.random.Generator, *, tags: list[int] | None = None
-) -> tuple[Strokes, Bytes]:
+def box_prompt(label: Bytes, rng: np.random.Generator, *, tags: list[int] | None = None) -> tuple[Strokes, Bytes]:
     """Boxes as the network sees them: a previous mask of filled boxes, background strokes around them.
 
     The boxes are up to 4 % too small or 10 % too large on every side; smaller ones lie on top of larger ones.

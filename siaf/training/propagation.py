@@ -53,7 +53,9 @@ class PropagationLoss:
         labels = tables.gather(1, labels.flatten(1)).view_as(labels)
         present = F.one_hot(labels[:, 0].flatten(1), 11).amax(1).bool()
         present[:, 0] = True
-        labels = labels * present.gather(1, labels.flatten(1)).view_as(labels)  # objects that enter later are background
+        labels = labels * present.gather(1, labels.flatten(1)).view_as(
+            labels
+        )  # objects that enter later are background
 
         length = labels.shape[1]
         features = self._encode(batch["frames"])
@@ -67,7 +69,10 @@ class PropagationLoss:
         for t in range(1, length):
             logits, seen = net.propagate(features[t], long, short)
             logits = F.interpolate(
-                logits.float(), size=labels.shape[-2:], mode="bilinear", align_corners=net.config.align_corners
+                logits.float(),
+                size=labels.shape[-2:],
+                mode="bilinear",
+                align_corners=net.config.align_corners,
             )
             losses.append(segmentation_loss(logits, labels[:, t], present, kept))
             if t + 1 < length:
@@ -83,14 +88,15 @@ class PropagationLoss:
     def _encode(self, frames: Tensor) -> list[FrameFeatures]:
         clips, length = frames.shape[:2]
         images = normalise(frames.flatten(0, 1)).contiguous(memory_format=torch.channels_last)
-        with torch.set_grad_enabled(not self.encoder_frozen), torch.autocast(images.device.type, enabled=False):
+        with (
+            torch.set_grad_enabled(not self.encoder_frozen),
+            torch.autocast(images.device.type, enabled=False),
+        ):
             levels = self.net.encoder(images)
             matched = self.net.matching_input(levels).contiguous()
         embedding = self.net.encoder_projector(matched)
         split = [level.contiguous().unflatten(0, (clips, length)) for level in (*levels[:3], embedding)]
-        return [
-            FrameFeatures((split[0][:, t], split[1][:, t], split[2][:, t]), split[3][:, t]) for t in range(length)
-        ]
+        return [FrameFeatures((split[0][:, t], split[1][:, t], split[2][:, t]), split[3][:, t]) for t in range(length)]
 
 
 def start_as_matching(net: PropagationNet, images: list[np.ndarray], seed: int = 0) -> None:
@@ -105,18 +111,22 @@ def start_as_matching(net: PropagationNet, images: list[np.ndarray], seed: int =
             nn.init.xavier_uniform_(parameter)
     with torch.no_grad():
         _principal_projector(net, images)
-        for layer in net.LSTT.layers:
+        for layer, _ in net.LSTT.blocks():
             nn.init.eye_(layer.linear_Q.weight).mul_(1.6)
             nn.init.zeros_(layer.linear_Q.bias)
-            for zero in (layer.self_attn.projection.weight, layer.linear2.weight, layer.short_term_attn.relative_emb_v):
+            for zero in (
+                layer.self_attn.projection.weight,
+                layer.linear2.weight,
+                layer.short_term_attn.relative_emb_v,
+            ):
                 nn.init.zeros_(zero)
-            nn.init.zeros_(layer.short_term_attn.relative_emb_k.weight)
-            nn.init.zeros_(layer.short_term_attn.relative_emb_k.bias)
+            for parameter in layer.short_term_attn.relative_emb_k.parameters():
+                nn.init.zeros_(parameter)
         # A whole patch of one tag gets an embedding of unit size; AOT's own initialisation gives a much weaker signal.
         bank = net.patch_wise_id_bank.weight
         taps = bank.shape[-1] * bank.shape[-2]
         bank.copy_((torch.randn(*bank.shape[:2], 1, 1) + 0.3 * torch.randn_like(bank)) / taps)
-        nn.init.zeros_(net.patch_wise_id_bank.bias)
+        net.patch_wise_id_bank.load_state_dict({"weight": bank, "bias": torch.zeros(len(bank))})
 
 
 def _principal_projector(net: PropagationNet, images: list[np.ndarray]) -> None:
@@ -132,5 +142,5 @@ def _principal_projector(net: PropagationNet, images: list[np.ndarray]) -> None:
     basis = vectors * values**-0.25
     basis = basis @ torch.linalg.qr(torch.randn(len(values), dim, dtype=torch.double))[0]
     basis = basis / ((features - mean) @ basis).std()
-    net.encoder_projector.weight.copy_(basis.T[:, :, None, None].float())
-    net.encoder_projector.bias.copy_((-mean @ basis).float())
+    weight, bias = basis.T[:, :, None, None].float(), (-mean @ basis).float()
+    net.encoder_projector.load_state_dict({"weight": weight, "bias": bias})

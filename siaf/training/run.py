@@ -27,7 +27,13 @@ Draw = Callable[[np.random.Generator], Batch]
 
 
 def train(
-    stage: str, data: Path, out: Path, *, encoder_weights: Path, config: Path | None = None, resume: Path | None = None
+    stage: str,
+    data: Path,
+    out: Path,
+    *,
+    encoder_weights: Path,
+    config: Path | None = None,
+    resume: Path | None = None,
 ) -> None:
     """Train one network; `out` gets checkpoint.safetensors and log.csv.
 

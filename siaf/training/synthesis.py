@@ -205,9 +205,7 @@ class ClipSynthesizer:
 
     # -- layers ----------------------------------------------------------------------------------------------
 
-    def _canvas(
-        self, image: Bytes, centre: NDArray[np.float64], scale: float, rng: np.random.Generator
-    ) -> Layer:
+    def _canvas(self, image: Bytes, centre: NDArray[np.float64], scale: float, rng: np.random.Generator) -> Layer:
         """The bottom layer: opaque, mirrored at its edges; its motion is the camera's."""
         resized = rescale(image, scale)
         middle = np.array([image.shape[1], image.shape[0]]) / 2

@@ -9,8 +9,12 @@ from torch import Tensor
 from siaf.model.attention import LocalAttention, MultiheadAttention
 
 
-def plain_local_attention(layer: LocalAttention, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
-    """The definition, position by position: scaled dot products plus relative terms over the window inside the image."""
+def plain_local_attention(
+    layer: LocalAttention, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """The definition, position by position: scaled dot products plus relative terms over the window inside the
+    image.
+    """
     (height, width), heads, r = size, layer.heads, layer.radius
     dim = query.shape[-1] // heads
     bias_weight = layer.relative_emb_k.weight.view(heads, layer.window**2, dim)

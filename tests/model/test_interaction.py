@@ -12,7 +12,9 @@ from siaf.model.priors import geodesic_distance, stroke_priors
 @pytest.fixture(scope="module")
 def net() -> InteractionNet:
     torch.manual_seed(0)
-    return InteractionNet(InteractionConfig(encoder="mobilenetv2", dim=32, heads=2, head_dim=16, aspp_rates=(2, 3))).eval()
+    return InteractionNet(
+        InteractionConfig(encoder="mobilenetv2", dim=32, heads=2, head_dim=16, aspp_rates=(2, 3))
+    ).eval()
 
 
 def prompts(frames: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -35,9 +35,7 @@ class TestDrawMasks:
 
 class TestOverlayVideo:
     @pytest.mark.parametrize(("height", "width"), [(48, 64), (47, 64), (48, 63), (47, 63), (1, 1)])
-    def test_any_size_can_be_written_odd_ones_get_one_more(
-        self, tmp_path: Path, height: int, width: int
-    ) -> None:
+    def test_any_size_can_be_written_odd_ones_get_one_more(self, tmp_path: Path, height: int, width: int) -> None:
         frame = np.full((height, width, 3), 120, np.uint8)
         with OverlayVideo(tmp_path / "a.mp4", height=height, width=width, fps=30000 / 1001) as video:
             for _ in range(5):

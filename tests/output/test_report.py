@@ -94,9 +94,7 @@ class TestReport:
         assert "3person8 frames" in text
         assert "200bag4 frames4.6 %0.680.55 in frame 1" in text
 
-    def test_names_and_labels_are_text_not_markup(
-        self, page: Callable[[Results], Page], results: Make
-    ) -> None:
+    def test_names_and_labels_are_text_not_markup(self, page: Callable[[Results], Page], results: Make) -> None:
         made = page(results(name="<script>alert(1)</script>", labels={3: '<img src="x">', 200: "a & b"}))
         assert "<script>alert(1)</script>" in made.text
         assert '<img src="x">' in made.text
@@ -105,9 +103,7 @@ class TestReport:
     def test_without_rounds_confidence_or_objects_there_is_still_a_page(
         self, page: Callable[[Results], Page], results: Make
     ) -> None:
-        empty = results(
-            labels={}, mask=lambda n: np.zeros((41, 63), np.uint8), rounds=[], confidence={}, suggested=[]
-        )
+        empty = results(labels={}, mask=lambda n: np.zeros((41, 63), np.uint8), rounds=[], confidence={}, suggested=[])
         assert "None: no frame has been propagated" in page(empty).text
 
     def test_dark_mode_is_provided_for(self, tmp_path: Path, results: Make) -> None:
@@ -147,9 +143,7 @@ class TestTimeline:
         assert heights[:5] == [70, 70, 35, 0, 70]
 
     def test_confidence_breaks_off_where_there_is_none(self) -> None:
-        (path,) = re.findall(
-            r'class="confidence" d="([^"]*)"', self.draw(confidence={0: 1.0, 1: 0.5, 5: 0.25})
-        )
+        (path,) = re.findall(r'class="confidence" d="([^"]*)"', self.draw(confidence={0: 1.0, 1: 0.5, 5: 0.25}))
         assert path == "M0.0 0.0H100.0L100.0 35.0H200.0M500.0 52.5H600.0"
 
     def test_human_work_and_suggestions_are_marked(self) -> None:

@@ -62,9 +62,7 @@ def test_a_writer_that_is_dropped_halfway_leaves_what_was_there_before(tmp_path:
 
 
 def test_a_video_without_objects_can_be_written(tmp_path: Path, results: Make) -> None:
-    nothing = results(
-        labels={}, mask=lambda n: np.zeros((41, 63), np.uint8), rounds=[], confidence={}, suggested=[]
-    )
+    nothing = results(labels={}, mask=lambda n: np.zeros((41, 63), np.uint8), rounds=[], confidence={}, suggested=[])
     list(write_results(tmp_path, nothing))
     assert "<track" not in (tmp_path / "annotations.xml").read_text()
 

@@ -23,7 +23,10 @@ def batches(start: int, stop: int) -> Iterator[dict[str, Tensor]]:
 
 def run(trainer: Trainer, stop: int) -> None:
     model = trainer.net
-    trainer.run(batches(trainer.step, stop), lambda batch, _: (model(batch["x"]) - batch["x"].sum(1, True)).square().mean())
+    trainer.run(
+        batches(trainer.step, stop),
+        lambda batch, _: (model(batch["x"]) - batch["x"].sum(1, True)).square().mean(),
+    )
 
 
 SCHEDULE = Schedule(steps=40, lr=1e-2, warmup=5, slow={"0.": 0.1, "0.bias": 1.0})
@@ -67,7 +70,11 @@ def test_the_rate_warms_up_and_ends_at_zero_and_the_longest_prefix_slows() -> No
     assert SCHEDULE.rate(0) == pytest.approx(2e-3)
     assert SCHEDULE.rate(4) == pytest.approx(1e-2)
     assert SCHEDULE.rate(40) == pytest.approx(0)
-    assert (SCHEDULE.factor("0.weight"), SCHEDULE.factor("0.bias"), SCHEDULE.factor("2.weight")) == (0.1, 1.0, 1.0)
+    assert (SCHEDULE.factor("0.weight"), SCHEDULE.factor("0.bias"), SCHEDULE.factor("2.weight")) == (
+        0.1,
+        1.0,
+        1.0,
+    )
 
 
 def test_a_nan_loss_stops_and_keeps_the_batch(tmp_path: Path) -> None:

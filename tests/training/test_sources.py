@@ -106,9 +106,7 @@ def test_a_missing_map_is_named(root: Path, name: str) -> None:
 @pytest.mark.parametrize("damage", ["rubbish", "cut off"])
 def test_an_unreadable_file_is_named(root: Path, name: str, damage: str) -> None:
     path = root / name
-    path.write_bytes(
-        b"not an image" if damage == "rubbish" else path.read_bytes()[: path.stat().st_size // 2]
-    )
+    path.write_bytes(b"not an image" if damage == "rubbish" else path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="cannot be read as an image") as caught:
         load_sources(root)
     assert caught.value.field == str(path)

@@ -121,9 +121,7 @@ def test_a_single_frame_is_possible(sources: Sources) -> None:
 def test_numbers_below_one_are_refused(sources: Sources, name: str) -> None:
     with pytest.raises(InputError) as caught:
         numbers = {"size": 65, "length": 2, "max_objects": 1} | {name: 0}
-        ClipSynthesizer(
-            sources, size=numbers["size"], length=numbers["length"], max_objects=numbers["max_objects"]
-        )
+        ClipSynthesizer(sources, size=numbers["size"], length=numbers["length"], max_objects=numbers["max_objects"])
     assert caught.value.field == name
 
 
