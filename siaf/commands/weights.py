@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from siaf.commands.common import Subparsers, add_json_argument, print_result
-from siaf.errors import InputError, StateError
+from siaf.errors import InputError
 from siaf.weights import MODELS, packaged_weights, read_weights, save_weights, weights_info
 
 
@@ -60,11 +60,5 @@ def run_pack(arguments: argparse.Namespace) -> None:
     """Write a weights file."""
     from siaf.training.loop import averaged_checkpoint
 
-    states = {}
-    for part in ("interaction", "propagation"):
-        path: Path = getattr(arguments, part)
-        try:
-            states[part] = averaged_checkpoint(path)
-        except (OSError, ValueError) as error:
-            raise StateError(f"not a training checkpoint: {error}", field=f"--{part}") from None
+    states = {part: averaged_checkpoint(getattr(arguments, part)) for part in ("interaction", "propagation")}
     save_weights(arguments.out, arguments.model, states["interaction"], states["propagation"], {"note": arguments.note})

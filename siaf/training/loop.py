@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -143,9 +143,7 @@ class Trainer:
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint as if the run had never stopped."""
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            self.step = int(json.loads((file.metadata() or {}).get("step", "0")))
+        tensors, self.step = _read(path)
         state = {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
         try:
             self.net.load_state_dict(state)
@@ -160,7 +158,16 @@ class Trainer:
 
 def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
     """The weights that a run would ship: the network of a checkpoint with its parameters' moving averages."""
-    with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    tensors = _read(path)[0]
     net = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
     return net | {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], int]:
+    """Tensors and step of a checkpoint; StateError names a file that is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            return tensors, int(json.loads((file.metadata() or {})["step"]))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise StateError(f"not a training checkpoint: {error}", field=str(path)) from None
