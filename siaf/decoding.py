@@ -103,9 +103,7 @@ class VideoFile(FrameSource):
         if not self._timed:
             return False
         first_end = self._keys[1] if len(self._keys) > 1 else self._count
-        return self._decodes(0, first_end) and (
-            len(self._keys) == 1 or self._decodes(self._keys[-1], self._count)
-        )
+        return self._decodes(0, first_end) and (len(self._keys) == 1 or self._decodes(self._keys[-1], self._count))
 
     def _decodes(self, start: int, stop: int) -> bool:
         numbers = islice((number for number, _ in self._from(start)), stop - start)

@@ -104,9 +104,7 @@ def decode_rle(
         mask[top : bottom + 1, left : right + 1] = np.repeat(values, runs).reshape(rows, columns)
         return mask
     if not clip:
-        raise InputError(
-            f"the box {left},{top} to {right},{bottom} leaves the {width}×{height} frame", field=field
-        )
+        raise InputError(f"the box {left},{top} to {right},{bottom} leaves the {width}×{height} frame", field=field)
     # Only the visible pixels are looked up: the box itself may be too large for memory.
     x = np.arange(max(left, 0), min(right, width - 1) + 1)
     y = np.arange(max(top, 0), min(bottom, height - 1) + 1)

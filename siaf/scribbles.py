@@ -49,9 +49,7 @@ class Scribble:
         object.__setattr__(self, "tag", _checked_tag(self.tag))
         object.__setattr__(self, "points", _checked_points(self.points))
         if not _is_number(self.width) or not 0 < self.width <= _WIDEST:
-            raise InputError(
-                f"must be above 0 and at most {_WIDEST} pixels, not {self.width!r}", field="width"
-            )
+            raise InputError(f"must be above 0 and at most {_WIDEST} pixels, not {self.width!r}", field="width")
         object.__setattr__(self, "width", float(self.width))
         if self.polarity not in ("positive", "negative"):
             raise InputError(f'must be "positive" or "negative", not {self.polarity!r}', field="polarity")
@@ -98,9 +96,7 @@ def _checked_points(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return xy
 
 
-def check_scribbles(
-    scribbles: Iterable[Scribble], *, height: int, width: int, field: str = "scribbles"
-) -> None:
+def check_scribbles(scribbles: Iterable[Scribble], *, height: int, width: int, field: str = "scribbles") -> None:
     """Raises InputError, naming `field`[i].points, if a point lies far outside a frame of height × width."""
     for i, scribble in enumerate(scribbles):
         margin = FAR_OUTSIDE * max(height, width) + scribble.width
@@ -202,10 +198,7 @@ def read_davis(
         if not isinstance(strokes, list):
             raise InputError("must be the list of the frame's strokes", field=f"scribbles[{n}]")
         if strokes:
-            found[n] = [
-                _read_stroke(stroke, height, width, f"scribbles[{n}][{i}]")
-                for i, stroke in enumerate(strokes)
-            ]
+            found[n] = [_read_stroke(stroke, height, width, f"scribbles[{n}][{i}]") for i, stroke in enumerate(strokes)]
     return found
 
 

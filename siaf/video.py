@@ -195,8 +195,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"cannot read the image {path}", field="video") from None
 
 
-def _wrong_size(
-    name: str, width: int, height: int, source: FrameSource, *, field: str = "video"
-) -> InputError:
+def _wrong_size(name: str, width: int, height: int, source: FrameSource, *, field: str = "video") -> InputError:
     first = f"{source.width}×{source.height}"
     return InputError(f"{name} is {width}×{height} pixels, the first frame {first}", field=field)

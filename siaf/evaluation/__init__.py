@@ -1,0 +1,1 @@
+"""Measuring: metrics, the scribble robot, DAVIS folders, baselines, composites; nothing here is needed to segment."""

@@ -30,9 +30,9 @@ class RoundScore:
 class Summary:
     """Means over samples, float64 R for R rounds, and the curve through them, float64 R + 2.
 
-    `seconds` is the mean length of a round. The curve starts at (0, 0), has a point per round at the time that the
-    rounds took so far, and runs flat to its end. `auc` is the area under it over its length, `at_threshold` its
-    height at the threshold.
+    `seconds` is the mean length of a round. The curve starts at (0, 0), has a point per round at the time
+    that the rounds took so far, and runs flat to its end. `auc` is the area under it over its length,
+    `at_threshold` its height at the threshold.
     """
 
     seconds: NDArray[np.float64]
@@ -56,11 +56,11 @@ def summarise(
 ) -> Summary:
     """J, F and J&F per round, J&F at `threshold` seconds and the area under the J&F curve.
 
-    Quality is averaged over all objects of all samples, so that a sample weighs by its objects; time is averaged
-    over samples. A sample that ended early repeats its last scores in 0 seconds. The curve ends at
+    Quality is averaged over all objects of all samples, so that a sample weighs by its objects; time is
+    averaged over samples. A sample that ended early repeats its last scores in 0 seconds. The curve ends at
     `seconds_per_object` times the mean number of objects, or with the last round if that is later
-    (davisinteractive refuses such late masks). Raises InputError if there is no sample, or one has no round or no
-    object.
+    (davisinteractive refuses such late masks). Raises InputError if there is no sample, or one has no round
+    or no object.
     """
     if not samples:
         raise InputError("there is no sample to summarise", field="samples")

@@ -16,7 +16,9 @@ from siaf.session import Session
 
 @dataclass(frozen=True)
 class InteractiveResult:
-    """Scores of every round, J of the interacted frames' masks before propagation, and how many frames were scribbled."""
+    """Scores of every round, J of the interacted frames' masks before propagation, and how many frames were
+    scribbled.
+    """
 
     rounds: list[RoundScore]
     interacted_jaccard: list[float]
@@ -24,12 +26,18 @@ class InteractiveResult:
 
 
 def evaluate_interactive(
-    model: Model, frames: Sequence[NDArray[np.uint8]], truth: NDArray[np.uint8], *, per_round: int, rounds: int
+    model: Model,
+    frames: Sequence[NDArray[np.uint8]],
+    truth: NDArray[np.uint8],
+    *,
+    per_round: int,
+    rounds: int,
 ) -> InteractiveResult:
     """Play `rounds` rounds on one sequence. `truth`: index masks uint8 N×H×W.
 
-    The first round's frames are the middles of equal parts of the clip, later ones the worst by J&F that have not been used.
-    The clock runs from handing out the strokes to having all masks; the robot and the scores are not counted.
+    The first round's frames are the middles of equal parts of the clip, later ones the worst by J&F that have
+    not been used. The clock runs from handing out the strokes to having all masks; the robot and the scores
+    are not counted.
     """
     tags = [int(t) for t in np.unique(truth) if t]
     session = Session(model, frames)

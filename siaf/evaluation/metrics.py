@@ -1,9 +1,9 @@
 """Region and boundary quality of masks, as DAVIS defines them, and overlap of boxes.
 
-J is the Jaccard index; F is the harmonic mean of boundary precision and recall with a tolerance of 0.8 % of the
-image diagonal (Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation",
-2016). Values agree with davis2017-evaluation and davisinteractive 1.0.4: tests/evaluation/data holds what those
-packages answer.
+J is the Jaccard index; F is the harmonic mean of boundary precision and recall with a tolerance of 0.8 % of
+the image diagonal (Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
+Segmentation", 2016). Values agree with davis2017-evaluation and davisinteractive 1.0.4: tests/evaluation/data
+holds what those packages answer.
 """
 
 from collections.abc import Sequence
@@ -45,17 +45,13 @@ def boundary_f(pred: NDArray[np.bool_], gt: NDArray[np.bool_]) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def sequence_jaccard(
-    pred: NDArray[np.integer], gt: NDArray[np.integer], tags: Sequence[int]
-) -> NDArray[np.float64]:
+def sequence_jaccard(pred: NDArray[np.integer], gt: NDArray[np.integer], tags: Sequence[int]) -> NDArray[np.float64]:
     """J of every frame and tag: index masks N×H×W in, float64 N×len(tags) out."""
     _require_same_shape(pred, gt, dimensions=3)
     return np.array([[jaccard(p == tag, g == tag) for tag in tags] for p, g in zip(pred, gt, strict=True)])
 
 
-def sequence_boundary_f(
-    pred: NDArray[np.integer], gt: NDArray[np.integer], tags: Sequence[int]
-) -> NDArray[np.float64]:
+def sequence_boundary_f(pred: NDArray[np.integer], gt: NDArray[np.integer], tags: Sequence[int]) -> NDArray[np.float64]:
     """F of every frame and tag: index masks N×H×W in, float64 N×len(tags) out."""
     _require_same_shape(pred, gt, dimensions=3)
     return np.array([[boundary_f(p == tag, g == tag) for tag in tags] for p, g in zip(pred, gt, strict=True)])
@@ -64,8 +60,8 @@ def sequence_boundary_f(
 def box_iou(pred: NDArray[np.float64], gt: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intersection over union of boxes, row by row.
 
-    `pred`, `gt`: float64 N×4, (x1, y1, x2, y2) in pixels, x2 and y2 exclusive. A row of NaN says that the object is
-    absent: absent in both counts 1, absent in one 0, as for masks. Returns float64 N.
+    `pred`, `gt`: float64 N×4, (x1, y1, x2, y2) in pixels, x2 and y2 exclusive. A row of NaN says that the
+    object is absent: absent in both counts 1, absent in one 0, as for masks. Returns float64 N.
     """
     if pred.shape != gt.shape or pred.ndim != 2 or pred.shape[1] != 4:
         raise InputError(f"boxes {pred.shape} and {gt.shape} should both be N×4", field="boxes")
@@ -76,13 +72,14 @@ def box_iou(pred: NDArray[np.float64], gt: NDArray[np.float64]) -> NDArray[np.fl
     intersection = np.clip(overlap, 0, None).prod(axis=1)
     union = pred_size.prod(axis=1) + gt_size.prod(axis=1) - intersection
     iou: NDArray[np.float64] = np.divide(intersection, union, out=np.ones(len(pred)), where=union > 0)
-    pred_absent, gt_absent = np.isnan(pred).any(axis=1), np.isnan(gt).any(axis=1)
-    iou[pred_absent | gt_absent] = (pred_absent & gt_absent)[pred_absent | gt_absent]
+    pred_absent, gt_absent = np.isnan(pred[:, 0]), np.isnan(gt[:, 0])
+    iou[pred_absent | gt_absent] = 0
+    iou[pred_absent & gt_absent] = 1
     return iou
 
 
 def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """1 where a pixel differs from its right, lower or lower right neighbour; the frame's edge is no boundary."""
+    """1 where a pixel differs from its right, lower or lower right neighbour; the frame's edge is none."""
     padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
     right, down, diagonal = padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
     return ((mask ^ right) | (mask ^ down) | (mask ^ diagonal)).view(np.uint8)

@@ -1,11 +1,11 @@
-"""The scribble robot of the DAVIS interactive challenge: strokes a labeler would draw on the errors of a mask.
+"""The scribble robot of the DAVIS interactive challenge: strokes that a labeler would draw on errors.
 
-For every object, and for the background, the wrongly labelled area is opened and thinned to its medial axis, and the
-longest path of every connected part of the axis becomes a stroke, smoothed as a Bézier curve (Caelles et al., "The
-2018 DAVIS Challenge on Video Object Segmentation", section 3). Parameters are those of the challenge's evaluation
-service. davisinteractive 1.0.4 leaves the choice between equally good strokes to the libraries below it (a random
-tie-break in the medial axis, the order of neighbours in a graph); here it is fixed, the same masks give the same
-strokes on every machine, and apart from it the strokes are the same.
+For every object, and for the background, the wrongly labelled area is opened and thinned to its medial axis,
+and the longest path of every connected part of the axis becomes a stroke, smoothed as a Bézier curve (Caelles
+et al., "The 2018 DAVIS Challenge on Video Object Segmentation", section 3). Parameters are those of the
+challenge's evaluation service. davisinteractive 1.0.4 leaves the choice between equally good strokes to the
+libraries below it (a random tie-break in the medial axis, the order of neighbours in a graph); here it is
+fixed, the same masks give the same strokes on every machine, and apart from it the strokes are the same.
 """
 
 import math
@@ -35,8 +35,8 @@ Path = NDArray[np.float64]
 def robot_scribbles(pred: IndexMask, gt: IndexMask, tags: Sequence[int]) -> list[Scribble]:
     """Strokes on what `pred` missed of the background (tag 0) and of every tag, in this order.
 
-    `pred`, `gt`: index masks H×W. The first interaction is an all-zero `pred`. An error that thins to fewer than
-    four pixels gets no stroke, so the list may be empty although the masks differ. As DAVIS JSON:
+    `pred`, `gt`: index masks H×W. The first interaction is an all-zero `pred`. An error that thins to fewer
+    than four pixels gets no stroke, so the list may be empty although the masks differ. As DAVIS JSON:
     `siaf.scribbles.davis_document`.
     """
     if pred.shape != gt.shape or gt.ndim != 2:
@@ -51,20 +51,20 @@ def robot_scribbles(pred: IndexMask, gt: IndexMask, tags: Sequence[int]) -> list
 
 
 def next_frames(quality: NDArray[np.floating], count: int, used: Collection[int] = ()) -> list[int]:
-    """The `count` frames that the robot scribbles next: lowest quality first, `used` ones only if no other is left.
+    """The `count` frames that the robot scribbles next: lowest quality first, `used` ones last.
 
-    `quality`: N, J&F of every frame averaged over objects. Equal frames come in temporal order. A clip of fewer
-    than `count` frames gives all its frames.
+    `quality`: N, J&F of every frame averaged over objects. Equal frames come in temporal order. A clip of
+    fewer than `count` frames gives all its frames.
     """
     worst_first = np.argsort(quality, kind="stable").tolist()
     return sorted(worst_first, key=lambda frame: frame in used)[:count]
 
 
 def first_frames(gt: NDArray[np.uint8], count: int) -> list[int]:
-    """Frames for the first interaction, when there is no prediction to find errors in. `gt`: index masks N×H×W.
+    """Frames for the first interaction, when there is no prediction to find errors in.
 
-    The clip is cut into `count` equal parts; each gives the frame closest to its middle among those that show most
-    tags. Raises InputError if there are fewer frames than `count`.
+    `gt`: index masks N×H×W. The clip is cut into `count` equal parts; each gives the frame closest to its
+    middle among those that show most tags. Raises InputError if there are fewer frames than `count`.
     """
     if not 1 <= count <= len(gt):
         raise InputError(f"{count} frames asked of a clip of {len(gt)}", field="frames")
@@ -100,7 +100,7 @@ def _opened(error: Bitmap) -> Bitmap:
     mask = error.astype(np.uint8)
     radius = min(OPENING_FRACTION * np.sqrt(np.count_nonzero(mask)) / 2, MAX_OPENING_RADIUS)
     while radius > 1:
-        # Not cv2.erode: with the few-pixel footprints of small radii, OpenCV 5.0.0 answers wrongly.
+        # Not cv2.erode: with the few-pixel footprints of small radii, OpenCV 4.14 and 5.0 answer wrongly.
         footprint = disk(radius)  # type: ignore[no-untyped-call]
         eroded = rank.minimum(mask, footprint)  # type: ignore[no-untyped-call]
         opened: Bitmap = rank.maximum(eroded, footprint).astype(bool)  # type: ignore[no-untyped-call]
