@@ -4,6 +4,7 @@ As in training (siaf.training.prompts.box_prompt): a previous mask of the filled
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +29,7 @@ def as_box(points: Sequence[float], *, height: int, width: int, field: str) -> B
         raise InputError("the box is not finite", field=field)
     left, top, right, bottom = (float(e) for e in edges)
     if left >= right or top >= bottom:
-        raise InputError(
-            f"the box {left:g},{top:g} to {right:g},{bottom:g} is inverted or empty", field=field
-        )
+        raise InputError(f"the box {left:g},{top:g} to {right:g},{bottom:g} is inverted or empty", field=field)
     margin = FAR_OUTSIDE * max(height, width)
     if min(left, top) < -margin or right > width + margin or bottom > height + margin:
         raise InputError(f"the box lies far outside the {width}×{height} frame", field=field)
@@ -48,17 +47,19 @@ def box_pixels(box: Box, height: int, width: int) -> tuple[slice, slice]:
 
 
 def fill_boxes(mask: IndexMask, boxes: Mapping[int, Box]) -> IndexMask:
-    """A copy of an index mask in which every tag of `boxes` is its filled box; smaller boxes lie on top of larger ones."""
+    """A copy of an index mask in which every tag of `boxes` is its filled box; smaller boxes lie on top of larger
+    ones.
+    """
     filled = np.where(np.isin(mask, list(boxes)), 0, mask).astype(np.uint8)
-    for tag, box in sorted(
-        boxes.items(), key=lambda item: -(item[1][2] - item[1][0]) * (item[1][3] - item[1][1])
-    ):
+    for tag, box in sorted(boxes.items(), key=lambda item: -(item[1][2] - item[1][0]) * (item[1][3] - item[1][1])):
         filled[box_pixels(box, *mask.shape)] = tag
     return filled
 
 
 def surround(boxes: Mapping[int, Box], filled: IndexMask, scale: float) -> list[Scribble]:
-    """Background strokes around boxes, left out where `filled` has an object. `scale`: frame pixels per network pixel."""
+    """Background strokes around boxes, left out where `filled` has an object. `scale`: frame pixels per network
+    pixel.
+    """
     height, width = filled.shape
     strokes = []
     for left, top, right, bottom in boxes.values():
@@ -80,7 +81,7 @@ def _rectangle(
     x0, y0, x1, y1 = left - 0.5 - margin, top - 0.5 - margin, right - 0.5 + margin, bottom - 0.5 + margin
     corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
     sides = []
-    for start, end in zip(corners, corners[1:], strict=False):
+    for start, end in pairwise(corners):
         count = max(2, int(np.ceil(np.abs(end - start).max() / step)))
         sides.append(start + (end - start) * np.linspace(0, 1, count, endpoint=False)[:, None])
     return np.concatenate([*sides, corners[:1]])

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from siaf.commands import demo, evaluate, segment, serve, train, weights
+from siaf.cvat import cli as cvat
 from siaf.errors import InputError, SiafError
 
-_COMMANDS = (demo, segment, serve, evaluate, train, weights)
+_COMMANDS = (demo, segment, serve, evaluate, train, weights, cvat)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -145,4 +145,5 @@ def _distance(points: Points, box: Box) -> npt.NDArray[np.float64]:
     """How far points lie outside a box, N; 0 inside."""
     low, high = np.array(box[:2]), np.array(box[2:])
     outside = np.maximum(np.maximum(low - points, points - high), 0)
-    return np.hypot(outside[:, 0], outside[:, 1])
+    distance: npt.NDArray[np.float64] = np.hypot(outside[:, 0], outside[:, 1])
+    return distance

@@ -29,6 +29,11 @@ class Chain:
     frames: tuple[int, ...]
     adopts: frozenset[int] = frozenset()
 
+    @property
+    def results(self) -> tuple[int, ...]:
+        """Frames that get a mask: of a walk only its last."""
+        return self.frames[-1:] if self.adopts else self.frames
+
 
 @dataclass
 class Plan:
@@ -50,9 +55,23 @@ class Plan:
         return sum(len(c.frames) for c in self.chains[: self.chain] if not c.adopts) + running
 
     @property
-    def order(self) -> list[int]:
-        """All frames in the order in which they are propagated."""
-        return [frame for chain in self.chains for frame in chain.frames]
+    def results(self) -> list[int]:
+        """Frames that get a mask, in order: those that walks end at, then all that are propagated."""
+        return [frame for chain in self.chains for frame in chain.results]
+
+    @property
+    def settled(self) -> int:
+        """How many of `results` have theirs."""
+        running = 0 if self.finished or self.chains[self.chain].adopts else self.step
+        return sum(len(chain.results) for chain in self.chains[: self.chain]) + running
+
+    @property
+    def ahead(self) -> list[int]:
+        """Frames that are still to be looked at, in order."""
+        if self.finished:
+            return []
+        running, *others = self.chains[self.chain :]
+        return [*running.frames[self.step :], *(frame for chain in others for frame in chain.frames)]
 
     @property
     def finished(self) -> bool:

@@ -1,6 +1,6 @@
 """A session: frames, objects, rounds and memory. The one class that users of the library meet."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from siaf.model.propagation import FrameFeatures
 from siaf.network import Model
 from siaf.objects import ObjectTable
 from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
+from siaf.refinement import refine_mask
 from siaf.results import MaskStore
 from siaf.rounds import Round, Standing, erase_other_tags
 from siaf.schedule import CARRIED, Chain, Plan, chains, walks
@@ -76,14 +77,20 @@ class Session:
         return self._plan.total - self._plan.done
 
     @property
-    def finished(self) -> list[int]:
-        """Frames that `propagate` has done for the present round, in the order in which it did them."""
-        return self._plan.order[: self._plan.done]
+    def results(self) -> list[int]:
+        """Frames whose mask the present round's propagation makes, in order: interacted frames that take over an
+        object drawn elsewhere, then all others. The first `settled` are made."""
+        return self._plan.results
 
     @property
-    def remaining(self) -> list[int]:
-        """Frames that `propagate` still has to do, in order."""
-        return self._plan.order[self._plan.done :]
+    def settled(self) -> int:
+        """How many of `results` have their mask."""
+        return self._plan.settled
+
+    @property
+    def ahead(self) -> list[int]:
+        """Frames that `propagate` still has to look at, in order."""
+        return self._plan.ahead
 
     def mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, uint8 H×W: the user's, else the newest propagated one, else all background."""
@@ -108,12 +115,14 @@ class Session:
         scribbles: Mapping[int, Sequence[Scribble]] | None = None,
         references: Mapping[int, NDArray[np.generic]] | None = None,
         boxes: Mapping[int, Mapping[int, Box]] | None = None,
+        about: Mapping[int, Collection[int]] | None = None,
     ) -> dict[int, IndexMask]:
         """One round: strokes, masks and boxes on any frames, for any objects, all taken together (Eq. 1).
 
         `references` are index masks, H×W integers, that a human made; they skip the network, and their objects' pixels
         stay as given. A frame may have both: strokes then add to its mask. `boxes` say by frame and tag where an object
-        is (`siaf.boxes.as_box`). Returns the index masks of this round's frames. On an error the session is as before.
+        is (`siaf.boxes.as_box`). `about` limits by frame the tags that a reference speaks for, by default all: others
+        are looked for there. Returns the index masks of this round's frames. On an error the session is as before.
         Raises InputError naming `scribbles[frame]`, `references[frame]` or `boxes[frame]`.
         """
         strokes = {frame: list(s) for frame, s in (scribbles or {}).items() if len(s)}
@@ -139,7 +148,9 @@ class Session:
             everything = frozenset(self.objects.tags)
             for frame, mask in result.items():
                 named = object_tags({frame: strokes.get(frame, [])}) | framed.get(frame, {}).keys()
-                now.known[frame] = everything if frame in masks else self._spoken_for(frame) | named
+                if frame in masks:
+                    named |= set((about or {}).get(frame, everything))
+                now.known[frame] = (self._spoken_for(frame) | named) & everything
                 now.masks[frame] = mask
                 now.interacted[frame] = number
             now.human = (now.human - strokes.keys()) | masks.keys()
@@ -197,6 +208,12 @@ class Session:
     def presume(self, frame: int, mask: IndexMask) -> None:
         """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
         self._results[frame] = self._check_reference(frame, mask)
+
+    def release(self, frame: int) -> IndexMask:
+        """Hand out a propagated mask and keep it no longer; `presume` brings it back."""
+        mask = self._results[frame]
+        del self._results[frame]
+        return mask
 
     def chain(self, source: int) -> ChainMemory:
         """A chain that starts at an interacted frame, for `track`."""
@@ -278,7 +295,8 @@ class Session:
         result = {}
         for frame, probability in zip(frames, probabilities, strict=True):
             if frame in strokes:
-                mask = honour_strokes(tags[probability.argmax(0).cpu().numpy()], strokes[frame])
+                refined = refine_mask(self.frames[frame], probability.cpu().numpy(), tags, strokes[frame])
+                mask = honour_strokes(refined, strokes[frame])
                 for tag, box in boxes.get(frame, {}).items():
                     if not (mask == tag).any():  # the box itself says at least that much
                         mask[box_pixels(box, self.height, self.width)] = tag

@@ -8,7 +8,7 @@ import pytest
 from siaf.cli import main, parser
 
 
-@pytest.mark.parametrize("command", ["demo", "segment", "serve", "evaluate", "train", "weights"])
+@pytest.mark.parametrize("command", ["demo", "segment", "serve", "evaluate", "train", "weights", "cvat"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         parser().parse_args([command, "--help"])

@@ -49,6 +49,22 @@ class Bench:
         **data: Any,
     ) -> list[int]:
         """A task from pictures; its jobs in order."""
+        return self.task_of(
+            list(pictures), labels=labels, setup=setup, segment=segment, overlap=overlap, suffix=suffix, **data
+        )
+
+    def task_of(
+        self,
+        pictures: Sequence[Pictures],
+        *,
+        labels: Sequence[tuple[str, str]] = LABELS,
+        setup: bool = True,
+        segment: int = 0,
+        overlap: int = 0,
+        suffix: str = "png",
+        **data: Any,
+    ) -> list[int]:
+        """As `task`, for pictures of any sizes."""
         number = len(self._tasks)
         files = []
         for i, picture in enumerate(pictures):
@@ -61,9 +77,7 @@ class Bench:
         """A task from a video file."""
         return self._task([path], LABELS, True, segment, overlap, data)
 
-    def _task(
-        self, files: list[Path], labels: Any, setup: bool, segment: int, overlap: int, data: Json
-    ) -> list[int]:
+    def _task(self, files: list[Path], labels: Any, setup: bool, segment: int, overlap: int, data: Json) -> list[int]:
         spec = models.TaskWriteRequest(
             name=f"siaf test {self.folder.name}",
             labels=[models.PatchedLabelRequest(name=name, type=kind) for name, kind in labels],
@@ -90,9 +104,7 @@ class Bench:
     def label_id(self, job: int, name: str) -> int:
         return next(label["id"] for label in self.server.labels(job_id=job) if label["name"] == name)
 
-    def draw(
-        self, job: int, frame: int, kind: str, points: Sequence[float], under: str, /, **values: Any
-    ) -> int:
+    def draw(self, job: int, frame: int, kind: str, points: Sequence[float], under: str, /, **values: Any) -> int:
         """A shape by hand; `values` are attributes by name. The new id."""
         shape = {
             "type": kind,
@@ -133,6 +145,9 @@ class Bench:
     def sync(self, job: int, **options: Any) -> SyncReport:
         return commands.sync(self.client, job, store=self.store, engines=self.engines, **options)
 
+    def carry(self, **arguments: Any) -> list[SyncReport]:
+        return commands.carry(self.client, store=self.store, engines=self.engines, **arguments)
+
     def shapes(self, job: int, kind: str = "mask") -> list[Json]:
         """Shapes of a type, by frame and tag."""
         found = [s for s in self.server.annotations(job)["shapes"] if s["type"] == kind]
@@ -156,10 +171,12 @@ class Bench:
         return found
 
     def contents(self, job: int) -> list[Any]:
-        """All that the job holds, without ids: equal lists = equal annotations."""
+        """All that the job holds, by names instead of ids: equal lists = equal annotations, also of equal jobs."""
+        labels = self.server.labels(job_id=job)
+        names = {"label_id": {la["id"]: la["name"] for la in labels}}
+        names["spec_id"] = {a["id"]: a["name"] for la in labels for a in la["attributes"]}
         data = self.server.annotations(job)
-        parts = [_without_ids(entry) for entry in (*data["shapes"], *data["tracks"], *data["tags"])]
-        return sorted(parts, key=repr)
+        return sorted((_named([*data["shapes"], *data["tracks"], *data["tags"]], names)), key=repr)
 
 
 def bitmap(points: Sequence[float], pictures: Pictures) -> NDArray[np.bool_]:
@@ -178,7 +195,7 @@ def jpeg(picture: Pictures) -> bytes:
     return packed.getvalue()
 
 
-def _without_ids(entry: Any) -> Any:
+def _named(entry: Any, names: dict[str, dict[int, str]]) -> Any:
     if isinstance(entry, dict):
-        return {k: _without_ids(v) for k, v in sorted(entry.items()) if k != "id"}
-    return [_without_ids(item) for item in entry] if isinstance(entry, list) else entry
+        return {k: names[k][v] if k in names else _named(v, names) for k, v in sorted(entry.items()) if k != "id"}
+    return [_named(item, names) for item in entry] if isinstance(entry, list) else entry

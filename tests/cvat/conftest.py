@@ -53,9 +53,7 @@ def anywhere(
 ) -> Iterator[Bench]:
     """Tasks on a real server if there is one, else on the stand-in; they are deleted afterwards."""
     host = os.environ.get("CVAT_HOST")
-    client = (
-        connect(host, token=os.environ["CVAT_ACCESS_TOKEN"]) if host else request.getfixturevalue("client")
-    )
+    client = connect(host, token=os.environ["CVAT_ACCESS_TOKEN"]) if host else request.getfixturevalue("client")
     bench = Bench(client, store, engines, tmp_path)
     yield bench
     bench.clean()

@@ -85,9 +85,7 @@ class StandIn(HttpSide):
 
     def about(self, request: Request) -> Answer:
         name = "Computer Vision Annotation Tool"
-        return Answer(
-            body={"name": name, "description": "", "version": "2.73.0", "logo_url": "", "subtitle": ""}
-        )
+        return Answer(body={"name": name, "description": "", "version": "2.73.0", "logo_url": "", "subtitle": ""})
 
     def users_self(self, request: Request) -> Answer:
         return Answer(body=self_form(self.world, self.url, str(request.user)))
@@ -144,9 +142,7 @@ class StandIn(HttpSide):
 
     def labels(self, request: Request) -> Answer:
         chosen = {
-            key: int(request.query[f"{key}_id"])
-            for key in ("project", "task", "job")
-            if f"{key}_id" in request.query
+            key: int(request.query[f"{key}_id"]) for key in ("project", "task", "job") if f"{key}_id" in request.query
         }
         return self._page(request, self.world.labels_of(**chosen))
 
@@ -157,9 +153,7 @@ class StandIn(HttpSide):
         for key in ("task_id", "project_id", "state", "stage", "type"):
             if key in request.query:
                 forms = [form for form in forms if str(form[key]) == request.query[key]]
-        return self._page(
-            request, sorted(forms, key=lambda f: f["id"], reverse=request.query.get("sort") != "id")
-        )
+        return self._page(request, sorted(forms, key=lambda f: f["id"], reverse=request.query.get("sort") != "id"))
 
     def create_job(self, request: Request) -> Answer:
         wanted = request.body
@@ -230,11 +224,22 @@ class StandIn(HttpSide):
 
     def task_annotations(self, request: Request, number: int) -> Answer:
         task = self._task(request, number)
-        return Answer(
-            body=self.world.annotations.get_many(
-                {j.id: j.stop for j in self.world.jobs.values() if j.task is task}
-            )
-        )
+        jobs = [job for job in self.world.jobs.values() if job.task is task]
+        if request.method == "PATCH":  # every job gets what is on its frames
+            for job in jobs:
+                shapes = [s for s in request.body.get("shapes", []) if s["frame"] in job.frames]
+                self.world.annotations.patch(job.id, request.query.get("action"), {"shapes": shapes})
+        return Answer(body=self.world.annotations.get_many({job.id: job.stop for job in jobs}))
+
+    def task_data(self, request: Request, number: int) -> Answer:
+        media = self._task(request, number).media
+        assert media is not None
+        at, size = int(request.query["number"]), media.chunk_size
+        if request.query["type"] == "chunk":
+            content, kind = media.chunk(range(at * size, min((at + 1) * size, media.size)))
+        else:
+            content, kind = media.frame(at, range(at // size * size, min((at // size + 1) * size, media.size)))
+        return Answer(200, content, kind)
 
     # -- functions and webhooks -----------------------------------------------------------------------------------
 
@@ -244,9 +249,7 @@ class StandIn(HttpSide):
     def lambda_function(self, request: Request, name: str) -> Answer:
         function = self.functions.get(str(name))
         if function is None:
-            raise Refused(
-                404, f"404 Client Error: Not Found for url: http://127.0.0.1:8070/api/functions/{name}"
-            )
+            raise Refused(404, f"404 Client Error: Not Found for url: http://127.0.0.1:8070/api/functions/{name}")
         if request.method == "GET":
             return Answer(body=function.form())
         if request.body.get("job") in self.world.jobs:
@@ -307,9 +310,7 @@ def _multipart(request: Request) -> list[tuple[str, bytes]]:
     parts = message.get_payload()
     assert isinstance(parts, list)
     return [
-        (part.get_filename().rsplit("/", 1)[-1], part.get_payload(decode=True))
-        for part in parts
-        if part.get_filename()
+        (part.get_filename().rsplit("/", 1)[-1], part.get_payload(decode=True)) for part in parts if part.get_filename()
     ]
 
 
@@ -326,7 +327,8 @@ _ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
         ("GET PATCH DELETE", r"/api/tasks/(\d+)", StandIn.task),
         ("POST", r"/api/tasks/(\d+)/data", StandIn.upload),
         ("GET", r"/api/tasks/(\d+)/data/meta", StandIn.task_meta),
-        ("GET", r"/api/tasks/(\d+)/annotations", StandIn.task_annotations),
+        ("GET", r"/api/tasks/(\d+)/data", StandIn.task_data),
+        ("GET PATCH", r"/api/tasks/(\d+)/annotations", StandIn.task_annotations),
         ("GET", r"/api/requests/(.+)", StandIn.background),
         ("GET", "/api/labels", StandIn.labels),
         ("GET", "/api/jobs", StandIn.jobs),

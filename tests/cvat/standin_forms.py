@@ -164,9 +164,7 @@ def meta_form(task: Task, job: Job | None = None) -> Json:
     included = None if job is None else job.included
     shown = media.shown if media.is_video else [media.shown[f] for f in frames]
     if included is not None:
-        shown = [
-            s if f in included else ("placeholder.jpg", s[1]) for f, s in zip(frames, shown, strict=True)
-        ]
+        shown = [s if f in included else ("placeholder.jpg", s[1]) for f, s in zip(frames, shown, strict=True)]
     return {
         "chapters": [] if media.is_video else None,
         "chunks_updated_date": task.created,

@@ -67,6 +67,7 @@ class HttpSide:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 30
+            wbufsize = -1  # header and body in one packet, or the client waits 40 ms for the second
 
             def do_GET(self) -> None:
                 side._serve(self)
@@ -108,11 +109,7 @@ class HttpSide:
             return
         content = answer.encoded()
         handler.send_response(answer.status)
-        if (
-            "gzip" in request.headers.get("accept-encoding", "")
-            and answer.kind == JSON
-            and len(content) > 200
-        ):
+        if "gzip" in request.headers.get("accept-encoding", "") and answer.kind == JSON and len(content) > 200:
             content = gzip.compress(content, 1)
             handler.send_header("Content-Encoding", "gzip")
         request.sent = len(content)

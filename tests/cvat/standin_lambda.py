@@ -62,9 +62,7 @@ def call(world: World, function: Function, data: Json) -> Any:
     needed = {"interactor": ("frame", "pos_points", "neg_points"), "tracker": ("frame",)}[function.kind]
     for key in needed:
         if key not in data:
-            raise Refused(
-                400, f"`{function.id}` lambda function was called without mandatory argument: {key}"
-            )
+            raise Refused(400, f"`{function.id}` lambda function was called without mandatory argument: {key}")
     if "job" in data and data["frame"] not in job.frames:
         raise Refused(400, "The frame is outside the job range")
     media = job.task.media

@@ -21,6 +21,7 @@ class Media:
     def __init__(self, files: Sequence[tuple[str, bytes]], settings: dict[str, Any]) -> None:
         self.files = sorted(files)
         self.settings = settings
+        self._chunks: dict[tuple[int, ...], tuple[bytes, str]] = {}
         self.is_video = self.files[0][0].endswith(".mp4")
         self.chunk_size = int(settings.get("chunk_size") or (36 if self.is_video else 72))
         self.chunk_type = "video" if self.is_video else "imageset"
@@ -38,6 +39,11 @@ class Media:
 
     def chunk(self, frames: Sequence[int]) -> tuple[bytes, str]:
         """These frames as one zip of the files, or as one MP4; with the content type."""
+        if tuple(frames) not in self._chunks:  # x264 does not always write the same bytes
+            self._chunks[tuple(frames)] = self._pack(frames)
+        return self._chunks[tuple(frames)]
+
+    def _pack(self, frames: Sequence[int]) -> tuple[bytes, str]:
         packed = io.BytesIO()
         if self.is_video:
             write_video(packed, self._video[list(frames)])

@@ -90,9 +90,7 @@ class World:
 
     # -- labels ---------------------------------------------------------------------------------------------------
 
-    def change_labels(
-        self, labels: Sequence[Json], *, project: int | None = None, task: int | None = None
-    ) -> None:
+    def change_labels(self, labels: Sequence[Json], *, project: int | None = None, task: int | None = None) -> None:
         """What PATCH with `labels` does: new ones are made, known ids updated; attributes are never removed."""
         for entry in labels:
             known = self.labels.get(entry["id"]) if entry.get("id") is not None else None
@@ -133,9 +131,7 @@ class World:
                 return
         label["attributes"].append({"id": self.take("spec"), **form})
 
-    def labels_of(
-        self, *, project: int | None = None, task: int | None = None, job: int | None = None
-    ) -> list[Json]:
+    def labels_of(self, *, project: int | None = None, task: int | None = None, job: int | None = None) -> list[Json]:
         """A project task has its project's labels, a job its task's."""
         if job is not None:
             task = self.jobs[job].task.id

@@ -62,7 +62,12 @@ def test_only_the_chosen_labels_get_the_tag(bench: Bench, pictures: Pictures) ->
 
 @pytest.mark.parametrize(
     ("arguments", "field"),
-    [({}, "project"), ({"project": 1, "task": 1}, "project"), ({"task": 99}, "task 99"), ({"project": 99}, "project 99")],
+    [
+        ({}, "project"),
+        ({"project": 1, "task": 1}, "project"),
+        ({"task": 99}, "task 99"),
+        ({"project": 99}, "project 99"),
+    ],
 )
 def test_bad_input_is_named(bench: Bench, arguments: dict[str, int], field: str) -> None:
     with pytest.raises(InputError, match=f"^{field}: "):

@@ -1,7 +1,7 @@
 """The stand-in answers as a real CVAT 2.73.0 did: recorded requests are sent again, the answers compared.
 
-Ids are compared as far as they can be: what the recording calls 41 must be one and the same shape here. Dates, links and colours
-are not.
+Ids are compared as far as they can be: what the recording calls 41 must be one and the same shape here. Dates, links
+and colours are not.
 """
 
 import json
@@ -98,9 +98,7 @@ class Compared:
 
 
 def order(shape: dict[str, Any]) -> str:
-    return json.dumps(
-        [shape["frame"], shape["type"], [float(p) for p in shape["points"]], shape.get("label_id")]
-    )
+    return json.dumps([shape["frame"], shape["type"], [float(p) for p in shape["points"]], shape.get("label_id")])
 
 
 def test_every_recorded_request_is_answered_as_recorded(tmp_path: Path) -> None:

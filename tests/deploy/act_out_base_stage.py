@@ -12,6 +12,7 @@ of its own; not part of `make test`.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,9 +118,9 @@ def act_out(stage: Stage, instruction: Instruction) -> None:
         case "RUN" if "useradd" in value:
             print("    instead: folders owned by the image's user id")
         case "RUN":
-            command = instruction.command()
-            for inside, here in stage.paths(instruction).items():
-                command = command.replace(inside, here)
+            places = stage.paths(instruction)
+            anywhere = "|".join(sorted(map(re.escape, places), key=len, reverse=True))
+            command = re.sub(rf"(?<![\w/])({anywhere})", lambda found: places[found[1]], instruction.command())
             cwd = stage.folder / ("src" if instruction.stage == "wheel" else "home")
             stage.run(command, cwd)
 
@@ -141,9 +142,7 @@ def nuctl_copies(stage: Stage, kind: str) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-index", default="https://pypi.org/simple", help="default: PyPI's CUDA build")
     parser.add_argument("--keep", action="store_true", help="leave the folder for a look")
     options = parser.parse_args()
@@ -165,8 +164,9 @@ def play(folder: Path, torch_index: str) -> None:
     stage = Stage(folder, {"TORCH_INDEX": torch_index})
     for name in ("src", "home", "state"):
         (folder / name).mkdir()
-    files = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file()]
-    for name in build_context(ROOT, files):
+    tops = [top for top in ROOT.iterdir() if top.name not in (".git", ".venv")]  # .dockerignore drops these anyway
+    files = [path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file()]
+    for name in build_context(ROOT, [path.relative_to(ROOT).as_posix() for path in files]):
         (folder / "context" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / "context" / name)
     bare_python(stage.python)
@@ -185,9 +185,7 @@ def play(folder: Path, torch_index: str) -> None:
     for kind in ("interactor", "tracker"):
         print(f"[nuctl] {kind}", flush=True)
         opt_nuclio = nuctl_copies(stage, kind)
-        stage.run(
-            f"python {folder / SCENE.name} {kind}", opt_nuclio, PYTHONPATH=str(opt_nuclio), SIAF_DEVICE="cpu"
-        )
+        stage.run(f"python {folder / SCENE.name} {kind}", opt_nuclio, PYTHONPATH=str(opt_nuclio), SIAF_DEVICE="cpu")
     print("[siaf demo]", flush=True)
     stage.run("siaf demo --out demo-output && ls demo-output", folder / "home", CUDA_VISIBLE_DEVICES="")
 

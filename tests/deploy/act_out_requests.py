@@ -35,11 +35,10 @@ def ask(context: Any, body: dict[str, Any]) -> Any:
 
 
 def interactor(context: Any) -> None:
-    mask = ask(
-        context, {"image": picture(100), "pos_points": [[100, 100]], "neg_points": [], "obj_bbox": []}
-    )["mask"]
+    mask = ask(context, {"image": picture(100), "pos_points": [[100, 100]], "neg_points": [], "obj_bbox": []})["mask"]
     assert (len(mask[0]), len(mask)) == SIZE
-    print(f"    mask of {sum(map(sum, mask))} pixels; the disc has {3.1416 * 30 * 30:.0f}")
+    pixels = sum(value != 0 for row in mask for value in row)
+    print(f"    mask of {pixels} pixels; the disc has {3.1416 * 30 * 30:.0f}")
 
 
 def tracker(context: Any) -> None:

@@ -32,9 +32,7 @@ def tool() -> Callable[[str], str]:
 
 
 VARIANTS = [
-    Deployment(
-        kind=kind, device=device, platform=platform, image=image, base_image=None if image else "base:1"
-    )
+    Deployment(kind=kind, device=device, platform=platform, image=image, base_image=None if image else "base:1")
     for kind in ("interactor", "tracker")
     for device in ("cpu", "gpu")
     for platform, image in (("local", None), ("local", "registry/siaf:1"), ("kube", "registry/siaf:1"))

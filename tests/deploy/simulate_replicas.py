@@ -4,9 +4,9 @@
 
 Starts Redis, three replicas and a round-robin proxy on loopback; a Kubernetes Service has no sticky
 sessions either. A client runs two rounds on the demo clip and only ever repeats a request that failed.
-Once undisturbed; then again for every kill: one replica gets SIGKILL while it works, and is started again
-as Kubernetes would. All masks must be those of the undisturbed run. Needs redis-server on the PATH and
-the packages of the serve extra.
+Twice undisturbed, cold and warm; then again for every kill: one replica gets SIGKILL while it works, and is
+started again as Kubernetes would. All masks must be those of the undisturbed runs. Needs redis-server on
+the PATH and the packages of the serve extra.
 """
 
 import argparse
@@ -220,9 +220,7 @@ def cluster(folder: Path) -> Iterator[RoundRobin]:
         ],
         stdout=subprocess.DEVNULL,
     )
-    replicas = [
-        Replica(f"redis://127.0.0.1:{port}/0", folder / f"replica-{number}.log") for number in range(REPLICAS)
-    ]
+    replicas = [Replica(f"redis://127.0.0.1:{port}/0", folder / f"replica-{number}.log") for number in range(REPLICAS)]
     try:
         wait_for(port, 20, redis)
         print(f"starts: {[round(replica.start(), 1) for replica in replicas]} s")
@@ -237,21 +235,21 @@ def cluster(folder: Path) -> Iterator[RoundRobin]:
             process.wait()
 
 
-def killer(proxy: RoundRobin, after_s: float, said: list[str]) -> None:
-    """Wait, then kill whoever works, in the middle of it, and start it again."""
-    time.sleep(after_s)
+def kill(proxy: RoundRobin, request: int, seconds: float, said: list[str]) -> None:
+    """Some seconds into the request of this number: SIGKILL for whoever works, and a new start."""
+    while proxy.turn < request:
+        time.sleep(0.01)
+    time.sleep(seconds)
     while not (busy := [replica for replica in proxy.replicas if replica.working]):
         time.sleep(0.01)
     busy[0].process.send_signal(signal.SIGKILL)
     busy[0].process.wait()
-    said.append(f"replica {proxy.replicas.index(busy[0])} killed after {after_s:.1f} s")
-    said.append(f"back after {busy[0].start():.1f} s")
+    said.append(f"replica {proxy.replicas.index(busy[0])} killed in request {proxy.turn}")
+    said.append(f"back after {busy[0].start():.0f} s")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=24, help="frames of the demo clip (default 24)")
     parser.add_argument("--kills", type=int, default=3, help="runs with a kill (default 3)")
     parser.add_argument("--budget", type=float, default=2.0, help="seconds per propagate call (default 2)")
@@ -262,36 +260,32 @@ def main() -> None:
     print(f"{len(frames)} frames of {size[0]}×{size[1]}, {len(rounds)} rounds, {REPLICAS} replicas")
     moments = random.Random(6)
     with tempfile.TemporaryDirectory() as name, cluster(Path(name)) as proxy:
-        url = f"http://127.0.0.1:{proxy.server_port}"
         expected: Masks = {}
-        length = 0.0
-        for kill in range(options.kills + 1):
-            said: list[str] = []
-            thread = None
-            if kill:
-                moment = moments.uniform(0, 0.9) * length
-                thread = threading.Thread(target=killer, args=(proxy, moment, said))
-                thread.start()
-            client, started = Client(url), time.monotonic()
+        calls = 0
+        for run in ["cold", "undisturbed", *["kill"] * options.kills]:
+            proxy.turn, said = 0, [run]
+            killer = None
+            if run == "kill":  # in a round: after the uploads, and surely before the end
+                first, last = len(frames) + 2, len(frames) + 2 + (calls - len(frames)) // 2
+                moment = (moments.randint(first, last), moments.random())
+                killer = threading.Thread(target=kill, args=(proxy, *moment, said), daemon=True)
+                killer.start()
+            client, started = Client(f"http://127.0.0.1:{proxy.server_port}"), time.monotonic()
             masks = client.play(frames, size, rounds, options.budget)
             seconds = time.monotonic() - started
-            if thread:
-                thread.join()
+            if killer:
+                killer.join()
             else:
-                expected, length = masks, seconds
-            print(
-                json.dumps(
-                    {
-                        "run": said or "undisturbed",
-                        "seconds": round(seconds, 1),
-                        "slowest call": round(client.slowest, 1),
-                        "repeated": dict(client.repeated),
-                        "answered by replica": [proxy.answered.pop(r.port, 0) for r in proxy.replicas],
-                        "masks equal": masks == expected,
-                    }
-                ),
-                flush=True,
-            )
+                expected, calls = expected or masks, min(calls or proxy.turn, proxy.turn)
+            result = {
+                "run": ", ".join(said),
+                "seconds": round(seconds, 1),
+                "slowest call": round(client.slowest, 1),
+                "repeated": dict(client.repeated),
+                "answered by replica": [proxy.answered.pop(replica.port, 0) for replica in proxy.replicas],
+                "masks equal": masks == expected,
+            }
+            print(json.dumps(result), flush=True)
             if masks != expected:
                 raise SystemExit("masks differ from those of the undisturbed run")
         print(f"memory: {[round(replica.memory_mb()) for replica in proxy.replicas]} MB at most")

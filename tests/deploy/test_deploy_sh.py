@@ -86,11 +86,7 @@ def test_dry_run(name: str, bench: Bench, root: Path) -> None:
 def commands(printed: str) -> list[str]:
     """The commands of a dry run, or of a real one, without the rendered files and the folder's name."""
     pattern = re.compile(r"(docker|nuctl|mkdir|cp|find) ")
-    return [
-        re.sub(r"\S*/(siaf-deploy|tmp\.\w+)/", "W/", line)
-        for line in printed.splitlines()
-        if pattern.match(line)
-    ]
+    return [re.sub(r"\S*/(siaf-deploy|tmp\.\w+)/", "W/", line) for line in printed.splitlines() if pattern.match(line)]
 
 
 @pytest.mark.parametrize("name", GOLDENS)
@@ -99,9 +95,7 @@ def test_does_what_the_dry_run_printed(name: str, bench: Bench, root: Path) -> N
     real = bench.run("deploy.sh", *options)
     assert real.returncode == 0, real.stderr
     dry = bench.run("deploy.sh", *options, "--dry-run")
-    assert commands(real.stdout.replace(":hunter2@", ":***@")) == commands(
-        dry.stdout.replace(":hunter2@", ":***@")
-    )
+    assert commands(real.stdout.replace(":hunter2@", ":***@")) == commands(dry.stdout.replace(":hunter2@", ":***@"))
 
 
 def test_a_second_run_is_an_upgrade(bench: Bench) -> None:
@@ -113,9 +107,7 @@ def test_a_second_run_is_an_upgrade(bench: Bench) -> None:
     assert [call.split()[:2] for call in calls].count(["nuctl", "deploy"]) == 2
 
 
-def test_nothing_secret_reaches_a_command_line_and_nothing_is_left_behind(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_nothing_secret_reaches_a_command_line_and_nothing_is_left_behind(bench: Bench, tmp_path: Path) -> None:
     result = bench.run("deploy.sh", *GOLDENS["local-redis"].split(), SIAF_TOKEN="swordfish")
     assert result.returncode == 0, result.stderr
     assert "swordfish" not in result.stdout + bench.log.read_text()
@@ -130,9 +122,7 @@ def test_a_failing_command_ends_the_run(bench: Bench, tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_nuctl_gets_the_function_package_and_a_rendered_file(
-    bench: Bench, tmp_path: Path, root: Path
-) -> None:
+def test_nuctl_gets_the_function_package_and_a_rendered_file(bench: Bench, tmp_path: Path, root: Path) -> None:
     """nuctl copies all of --path to /opt/nuclio, where `function.main` must be importable."""
     nuctl = tmp_path / "bin/nuctl"
     copy = textwrap.dedent(
@@ -147,9 +137,7 @@ def test_nuctl_gets_the_function_package_and_a_rendered_file(
         """
     )
     nuctl.write_text(nuctl.read_text() + copy)
-    assert (
-        bench.run("deploy.sh", "--device", "cpu", "--kind", "tracker", SIAF_TOKEN="swordfish").returncode == 0
-    )
+    assert bench.run("deploy.sh", "--device", "cpu", "--kind", "tracker", SIAF_TOKEN="swordfish").returncode == 0
     context = bench.keep / "context"
     copied = {path.relative_to(context).as_posix() for path in context.rglob("*") if path.is_file()}
     package = {path.relative_to(root).as_posix() for path in (root / "function").rglob("*") if path.is_file()}

@@ -113,9 +113,7 @@ def test_a_ready_made_image_leaves_nothing_to_build(config: dict[str, Any], depl
     assert ("build" in config["spec"]) == (deployment.image is None)
 
 
-def test_the_function_does_not_run_as_root(
-    config: dict[str, Any], deployment: Deployment, root: Path
-) -> None:
+def test_the_function_does_not_run_as_root(config: dict[str, Any], deployment: Deployment, root: Path) -> None:
     user = re.findall(r"^USER (.+)$", (root / "Dockerfile").read_text(), re.MULTILINE)[-1]
     assert int(user.split(":")[0]) > 0
     if deployment.image is None:
@@ -153,9 +151,7 @@ def test_interactor_and_tracker_differ_in_what_must_differ(device: str, platform
 
 @pytest.mark.parametrize("kind", ["interactor", "tracker"])
 def test_gpu_differs_from_cpu_by_device_and_limit(kind: str) -> None:
-    cpu, gpu = (
-        render(Deployment(kind=kind, device=device, base_image="base:1")) for device in ("cpu", "gpu")
-    )
+    cpu, gpu = (render(Deployment(kind=kind, device=device, base_image="base:1")) for device in ("cpu", "gpu"))
     assert gpu["spec"].pop("resources") == {"limits": {"nvidia.com/gpu": 1}}
     assert [cpu["spec"]["env"].pop(0)["value"], gpu["spec"]["env"].pop(0)["value"]] == ["cpu", "cuda"]
     for config in (cpu, gpu):

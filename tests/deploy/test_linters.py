@@ -20,7 +20,8 @@ def test_shellcheck(root: Path, tool: Callable[[str], str]) -> None:
 
 
 def test_scripts_can_be_started(root: Path) -> None:
-    assert all(script.stat().st_mode & 0o111 for script in (root / "deploy").glob("*.sh"))
+    scripts = [*(root / "deploy").glob("*.sh"), root / "deploy/status.py"]
+    assert all(script.stat().st_mode & 0o111 for script in scripts)
 
 
 def test_hadolint(root: Path, tool: Callable[[str], str]) -> None:

@@ -73,9 +73,7 @@ def test_every_metric_is_explained_and_there(guide: str, metric_names: set[str])
     assert named == {name for name in bases if f"{name}_total" not in bases}
 
 
-def test_alerts_ask_for_metrics_that_exist_and_have_an_answer(
-    root: Path, guide: str, metric_names: set[str]
-) -> None:
+def test_alerts_ask_for_metrics_that_exist_and_have_an_answer(root: Path, guide: str, metric_names: set[str]) -> None:
     (group,) = yaml.safe_load((root / "deploy/prometheus/alerts.yaml").read_text())["groups"]
     for rule in group["rules"]:
         assert set(re.findall(r"siaf_\w+", rule["expr"])) <= metric_names
@@ -99,9 +97,7 @@ def test_every_known_issue_has_an_answer(issue: str, guide: str) -> None:
 def test_files_and_sections_it_points_to_are_there(root: Path, guide: str) -> None:
     for path in re.findall(r"(?<![\w./])((?:deploy|tests|docs)/[\w./-]+\w)", guide):
         assert (root / path).exists(), path
-    headings = {
-        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-") for line in guide.splitlines()
-    }
+    headings = {re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-") for line in guide.splitlines()}
     for anchor in re.findall(r"\]\(#([\w-]+)\)", guide):
         assert anchor in headings
 

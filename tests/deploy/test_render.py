@@ -52,12 +52,8 @@ def test_the_token_is_passed_on_locally_and_never_on_kubernetes() -> None:
 
 
 def test_patches_of_the_site_come_last(tmp_path: Path) -> None:
-    (tmp_path / "site.yaml").write_text(
-        "spec: {env: [{name: SIAF_DEVICE, value: 'cuda:1'}], nodeSelector: {gpu: a}}"
-    )
-    config = render(
-        Deployment(kind="tracker", device="gpu", base_image="b", patches=(tmp_path / "site.yaml",))
-    )
+    (tmp_path / "site.yaml").write_text("spec: {env: [{name: SIAF_DEVICE, value: 'cuda:1'}], nodeSelector: {gpu: a}}")
+    config = render(Deployment(kind="tracker", device="gpu", base_image="b", patches=(tmp_path / "site.yaml",)))
     assert env(config)["SIAF_DEVICE"] == "cuda:1"
     assert config["spec"]["nodeSelector"] == {"gpu": "a"}
 

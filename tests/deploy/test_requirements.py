@@ -79,8 +79,7 @@ def test_pins_are_in_pyprojects_range(direct: list[Requirement], pinned: dict[st
     wrong = [
         f"{requirement} but =={pinned[name]}"
         for requirement in direct
-        if (name := canonicalize_name(requirement.name)) in pinned
-        and pinned[name] not in requirement.specifier
+        if (name := canonicalize_name(requirement.name)) in pinned and pinned[name] not in requirement.specifier
     ]
     assert wrong == []
 

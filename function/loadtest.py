@@ -1,0 +1,262 @@
+"""Labelers who click and a propagation that runs, all at once: `python -m function.loadtest`.
+
+With the SIAF_… settings, on a free port. Every labeler has pictures of their own and checks that each mask is the one
+that the same clicks gave when nobody else was there (in a server before, so that no memory of clicks helps). Prints
+figures; exit code 1 if anything was wrong.
+"""
+
+import argparse
+import base64
+import http.client
+import io
+import json
+import multiprocessing
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from function.serve import serve
+from function.settings import Settings, load_settings
+from siaf.errors import SiafError
+
+_PICTURES = 12
+_CLICKS = 3
+_FILM = 60
+_PATIENCE_S = 60.0
+
+
+@dataclass
+class _Figures:
+    """What is counted while the load is on."""
+
+    latencies: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    mixed: int = 0
+    frames: int = 0
+    memory: list[int] = field(default_factory=list)
+
+
+class _Connection:
+    """JSON over one kept-open connection."""
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_PATIENCE_S)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def send(self, method: str, path: str, body: bytes, content_type: str = "application/json") -> tuple[int, bytes]:
+        self._connection.request(method, path, body, {"Content-Type": content_type, **self._headers})
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def json(self, method: str, path: str, body: Any) -> Any:
+        status, answer = self.send(method, path, json.dumps(body).encode())
+        if status >= 300:
+            raise SiafError(f"{method} {path}: {status} {answer[:200]!r}")
+        return json.loads(answer)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Labelers click while a propagation runs.")
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--labelers", type=int, default=8)
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds between a labeler's clicks")
+    parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--height", type=int, default=360)
+    arguments = parser.parse_args()
+    settings = load_settings().model_copy(update={"log_level": "error"})
+    token = settings.token.get_secret_value() if settings.token else ""
+    rng = np.random.default_rng(0)
+    size = (arguments.height, arguments.width)
+    calls = [[_clicks(_picture(rng, size), rng, size) for _ in range(_PICTURES)] for _ in range(arguments.labelers)]
+    with _server(settings) as (url, _):
+        alone = _Connection(url, token)
+        expected = [[[_mask(alone, call) for call in picture] for picture in labeler] for labeler in calls]
+    with _server(settings) as (url, pid):
+        figures = _run(url, token, calls, expected, arguments, pid)
+    report(figures, arguments.seconds)
+    return 1 if figures.errors or figures.mixed else 0
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[tuple[str, int]]:
+    """A server for a while: its URL and process id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=("127.0.0.1", port, settings))
+    process.start()
+    assert process.pid is not None
+    try:
+        _wait_for(port)
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        process.kill()
+        process.join()
+
+
+def _run(
+    url: str,
+    token: str,
+    calls: list[list[list[bytes]]],
+    expected: list[list[list[int]]],
+    arguments: argparse.Namespace,
+    pid: int,
+) -> _Figures:
+    """The load itself."""
+    figures = _Figures()
+    over = threading.Event()
+    size = (arguments.height, arguments.width)
+    jobs: list[Callable[[], None]] = [partial(_propagate, url, token, size, over, figures)]
+    for mine, masks in zip(calls, expected, strict=True):
+        jobs.append(partial(_label, url, token, mine, masks, arguments.pause, over, figures))
+    threads = [threading.Thread(target=_guarded, args=(job, figures)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + arguments.seconds
+    while time.monotonic() < until:
+        figures.memory.append(_resident(pid))
+        time.sleep(1)
+    over.set()
+    for thread in threads:
+        thread.join()
+    return figures
+
+
+def report(figures: _Figures, seconds: float) -> None:
+    """Print a table."""
+    latencies = np.array(figures.latencies or [0.0])
+    print("| | |\n|---|---|")
+    print(f"| clicks answered | {len(figures.latencies)} in {seconds:.0f} s |")
+    print(f"| median, 95th percentile, longest | {' / '.join(f'{x:.2f} s' for x in _percentiles(latencies))} |")
+    print(f"| frames propagated meanwhile | {figures.frames} |")
+    print(f"| errors | {len(figures.errors)} |")
+    print(f"| masks other than when alone | {figures.mixed} |")
+    if figures.memory:
+        third = max(1, len(figures.memory) // 3)
+        first, last = np.median(figures.memory[:third]), np.median(figures.memory[-third:])
+        print(f"| resident memory, first and last third | {first / 2**20:.0f} MB / {last / 2**20:.0f} MB |")
+    for error in figures.errors[:5]:
+        print(error, file=sys.stderr)
+
+
+def _percentiles(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(np.median(values)), float(np.percentile(values, 95)), float(values.max())
+
+
+def _guarded(job: Callable[[], None], figures: _Figures) -> None:
+    try:
+        job()
+    except Exception as error:  # a thread's error would be lost
+        figures.errors.append(f"{type(error).__name__}: {error}")
+
+
+def _label(
+    url: str,
+    token: str,
+    calls: list[list[bytes]],
+    expected: list[list[int]],
+    pause: float,
+    over: threading.Event,
+    figures: _Figures,
+) -> None:
+    """A labeler clicks on picture after picture, a few clicks each."""
+    connection = _Connection(url, token)
+    while True:
+        for picture, masks in zip(calls, expected, strict=True):
+            for call, mask in zip(picture, masks, strict=True):
+                if over.wait(pause):
+                    return
+                start = time.monotonic()
+                found = _mask(connection, call)
+                figures.latencies.append(time.monotonic() - start)
+                figures.mixed += found != mask
+
+
+def _propagate(
+    url: str,
+    token: str,
+    size: tuple[int, int],
+    over: threading.Event,
+    figures: _Figures,
+) -> None:
+    """A sync sends rounds of a film, one after the other."""
+    connection, rng = _Connection(url, token), np.random.default_rng(1)
+    body = {"frames": _FILM, "width": size[1], "height": size[0]}
+    path = f"/v1/sessions/{connection.json('POST', '/v1/sessions', body)['id']}"
+    for number in range(_FILM):
+        connection.send("PUT", f"{path}/frames/{number}", _picture(rng, size, number), "image/jpeg")
+    revision = 0
+    while not over.is_set():
+        points = [[size[1] * 0.3, size[0] * 0.4], [size[1] * 0.4, size[0] * 0.4]]
+        scribbles = [{"frame": revision % _FILM, "strokes": [{"tag": 1, "points": points}]}]
+        answer = connection.json("POST", f"{path}/rounds", {"revision": revision, "scribbles": scribbles})
+        revision, done, total = answer["revision"], 0, answer["total"]
+        while done < total and not over.is_set():
+            answer = connection.json("POST", f"{path}/propagate", {"after": done})
+            figures.frames += len(answer["frames"])
+            done, total = answer["done"], answer["total"]
+
+
+def _picture(rng: np.random.Generator, size: tuple[int, int], turn: int = 0) -> bytes:
+    height, width = size
+    pixels = rng.integers(60, 200, (height // 8, width // 8, 3)).astype(np.uint8)
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    image.paste((220, 40, 40), (width // 4 + 2 * turn, height // 4, width // 2 + 2 * turn, height // 2))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def _clicks(picture: bytes, rng: np.random.Generator, size: tuple[int, int]) -> list[bytes]:
+    """Calls as CVAT makes them: each with one click more."""
+    image = base64.b64encode(picture).decode()
+    points = (rng.uniform(0.3, 0.45, (_CLICKS, 2)) * (size[1], size[0])).round(1).tolist()
+    return [
+        json.dumps({"image": image, "pos_points": points[: n + 1], "neg_points": [], "obj_bbox": []}).encode()
+        for n in range(_CLICKS)
+    ]
+
+
+def _mask(connection: _Connection, call: bytes) -> int:
+    status, answer = connection.send("POST", "/", call)
+    if status != 200:
+        raise SiafError(f"a click was answered {status}: {answer[:200]!r}")
+    return hash(answer)
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise SiafError("the server did not start") from None
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

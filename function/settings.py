@@ -1,0 +1,126 @@
+"""Settings from the environment, and the table of them that the documentation shows."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from siaf.errors import SiafError
+
+PREFIX = "SIAF_"
+MIB = 2**20
+
+
+class SettingsError(SiafError):
+    """A setting is wrong; the message names its variable."""
+
+
+class Settings(BaseSettings):
+    """Every variable that the function reads. Defaults suit one GPU or a few CPU cores and one replica."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True)
+
+    model: Annotated[str, Field(description="`siaf-t`, `siaf-r50` or `siaf-swinb`")] = "siaf-t"
+    weights: Annotated[Path | None, Field(description="weights file; empty: the one that ships in the package")] = None
+    device: Annotated[str, Field(description="`auto`, `cpu`, `cuda`, `cuda:1` …")] = "auto"
+    short_side: Annotated[
+        int, Field(ge=33, le=2161, description="short side in pixels at which frames are propagated")
+    ] = 321
+    interaction_short_side: Annotated[
+        int, Field(ge=33, le=2161, description="short side in pixels at which scribbles are read")
+    ] = 321
+    store: Annotated[str, Field(description="where sessions live: `memory:`, `file:DIR` or `redis://HOST:PORT/DB`")] = (
+        "memory:"
+    )
+    store_bytes: Annotated[
+        int,
+        Field(
+            ge=MIB,
+            description="size from which `memory:` and `file:` drop what was used longest ago; Redis has `maxmemory`",
+        ),
+    ] = 4096 * MIB
+    session_ttl: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="seconds after its last use that a session or tracker state is kept; CVAT keeps states 28800",
+        ),
+    ] = 43200
+    live_sessions: Annotated[int, Field(ge=1, description="sessions kept unpacked in a worker")] = 4
+    feature_bytes: Annotated[
+        int, Field(ge=MIB, description="memory for the features of frames already seen, in bytes")
+    ] = 512 * MIB
+    token: Annotated[
+        SecretStr | None,
+        Field(description="if set, `/v1` asks for `Authorization: Bearer …`; CVAT's own calls cannot send one"),
+    ] = None
+    budget_s: Annotated[float, Field(gt=0, description="seconds that a propagate call works if it does not say")] = 5.0
+    max_budget_s: Annotated[
+        float,
+        Field(gt=0, description="the most it may ask for; keep it well below the trigger's `eventTimeout`"),
+    ] = 20.0
+    lock_wait_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="how long a request waits for another one on the same session before it gets 503",
+        ),
+    ] = 5.0
+    worker_wait_s: Annotated[
+        float,
+        Field(ge=0, description="`siaf serve` only: how long a request waits for the worker before it gets 503"),
+    ] = 30.0
+    max_body_bytes: Annotated[int, Field(ge=1024, description="largest request body")] = 64 * MIB
+    max_pixels: Annotated[int, Field(ge=1, description="largest image, width × height")] = 40_000_000
+    max_frames: Annotated[int, Field(ge=1, description="longest video of a session")] = 20_000
+    max_points: Annotated[int, Field(ge=1, description="points in one call, over all clicks or strokes")] = 50_000
+    interactor_reply: Annotated[
+        Literal["mask", "shapes", "both"],
+        Field(description="`mask`: every CVAT shows it; `shapes`: several objects and a confidence, CVAT from 2026 on"),
+    ] = "mask"
+    absent_rectangle: Annotated[
+        Literal["last", "null"],
+        Field(
+            description="the tracker's answer for a rectangle whose object is absent: `null` may upset the community UI"
+        ),
+    ] = "last"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="`siaf serve` only; Nuclio has its own"),
+    ] = "info"
+
+    @field_validator("weights", "token", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        if value != "memory:" and not value.startswith(("file:", "redis://", "rediss://", "unix://")):
+            raise ValueError("must be memory:, file:DIR or redis://HOST:PORT/DB")
+        return value
+
+
+def load_settings() -> Settings:
+    """Settings from `SIAF_…` variables. Raises SettingsError, one line that names the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def settings_table() -> str:
+    """All settings as a markdown table: variable, default, meaning."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(settings_table(), end="")

@@ -1,0 +1,283 @@
+"""CVAT's tracker: shapes to begin with and states to go on from in, shapes and states out.
+
+All objects of a call are one pass of the network. What CVAT keeps between calls are small tokens that name a snapshot
+in the store; a snapshot never changes, so that a state may be sent twice, or late, or after going back.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from function.contracts import TrackerRequest
+from function.http import Reply, Request, bad_request, impossible
+from function.pictures import Picture, read_picture
+from function.records import Record
+from function.relay import SESSION_PREFIX, Asked, RelayCalls
+from function.routing import parse
+from function.settings import Settings
+from function.shapes import Look, Shape, as_prompt, read_shape
+from function.store import Store
+from function.timing import phase
+from function.tokens import Token, Tokens
+from function.tracks import Snapshot, TrackBook
+from siaf.features import FeatureCache
+from siaf.network import Model
+from siaf.tracking import Pending, Prompt, Track, Tracker
+
+Place = tuple[Snapshot, int]
+"""Where an object is after a call: snapshot and tag."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One index of a call. `raw` is the shape as it came."""
+
+    index: int
+    raw: Any
+    shape: Shape | None
+    token: Token | None
+
+    @property
+    def name(self) -> str:
+        """How errors name it."""
+        return f"shapes[{self.index}]" if self.shape else f"states[{self.index}]"
+
+
+class TrackerCalls:
+    """Tracker calls of CVAT, both protocols, and rounds that come as tracker calls."""
+
+    def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
+        self._settings, self._store = settings, store
+        self._book = TrackBook(model, store, settings, features)
+        self._tracker: Tracker = self._book.tracker
+        self._tokens = Tokens(store)
+        self._relay = RelayCalls(model, store, settings, features, self._tokens)
+
+    def answer(self, request: Request) -> Reply:
+        """The reply to `shapes` and `states`."""
+        body = parse(TrackerRequest, request)
+        entries = self._entries(body)
+        picture = read_picture(body.image, self._settings.max_pixels)
+        if not entries:
+            return Reply(json.dumps({"shapes": [], "states": []}))
+        call = None
+        if any(entry.token for entry in entries):  # a call that goes on somewhere has one answer, whoever asks again
+            text = json.dumps([picture.digest, body.shapes, body.states], sort_keys=True)
+            call = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+            answered = self._store.get(f"track/{call}/reply")
+            if answered is not None:
+                return Reply(answered.decode())
+        with phase("model"):
+            if any(_is_relayed(entry) for entry in entries):
+                asked = [Asked(entry.raw, entry.shape, entry.token) for entry in entries]
+                reply = self._relay.answer(asked, picture, call)
+            elif any(entry.shape and entry.shape.tag is not None for entry in entries):
+                reply = self._collect(entries, picture, call)
+            else:
+                reply = self._track(entries, picture, call)
+        text = json.dumps(reply)
+        if call:
+            self._store.put(f"track/{call}/reply", text.encode(), self._settings.session_ttl)
+        return Reply(text)
+
+    # -- following ------------------------------------------------------------------------------------------------
+
+    def _track(self, entries: list[_Entry], picture: Picture, call: str | None) -> dict[str, Any]:
+        """Follow what has a state, begin what has none or was moved by the labeler."""
+        parents = self._parents(entries)
+        going: list[_Entry] = []
+        fresh: list[_Entry] = []
+        for entry in entries:
+            moved = entry.token is None or (entry.shape and self._moved(entry, parents[entry.index]))
+            (fresh if moved else going).append(entry)
+        name = call or Record.new_id()
+        places = self._follow([(e, parents[e.index]) for e in going], picture, name, last=not fresh)
+        if fresh:
+            places = self._begin(fresh, places, picture, name)
+        shapes = []
+        for entry in entries:
+            snapshot, tag = places[entry.index]
+            shapes.append(entry.raw if entry in fresh else self._shape(snapshot, tag))
+        return self._reply(shapes, [places[entry.index] for entry in entries])
+
+    def _follow(
+        self, going: list[tuple[_Entry, Snapshot]], picture: Picture, name: str, last: bool
+    ) -> dict[int, Place]:
+        """One pass for all objects that can share one; where each is then, by index. Written to the store if `last`."""
+        groups: dict[str, Snapshot] = {snapshot.id: snapshot for _, snapshot in going}
+        sources = list(groups.values())
+        if len(sources) > 1 and Tracker.joinable([s.track for s in sources]):
+            joined, tags = self._join([(s, _tags_of(s, going)) for s in sources], name)
+            return self._step(joined, sources, {e.index: tags[s.id][_tag(e)] for e, s in going}, picture, last)
+        places: dict[int, Place] = {}
+        for number, source in enumerate(sources):
+            own = replace(source, id=name if len(sources) == 1 else f"{name}-{number}", step=source.step + 1)
+            members = {e.index: _tag(e) for e, s in going if s.id == source.id}
+            places |= self._step(own, [source], members, picture, last)
+        return places
+
+    def _step(
+        self, snapshot: Snapshot, parents: list[Snapshot], tags: dict[int, int], picture: Picture, last: bool
+    ) -> dict[int, Place]:
+        track = self._tracker.see(snapshot.track, picture.pixels, picture.digest)
+        looks = {tag: replace(look) for tag, look in snapshot.looks.items()}
+        seen = replace(snapshot, track=track, looks=looks, line=())
+        for tag, look in looks.items():
+            if track.mask is not None:
+                look.show(track.mask == tag)
+        if last:
+            self._book.save(seen, parents)
+        if seen.rounds:
+            self._book.remember_seen(seen.session, track)
+        return {index: (seen, tag) for index, tag in tags.items()}
+
+    def _join(self, parts: list[tuple[Snapshot, list[int]]], name: str) -> tuple[Snapshot, dict[str, dict[int, int]]]:
+        """One snapshot of the given objects of several, and by snapshot the new tag of each."""
+        free = iter(range(1, 256))
+        tags = {snapshot.id: {tag: next(free) for tag in chosen} for snapshot, chosen in parts}
+        track = self._tracker.join([(snapshot.track, tags[snapshot.id]) for snapshot, _ in parts])
+        looks = {new: s.looks[old] for s, _ in parts for old, new in tags[s.id].items()}
+        first = parts[0][0]
+        step = max(snapshot.step for snapshot, _ in parts) + 1
+        rounds = any(snapshot.rounds for snapshot, _ in parts)
+        return Snapshot(name, first.session, step, track, looks, rounds), tags
+
+    def _begin(self, fresh: list[_Entry], going: dict[int, Place], picture: Picture, name: str) -> dict[int, Place]:
+        """New objects on this picture, beside those that were just followed onto it."""
+        height, width = picture.size
+        self._book.keep_picture(picture.digest, picture.data)
+        prompts, looks = [], {}
+        for tag, entry in enumerate(fresh, 1):
+            shape = entry.shape
+            assert shape is not None
+            prompts.append(as_prompt(shape, tag, height, width, entry.name))
+            looks[tag] = Look(shape.kind, shape.points, shape.bare, last=shape.points)
+        pending = Pending(picture.digest, tuple(prompts))
+        track = self._tracker.prompt(Track(height, width), pending)
+        session = next((e.token.session for e in fresh if e.token), None) or Record.new_id()
+        new = Snapshot(f"{name}-new", session, 0, track, looks)
+        sources = {snapshot.id: snapshot for snapshot, _ in going.values()}
+        parts = [(s, [tag for other, tag in going.values() if other.id == s.id]) for s in sources.values()]
+        joined, tags = self._join([*parts, (new, list(looks))], name)
+        joined = replace(joined, session=parts[0][0].session if parts else session)
+        self._book.save(joined, [])
+        return {
+            **{index: (joined, tags[s.id][tag]) for index, (s, tag) in going.items()},
+            **{entry.index: (joined, tags[new.id][tag]) for tag, entry in enumerate(fresh, 1)},
+        }
+
+    # -- rounds ---------------------------------------------------------------------------------------------------
+
+    def _collect(self, entries: list[_Entry], picture: Picture, call: str | None) -> dict[str, Any]:
+        """Prompts of one picture for the running round; the network sees all of them at the next call without any."""
+        height, width = picture.size
+        for entry in entries:
+            if entry.shape and entry.shape.tag is None:
+                raise bad_request("all shapes of a round need a tag", f"{entry.name}.tag")
+        parents = self._parents(entries)
+        sources = {snapshot.id: snapshot for snapshot in parents.values()}
+        if len(sources) > 1:
+            raise impossible("the states are not of one session and time", "states")
+        parent = next(iter(sources.values()), None)
+        track = parent.track if parent else Track(height, width)
+        if (track.height, track.width) != (height, width):
+            raise impossible(f"is {width}×{height} pixels, the frames before {track.width}×{track.height}", "image")
+        looks = dict(parent.looks) if parent else {}
+        prompts: list[Prompt] = []
+        for entry in entries:
+            if entry.shape is not None:
+                tag = entry.shape.tag or 0
+                prompts.append(as_prompt(entry.shape, tag, height, width, entry.name))
+                if tag:
+                    looks[tag] = Look("mask", [], bare=False)
+        self._book.keep_picture(picture.digest, picture.data)
+        session = parent.session if parent else Record.new_id()
+        rough = self._book.seen(session, picture.digest) if parent else None
+        track = self._tracker.prompt(track, Pending(picture.digest, tuple(prompts), rough=rough))
+        line = (*parent.line, parent.id) if parent and parent.track.pending else ()
+        snapshot = Snapshot(
+            call or Record.new_id(),
+            session,
+            parent.step + 1 if parent else 0,
+            track,
+            looks,
+            rounds=True,
+            line=line,
+        )
+        self._book.save(snapshot, [parent] if parent else [])
+        tags = [e.shape.tag or 0 if e.shape else _tag(e) for e in entries]
+        return self._reply([entry.raw for entry in entries], [(snapshot, tag) for tag in tags])
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _entries(self, body: TrackerRequest) -> list[_Entry]:
+        shapes, states = body.shapes or [], body.states or []
+        if shapes and states and len(shapes) != len(states):
+            raise impossible(f"{len(states)} states for {len(shapes)} shapes", "states")
+        count = max(len(shapes), len(states))
+        entries = []
+        for i in range(count):
+            raw, state = shapes[i] if shapes else None, states[i] if states else None
+            if raw is None and state is None:
+                raise impossible("neither a shape nor a state", f"shapes[{i}]")
+            shape = None if raw is None else read_shape(raw, f"shapes[{i}]", self._settings.max_points)
+            token = None if state is None else self._tokens.read(state, f"states[{i}]")
+            entries.append(_Entry(i, raw, shape, token))
+        return entries
+
+    def _parents(self, entries: list[_Entry]) -> dict[int, Snapshot]:
+        """By index, the snapshot to go on from. While prompts are collected, an older state stands for the newest."""
+        found: dict[int, Snapshot] = {}
+        for entry in entries:
+            if entry.token:
+                snapshot = self._book.load(entry.token.revision, f"states[{entry.index}]")
+                if entry.token.tag and entry.token.tag not in snapshot.looks:
+                    raise impossible("names an object that is not tracked", f"states[{entry.index}]")
+                found[entry.index] = snapshot
+        for index, snapshot in found.items():
+            newer = [s for s in found.values() if snapshot.id in s.line]
+            if newer:
+                found[index] = max(newer, key=lambda s: len(s.line))
+        return found
+
+    @staticmethod
+    def _moved(entry: _Entry, parent: Snapshot) -> bool:
+        """Whether the labeler changed the shape since the function last gave it."""
+        assert entry.shape is not None
+        look = parent.looks[_tag(entry)]
+        return entry.shape.kind != look.kind or not look.is_at(entry.shape.points)
+
+    def _shape(self, snapshot: Snapshot, tag: int) -> Any:
+        """An object as CVAT sees it, null where it is absent."""
+        if tag == 0:
+            return None
+        look, track = snapshot.looks[tag], snapshot.track
+        points = look.shown
+        if points is None and look.kind == "rectangle" and self._settings.absent_rectangle == "last":
+            points = look.last
+        if points is None or look.bare:
+            return points
+        extra = {"tag": tag, "confidence": round(track.confidence.get(tag, 0.0), 4)} if snapshot.rounds else {}
+        return {"type": look.kind, "points": points, **extra}
+
+    def _reply(self, shapes: list[Any], places: list[Place]) -> dict[str, Any]:
+        states = [self._tokens.sign(Token(s.session, tag, s.step, s.id)) for s, tag in places]
+        return {"shapes": shapes, "states": states}
+
+
+def _is_relayed(entry: _Entry) -> bool:
+    """The call is part of a round on numbered frames."""
+    if entry.token is not None:
+        return entry.token.session.startswith(SESSION_PREFIX)
+    return entry.shape is not None and entry.shape.frame is not None
+
+
+def _tag(entry: _Entry) -> int:
+    assert entry.token is not None
+    return entry.token.tag
+
+
+def _tags_of(snapshot: Snapshot, going: list[tuple[_Entry, Snapshot]]) -> list[int]:
+    """Objects of a snapshot that this call asks for, each once, in order."""
+    return list(dict.fromkeys(_tag(e) for e, s in going if s.id == snapshot.id))

@@ -1,0 +1,212 @@
+"""`bulk`: many jobs, several at a time; one that fails stops nothing."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from siaf.cvat.carry import carry_task
+from siaf.cvat.connection import Server, ServerFault
+from siaf.cvat.engine import EngineFactory
+from siaf.cvat.jobs import jobs_of_task
+from siaf.cvat.report import SyncReport
+from siaf.cvat.store import Busy, StateStore
+from siaf.cvat.sync import HOW_TO_DRAW, JobSync, SyncOptions
+from siaf.errors import InputError, SiafError
+from siaf.files import atomic_write
+
+ATTEMPT_DELAYS_S = (2.0, 10.0, 30.0)
+"""Between attempts at a job on which CVAT or the function failed."""
+
+Kind = Literal["job", "task"]
+Item = tuple[Kind, int]
+
+
+@dataclass
+class BulkRow:
+    """What became of a job or task. `status`: "done", "nothing" (nothing was drawn) or "failed"."""
+
+    kind: Kind
+    id: int
+    status: Literal["done", "nothing", "failed"]
+    attempts: int
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    objects: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+
+def read_items(
+    server: Server,
+    jobs: Sequence[int] = (),
+    tasks: Sequence[int] = (),
+    listing: Path | None = None,
+    query: str | None = None,
+) -> list[Item]:
+    """What to work on, each once.
+
+    Ids, lines of a file ("job 7", "task 3", or 7 for a job), and jobs that match a query like "project_id=3&state=new".
+    Raises InputError naming "list", "query" or "jobs".
+    """
+    items: list[Item] = [*(("job", number) for number in jobs), *(("task", number) for number in tasks)]
+    if listing is not None:
+        items += _read_list(listing)
+    if query is not None:
+        fields = dict(parse_qsl(query, strict_parsing=False))
+        if not fields:
+            raise InputError(f'{query!r} is not like "project_id=3&state=new"', field="query")
+        items += [("job", job["id"]) for job in server.jobs(**fields) if job["type"] == "annotation"]
+    if not items:
+        raise InputError("no job and no task is given", field="jobs")
+    return list(dict.fromkeys(items))
+
+
+def run_bulk(
+    server: Server,
+    items: Sequence[Item],
+    store: StateStore,
+    engines: Sequence[EngineFactory],
+    options: SyncOptions,
+    *,
+    results: Path | None = None,
+    on_row: Callable[[BulkRow], None] = lambda row: None,
+) -> list[BulkRow]:
+    """Work on all items, as many at a time as there are engines (replicas of the function).
+
+    `results` is a JSON file that is kept up to date: items that are done there are skipped, so that a stopped run
+    goes on.
+    """
+    rows = _known_rows(results)
+    lock = Lock()
+    free: SimpleQueue[EngineFactory] = SimpleQueue()
+    for engine in engines:
+        free.put(engine)
+
+    def work(item: Item) -> None:
+        engine = free.get()
+        try:
+            row = _attempts(server, item, store, engine, options)
+        finally:
+            free.put(engine)
+        with lock:
+            rows[item] = row
+            if results is not None:
+                _save(results, rows)
+            on_row(row)
+
+    todo = [item for item in items if item not in rows or rows[item].status == "failed"]
+    with ThreadPoolExecutor(len(engines)) as pool:
+        for future in [pool.submit(work, item) for item in todo]:
+            future.result()
+    return [rows[item] for item in items]
+
+
+def bulk_lines(rows: Sequence[BulkRow]) -> Iterator[str]:
+    """A table for people."""
+    for row in rows:
+        text = f"{row.kind} {row.id}: {row.status}"
+        if row.status == "done":
+            text += f", {row.created} new, {row.updated} changed, {row.deleted} removed, {row.objects} objects"
+        if row.error:
+            text += f": {row.error}"
+        yield f"{text} ({row.seconds:.0f} s, {row.attempts} attempt{'s' if row.attempts > 1 else ''})"
+    failed = sum(row.status == "failed" for row in rows)
+    yield f"{len(rows)} in all, {failed} failed"
+
+
+def _attempts(server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions) -> BulkRow:
+    kind, number = item
+    started = time.monotonic()
+    row = BulkRow(kind, number, "failed", 0)
+    for delay in (*ATTEMPT_DELAYS_S, None):
+        row.attempts += 1
+        try:
+            reports = _run(server, item, store, engine, options)
+            row.status, row.error = "done" if reports else "nothing", ""
+            row.created = sum(report.created for report in reports)
+            row.updated = sum(report.updated for report in reports)
+            row.deleted = sum(report.deleted for report in reports)
+            row.objects = len({tag for report in reports for tag in report.objects})
+            break
+        except (ServerFault, Busy) as error:
+            row.error = str(error)
+            if delay is None:
+                break
+            time.sleep(delay)
+        except SiafError as error:
+            row.error = str(error)
+            break
+        except Exception as error:  # a bug on one job must not end the night's run for all others
+            row.error = f"{type(error).__name__}: {error}"
+            break
+    row.seconds = round(time.monotonic() - started, 1)
+    return row
+
+
+def _run(
+    server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions
+) -> list[SyncReport]:
+    """A job: one round. A task: one round on every job that people worked on, then its objects through all jobs."""
+    kind, number = item
+    if kind == "job":
+        report = _sync(server, number, store, engine, options)
+        return [report] if report else []
+    synced = [
+        _sync(server, job["id"], store, engine, options)
+        for job in jobs_of_task(server, number)
+        if job["state"] != "completed"
+    ]
+    reports = [report for report in synced if report is not None]
+    return [*reports, *carry_task(server, number, store, engine, options)] if reports else []
+
+
+def _sync(
+    server: Server, number: int, store: StateStore, engine: EngineFactory, options: SyncOptions
+) -> SyncReport | None:
+    try:
+        return JobSync(server, number, store.job(server.url, number), engine, options).run()
+    except InputError as error:
+        if error.message == HOW_TO_DRAW:
+            return None
+        raise
+
+
+def _read_list(path: Path) -> list[Item]:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror})", field="list") from None
+    items: list[Item] = []
+    for i, line in enumerate(lines, 1):
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        kind = words[0] if len(words) == 2 else "job"
+        if kind not in ("job", "task") or not words[-1].isdigit() or len(words) > 2:
+            raise InputError(f'line {i} of {path} is not like "job 7" or "task 3": {line.strip()!r}', field="list")
+        items.append(("task" if kind == "task" else "job", int(words[-1])))
+    return items
+
+
+def _known_rows(path: Path | None) -> dict[Item, BulkRow]:
+    if path is None or not path.exists():
+        return {}
+    try:
+        rows = [BulkRow(**row) for row in json.loads(path.read_bytes())]
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path} is not a result of an earlier run ({error})", field="results") from None
+    return {(row.kind, row.id): row for row in rows}
+
+
+def _save(path: Path, rows: dict[Item, BulkRow]) -> None:
+    table: list[dict[str, Any]] = [asdict(row) for row in rows.values()]
+    with atomic_write(path) as file:
+        file.write(json.dumps(table, indent=1).encode())

@@ -1,0 +1,302 @@
+"""`siaf cvat …`: arguments in, a function of `siaf.cvat.commands` called, its report printed."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
+from siaf.errors import InputError, SiafError
+
+if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
+    from cvat_sdk.core.client import Client
+
+    from siaf.cvat.engine import EngineFactory, Progress
+    from siaf.cvat.report import SyncReport
+    from siaf.cvat.store import StateStore
+
+WAYS = ("mask", "polygon-track", "rectangle-track")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Register `siaf cvat` and its commands."""
+    parser = subparsers.add_parser("cvat", help="rounds on CVAT jobs through cvat-sdk")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    each = _add(actions, "setup", run_setup, "add what labelers need to a project or task")
+    _add_owner(each)
+    each.add_argument("--labels", nargs="+", metavar="NAME", help="labels of objects (default: all that hold masks)")
+    each.add_argument("--watch", action="store_true", help="also the tag 'siaf:run' for siaf cvat watch")
+    each.add_argument("--yes", action="store_true", help="make the changes; without it they are only shown")
+
+    each = _add(actions, "sync", run_sync, "one round on a job", engine=True)
+    each.add_argument("--job", type=int, required=True, metavar="N")
+    _add_writing(each)
+    each.add_argument("--dry-run", action="store_true", help="say what would be taken; change nothing")
+    each.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait for another sync on the job")
+
+    each = _add(actions, "carry", run_carry, "objects and memory of one job to another, or through a task", engine=True)
+    each.add_argument("--from-job", type=int, metavar="A")
+    each.add_argument("--to-job", type=int, metavar="B")
+    each.add_argument("--task", type=int, metavar="N", help="all jobs of a task, in order")
+    each.add_argument("--as", dest="write_as", choices=WAYS, help="default: as the job was written before")
+
+    each = _add(actions, "export-state", run_export, "a job's session as one file", store=True)
+    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+    each = _add(actions, "import-state", run_import, "an exported session, or a .siaf file, for a job", store=True)
+    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("file", type=Path)
+
+    each = _add(actions, "report", run_report, "one row per object over all jobs of a task")
+    each.add_argument("--task", type=int, required=True, metavar="N")
+
+    each = _add(actions, "watch", run_watch, "run rounds as labelers ask for them", engine=True)
+    _add_owner(each)
+    _add_writing(each)
+    each.add_argument("--trigger", default="tag", help='"tag" (siaf:run, default) or a job state: "state:in progress"')
+    each.add_argument("--poll", type=float, default=30.0, metavar="S", help="seconds between looks (default: 30)")
+    each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks, signed with SIAF_WEBHOOK_SECRET")
+
+    each = _add(actions, "bulk", run_bulk, "rounds on many jobs, several at a time", engine=True)
+    each.add_argument("--jobs", type=int, nargs="+", default=[], metavar="N")
+    each.add_argument("--tasks", type=int, nargs="+", default=[], metavar="N")
+    each.add_argument("--list", type=Path, metavar="FILE", help='lines like "job 7" or "task 3"')
+    each.add_argument("--query", help='jobs that match, like "project_id=3&state=new"')
+    each.add_argument("--results", type=Path, metavar="FILE", help="table as JSON; a stopped run goes on from it")
+    _add_writing(each)
+
+
+def _add(
+    actions: Subparsers, name: str, run: Any, text: str, *, engine: bool = False, store: bool = False
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    parser.add_argument("--host", default=os.environ.get("CVAT_HOST"), help="CVAT's address (default: CVAT_HOST)")
+    parser.add_argument("--user", help="instead of the token in CVAT_ACCESS_TOKEN; the password is in CVAT_PASSWORD")
+    parser.add_argument("--org", metavar="SLUG", help="organization")
+    if engine or store:
+        parser.add_argument("--store", metavar="URL", help="folder or fsspec URL for sessions (default: SIAF_STORE)")
+    if engine:
+        parser.add_argument(
+            "--url", action="append", default=[], help="siaf's function, its token in SIAF_TOKEN; repeat for replicas"
+        )
+        parser.add_argument("--via", choices=("cvat",), help="reach the function through CVAT")
+        parser.add_argument("--function", default="siaf", metavar="ID", help="its id in CVAT (default: siaf)")
+        add_model_arguments(parser)
+    add_json_argument(parser)
+    return parser
+
+
+def _add_owner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--project", type=int, metavar="N")
+    parser.add_argument("--task", type=int, metavar="N")
+
+
+def _add_writing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--as", dest="write_as", choices=WAYS, help="default: as the job was written before, else mask")
+    parser.add_argument("--scribbles", choices=("keep", "mark", "remove"), default="keep", help="what used ones become")
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+def run_setup(arguments: argparse.Namespace) -> None:
+    """Show, and with --yes make, the changes."""
+    from siaf.cvat import commands
+    from siaf.cvat.setup import HOW_TO
+
+    plan = commands.setup(
+        _client(arguments),
+        project=arguments.project,
+        task=arguments.task,
+        labels=arguments.labels,
+        run_tag=arguments.watch,
+        apply=arguments.yes,
+    )
+    done = "changed" if arguments.yes else "would change (repeat with --yes)"
+    head = f"{plan.owner}: {done}" if plan.changes else f"{plan.owner}: all is there already"
+    result = {"owner": plan.owner, "changes": plan.changes, "applied": bool(arguments.yes)}
+    print_result(result, [head, *(f"  {change}" for change in plan.changes), "", HOW_TO], arguments.json)
+
+
+def run_sync(arguments: argparse.Namespace) -> None:
+    """One round."""
+    from siaf.cvat import commands
+
+    client = _client(arguments)
+    with _progress(f"job {arguments.job}") as progress:
+        report = commands.sync(
+            client,
+            arguments.job,
+            store=_store(arguments),
+            engines=_engines(arguments, client)[0],
+            write_as=arguments.write_as,
+            scribbles=arguments.scribbles,
+            dry_run=arguments.dry_run,
+            wait_s=arguments.wait,
+            progress=progress,
+        )
+    print_result(report.as_json(), report.lines(), arguments.json)
+
+
+def run_carry(arguments: argparse.Namespace) -> None:
+    """From job to job."""
+    from siaf.cvat import commands
+
+    client = _client(arguments)
+    with _progress("carry") as progress:
+        reports = commands.carry(
+            client,
+            from_job=arguments.from_job,
+            to_job=arguments.to_job,
+            task=arguments.task,
+            store=_store(arguments),
+            engines=_engines(arguments, client)[0],
+            write_as=arguments.write_as,
+            progress=progress,
+        )
+    lines = [line for report in reports for line in report.lines()]
+    print_result({"jobs": [report.as_json() for report in reports]}, lines, arguments.json)
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    """Write the file."""
+    from siaf.cvat import commands
+
+    commands.export_state(_client(arguments), arguments.job, arguments.out, store=_store(arguments))
+    print_result({"job": arguments.job, "file": str(arguments.out)}, [f"written: {arguments.out}"], arguments.json)
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    """Read the file."""
+    from siaf.cvat import commands
+
+    commands.import_state(_client(arguments), arguments.job, arguments.file, store=_store(arguments))
+    print_result({"job": arguments.job}, [f"job {arguments.job} goes on from {arguments.file}"], arguments.json)
+
+
+def run_report(arguments: argparse.Namespace) -> None:
+    """The table."""
+    from siaf.cvat import commands
+    from siaf.cvat.overview import overview_lines
+
+    rows = commands.report(_client(arguments), arguments.task)
+    print_result({"objects": [row.as_json() for row in rows]}, overview_lines(rows), arguments.json)
+
+
+def run_watch(arguments: argparse.Namespace) -> None:
+    """Until stopped."""
+    from siaf.cvat import commands
+
+    client = _client(arguments)
+
+    def show(report: "SyncReport") -> None:
+        print_result(report.as_json(), report.lines(), arguments.json)
+        sys.stdout.flush()
+
+    commands.watch(
+        client,
+        project=arguments.project,
+        task=arguments.task,
+        store=_store(arguments),
+        engines=_engines(arguments, client)[0],
+        trigger=arguments.trigger,
+        poll_s=arguments.poll,
+        listen=arguments.listen,
+        secret=os.environ.get("SIAF_WEBHOOK_SECRET", ""),
+        write_as=arguments.write_as,
+        scribbles=arguments.scribbles,
+        on_report=show,
+    )
+
+
+def run_bulk(arguments: argparse.Namespace) -> None:
+    """The table; exit code 1 if anything failed."""
+    from siaf.cvat import commands
+    from siaf.cvat.bulk import bulk_lines
+
+    client = _client(arguments)
+    rows = commands.bulk(
+        client,
+        jobs=arguments.jobs,
+        tasks=arguments.tasks,
+        listing=arguments.list,
+        query=arguments.query,
+        store=_store(arguments),
+        engines=_engines(arguments, client),
+        write_as=arguments.write_as,
+        scribbles=arguments.scribbles,
+        results=arguments.results,
+        on_row=lambda row: print(f"{row.kind} {row.id}: {row.status}", file=sys.stderr),
+    )
+    print_result({"rows": [asdict(row) for row in rows]}, list(bulk_lines(rows)), arguments.json)
+    failed = sum(row.status == "failed" for row in rows)
+    if failed:
+        raise SiafError(f"{failed} of {len(rows)} failed")
+
+
+# -- what the commands need -------------------------------------------------------------------------------------------
+
+
+def _client(arguments: argparse.Namespace) -> "Client":
+    try:
+        from siaf.cvat.connection import connect
+    except ImportError as error:
+        raise SiafError(f"cvat-sdk is missing ({error}); pip install 'siaf-cvat[cvat]'") from None
+    if not arguments.host:
+        raise InputError("give --host, or set CVAT_HOST", field="host")
+    if arguments.user:
+        password = os.environ.get("CVAT_PASSWORD")
+        if password is None:
+            raise InputError("set CVAT_PASSWORD", field="user")
+        return connect(arguments.host, user=(arguments.user, password), organization=arguments.org)
+    token = os.environ.get("CVAT_ACCESS_TOKEN")
+    if not token:
+        raise InputError("set CVAT_ACCESS_TOKEN to a personal access token, or give --user", field="token")
+    return connect(arguments.host, token=token, organization=arguments.org)
+
+
+def _store(arguments: argparse.Namespace) -> "StateStore":
+    from siaf.cvat.store import StateStore, default_store
+
+    return StateStore(arguments.store or default_store())
+
+
+def _engines(arguments: argparse.Namespace, client: "Client") -> "Sequence[EngineFactory]":
+    """One for every replica; one for CVAT's door, one for this process."""
+    if arguments.url and arguments.via:
+        raise InputError("give --url or --via, not both", field="via")
+    if arguments.url:
+        from siaf.cvat.remote import FunctionClient, remote_engines
+
+        token = os.environ.get("SIAF_TOKEN")
+        return [remote_engines(FunctionClient(url, token)) for url in arguments.url]
+    if arguments.via:
+        from siaf.cvat.connection import Server
+        from siaf.cvat.through import through_cvat
+
+        return [through_cvat(Server(client), arguments.function)]
+    from siaf.cvat.engine import local_engines
+    from siaf.weights import load_model
+
+    return [local_engines(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]
+
+
+@contextmanager
+def _progress(title: str) -> "Iterator[Progress]":
+    """A progress bar on stderr; none if stderr is not a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=0, desc=title, unit="frame", disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show

@@ -1,0 +1,156 @@
+"""The commands of `siaf cvat` as functions: a client and plain arguments in, a report out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cvat_sdk.core.client import Client
+
+from siaf.cvat import exchange
+from siaf.cvat.bulk import BulkRow, read_items, run_bulk
+from siaf.cvat.carry import carry as carry_job
+from siaf.cvat.carry import carry_task
+from siaf.cvat.connection import Server
+from siaf.cvat.engine import EngineFactory, Progress
+from siaf.cvat.labels import WriteAs
+from siaf.cvat.overview import ObjectRow, task_overview
+from siaf.cvat.report import SyncReport
+from siaf.cvat.setup import SetupPlan, apply_setup, plan_setup
+from siaf.cvat.store import StateStore
+from siaf.cvat.sync import JobSync, Scribbles, SyncOptions
+from siaf.cvat.watch import Trigger, Watcher
+from siaf.cvat.webhooks import WebhookReceiver
+from siaf.errors import InputError
+
+
+def setup(
+    client: Client,
+    *,
+    project: int | None = None,
+    task: int | None = None,
+    labels: Sequence[str] | None = None,
+    run_tag: bool = False,
+    apply: bool = False,
+) -> SetupPlan:
+    """What a project or task lacks for scribbles and tags; with `apply`, add it. Doing it twice changes nothing."""
+    server = Server(client)
+    plan = plan_setup(server, project=project, task=task, labels=labels, run_tag=run_tag)
+    if apply:
+        apply_setup(server, plan)
+    return plan
+
+
+def sync(
+    client: Client,
+    job: int,
+    *,
+    store: StateStore,
+    engines: EngineFactory,
+    write_as: WriteAs | None = None,
+    scribbles: Scribbles = "keep",
+    dry_run: bool = False,
+    wait_s: float = 0.0,
+    progress: Progress | None = None,
+) -> SyncReport:
+    """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again."""
+    options = SyncOptions(write_as, scribbles, dry_run, wait_s)
+    if progress is not None:
+        options.progress = progress
+    server = Server(client)
+    return JobSync(server, job, store.job(server.url, job), engines, options).run()
+
+
+def carry(
+    client: Client,
+    *,
+    from_job: int | None = None,
+    to_job: int | None = None,
+    task: int | None = None,
+    store: StateStore,
+    engines: EngineFactory,
+    write_as: WriteAs | None = None,
+    wait_s: float = 0.0,
+    progress: Progress | None = None,
+) -> list[SyncReport]:
+    """Pre-annotate a job from another one, or all jobs of a task in turn; objects keep their tags."""
+    server, options = Server(client), SyncOptions(write_as, wait_s=wait_s)
+    if progress is not None:
+        options.progress = progress
+    if task is not None and from_job is None and to_job is None:
+        return carry_task(server, task, store, engines, options)
+    if task is None and from_job is not None and to_job is not None:
+        return [carry_job(server, from_job, to_job, store, engines, options)]
+    raise InputError("give --from-job A --to-job B, or --task N", field="from_job")
+
+
+def export_state(client: Client, job: int, path: Path, *, store: StateStore) -> None:
+    """A job's session and ledger as one file."""
+    exchange.export_state(Server(client), job, store, path)
+
+
+def import_state(client: Client, job: int, path: Path, *, store: StateStore) -> None:
+    """The inverse of `export_state`, for another store; also takes a plain `.siaf` file of the same frames."""
+    exchange.import_state(Server(client), job, store, path)
+
+
+def report(client: Client, task: int) -> list[ObjectRow]:
+    """One row per object over all jobs of a task."""
+    return task_overview(Server(client), task)
+
+
+def bulk(
+    client: Client,
+    *,
+    jobs: Sequence[int] = (),
+    tasks: Sequence[int] = (),
+    listing: Path | None = None,
+    query: str | None = None,
+    store: StateStore,
+    engines: Sequence[EngineFactory],
+    write_as: WriteAs | None = None,
+    scribbles: Scribbles = "keep",
+    results: Path | None = None,
+    on_row: Callable[[BulkRow], None] = lambda row: None,
+) -> list[BulkRow]:
+    """Rounds on many jobs, as many at a time as there are engines. A task means its worked-on jobs, then all others."""
+    server = Server(client)
+    items = read_items(server, jobs, tasks, listing, query)
+    options = SyncOptions(write_as, scribbles)
+    return run_bulk(server, items, store, engines, options, results=results, on_row=on_row)
+
+
+def watch(
+    client: Client,
+    *,
+    project: int | None = None,
+    task: int | None = None,
+    store: StateStore,
+    engines: EngineFactory,
+    trigger: str = "tag",
+    poll_s: float = 30.0,
+    listen: str | None = None,
+    secret: str = "",
+    write_as: WriteAs | None = None,
+    scribbles: Scribbles = "keep",
+    on_report: Callable[[SyncReport], None] = lambda report: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run rounds as labelers ask for them, until `stop`.
+
+    `listen` "host:port" also receives webhooks, signed with `secret`.
+    """
+    watcher = Watcher(
+        Server(client),
+        store,
+        engines,
+        SyncOptions(write_as, scribbles),
+        Trigger.parse(trigger),
+        project,
+        task,
+        on_report,
+    )
+    receiver = WebhookReceiver(listen, secret, watcher.wake.put) if listen is not None else None
+    try:
+        watcher.run(poll_s=poll_s, stop=stop)
+    finally:
+        if receiver is not None:
+            receiver.close()

@@ -1,0 +1,271 @@
+"""The CVAT server as the rest of this package sees it: JSON in and out through cvat-sdk, errors in one line.
+
+Answers are read as JSON and not as the SDK's models, which check every number of every mask, and whose enumerations
+belong to one server version. Reads are tried again when the connection or the server fails for a moment; writes never
+are, because a write whose answer got lost may have been done: the ledger finds out (siaf.cvat.ledger).
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import urllib3
+from cvat_sdk.api_client import exceptions
+from cvat_sdk.core.client import AccessTokenCredentials, Client
+
+from siaf.errors import InputError, SiafError
+
+Json = dict[str, Any]
+Action = Literal["create", "update", "delete"]
+
+TIMEOUT_S = (10.0, 180.0)
+"""To connect, and to wait for an answer: CVAT gives a function 120 s."""
+RETRY_DELAYS_S = (0.5, 2.0, 5.0)
+_PAGE = 500
+
+
+class ServerFault(SiafError):
+    """The server, or the way to it, failed; the same call may work later."""
+
+
+class Refusal(InputError):
+    """The server said no; `status` is its HTTP status."""
+
+    def __init__(self, message: str, *, field: str, status: int) -> None:
+        super().__init__(message, field=field)
+        self.status = status
+
+
+def connect(
+    host: str,
+    *,
+    token: str | None = None,
+    user: tuple[str, str] | None = None,
+    organization: str | None = None,
+) -> Client:
+    """A cvat-sdk client for `host` (scheme optional), with a personal access token or a (user, password).
+
+    Raises InputError naming "host", "token" or "user", ServerFault if nothing answers.
+    """
+    logging.getLogger("cvat_sdk").setLevel(logging.ERROR)
+    url = host if "://" in host else f"https://{host}"
+    try:
+        client = Client(url, check_server_version=False)
+    except Exception as error:
+        raise InputError(f"{host!r} is not a server's address ({error})", field="host") from None
+    # One place tries again, and says so: Server below.
+    client.api_client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(0, redirect=3)
+    server = Server(client)
+    about = server.call(client.api_client.server_api.retrieve_about, what="host")
+    if not isinstance(about, dict) or "version" not in about:
+        raise InputError(f"{url} is not a CVAT server", field="host")
+    if organization is not None:
+        client.organization_slug = organization
+    if token is not None:
+        client.login(AccessTokenCredentials(token))
+    elif user is not None:
+        try:
+            client.login(user)
+        except (exceptions.ApiException, AssertionError):
+            raise InputError(f"CVAT does not know user {user[0]!r} with this password", field="user") from None
+    return client
+
+
+class Server:
+    """Calls to a CVAT server, and what they cost: `requests` and `received` count requests and bytes."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.api = client.api_client
+        self.url = client.api_map.host
+        self.requests = 0
+        self.received = 0
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def job(self, number: int) -> Json:
+        """A job, as GET /api/jobs/{id}."""
+        return dict(self.call(self.api.jobs_api.retrieve, number, what=f"job {number}"))
+
+    def task(self, number: int) -> Json:
+        """A task, as GET /api/tasks/{id}."""
+        return dict(self.call(self.api.tasks_api.retrieve, number, what=f"task {number}"))
+
+    def project(self, number: int) -> Json:
+        """A project, as GET /api/projects/{id}."""
+        return dict(self.call(self.api.projects_api.retrieve, number, what=f"project {number}"))
+
+    def jobs(self, **query: Any) -> list[Json]:
+        """All jobs that match, by id; `task_id`, `project_id`, `state`, `stage`, `type`, …, as in GET /api/jobs."""
+        return self._pages(self.api.jobs_api.list_endpoint, "jobs", sort="id", **query)
+
+    def labels(self, **owner: int) -> list[Json]:
+        """All labels of a `project_id`, `task_id` or `job_id`."""
+        return self._pages(self.api.labels_api.list_endpoint, "labels", **owner)
+
+    def meta(self, job: int) -> Json:
+        """A job's data, as GET /api/jobs/{id}/data/meta."""
+        return dict(self.call(self.api.jobs_api.retrieve_data_meta, job, what=f"job {job}"))
+
+    def annotations(self, job: int) -> Json:
+        """All shapes, tracks and tags of a job."""
+        return dict(self.call(self.api.jobs_api.retrieve_annotations, job, what=f"job {job}"))
+
+    def chunk(self, job: int, index: int) -> bytes:
+        """A job's chunk at original quality: a zip of images, or an MP4."""
+        return self._bytes(job, type="chunk", index=index)
+
+    def function(self, name: str) -> Json:
+        """A deployed function, as GET /api/lambda/functions/{id}."""
+        return dict(self.call(self.api.lambda_api.retrieve_functions, name, what=f"function {name!r}"))
+
+    def frame(self, job: int, number: int) -> bytes:
+        """A frame at original quality, the bytes of an image file; `number` is the task's."""
+        return self._bytes(job, type="frame", number=number)
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def patch_annotations(
+        self, job: int, action: Action, *, shapes: Sequence[Json] = (), tracks: Sequence[Json] = ()
+    ) -> Json:
+        """Create, update or delete shapes and tracks; the server's answer, in the order given, with ids."""
+        body = {"version": 0, "tags": [], "shapes": list(shapes), "tracks": list(tracks)}
+        endpoint = self.api.jobs_api.partial_update_annotations_endpoint
+        return dict(self._send(endpoint, {"id": job}, body, what=f"job {job}", query={"action": action}))
+
+    def delete_tags(self, job: int, tags: Sequence[Json]) -> None:
+        """Delete tags (annotations of whole frames) of a job."""
+        body = {"version": 0, "tags": list(tags), "shapes": [], "tracks": []}
+        endpoint = self.api.jobs_api.partial_update_annotations_endpoint
+        self._send(endpoint, {"id": job}, body, what=f"job {job}", query={"action": "delete"})
+
+    def change_labels(self, labels: Sequence[Json], *, project: int | None = None, task: int | None = None) -> None:
+        """Add labels and attributes: an entry with `id` changes that label, one without makes a new label."""
+        body = {"labels": list(labels)}
+        if project is not None:
+            endpoint = self.api.projects_api.partial_update_endpoint
+            self._send(endpoint, {"id": project}, body, what=f"project {project}")
+        else:
+            self._send(self.api.tasks_api.partial_update_endpoint, {"id": task}, body, what=f"task {task}")
+
+    def invoke(self, function: str, body: Json) -> Any:
+        """Call a deployed function through CVAT; siaf's answers the same call twice alike, so it may be sent again."""
+        endpoint = self.api.lambda_api.create_functions_endpoint
+        return self._send(endpoint, {"func_id": function}, body, what=f"function {function!r}", again=True)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def call(self, method: Callable[..., Any], *args: object, what: str, again: bool = True, **kwargs: object) -> Any:
+        """One call of the SDK, its answer as JSON; `what` is what errors name."""
+        data = self._attempts(method, *args, what=what, again=again, **kwargs)
+        try:
+            return json.loads(data) if data else None
+        except ValueError:
+            raise InputError(f"{self.url} does not answer as CVAT does", field="host") from None
+
+    def _send(
+        self,
+        endpoint: Any,
+        path: Json,
+        body: Json | None,
+        *,
+        what: str,
+        query: Json | None = None,
+        again: bool = False,
+    ) -> Any:
+        """A call with a body, past the SDK's models, which check every number and make floats of unknown keys'
+        integers.
+        """
+        settings = endpoint.settings
+        return self.call(
+            self.api.call_api,
+            settings["endpoint_path"],
+            settings["http_method"],
+            path_params=path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/vnd.cvat+json"},
+            body=body,
+            auth_settings=settings["auth"],
+            what=what,
+            again=again,
+        )
+
+    def _bytes(self, job: int, **query: object) -> bytes:
+        return self._attempts(
+            self.api.jobs_api.retrieve_data, job, quality="original", what=f"job {job}", again=True, **query
+        )
+
+    def _pages(self, endpoint: Any, what: str, **query: Any) -> list[Json]:
+        results: list[Json] = []
+        page = 1
+        while True:
+            answer = self._send(
+                endpoint, {}, None, what=what, query={**query, "page": page, "page_size": _PAGE}, again=True
+            )
+            results += answer["results"]
+            if not answer["next"]:
+                return results
+            page += 1
+
+    def _attempts(self, method: Callable[..., Any], *args: object, what: str, again: bool, **kwargs: object) -> bytes:
+        for delay in [*(RETRY_DELAYS_S if again else ()), None]:
+            try:
+                return self._once(method, *args, what=what, **kwargs)
+            except ServerFault:
+                if delay is None:
+                    raise
+                time.sleep(delay)
+        raise AssertionError("unreachable")
+
+    def _once(self, method: Callable[..., Any], *args: object, what: str, **kwargs: object) -> bytes:
+        self.requests += 1
+        try:
+            _, response = method(
+                *args, **kwargs, _parse_response=False, _check_status=False, _request_timeout=TIMEOUT_S
+            )
+            data = bytes(response.data)
+        except urllib3.exceptions.NameResolutionError:
+            raise InputError(f"there is no host of this name: {self.url}", field="host") from None
+        except urllib3.exceptions.HTTPError as error:
+            cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+            if isinstance(cause, urllib3.exceptions.NameResolutionError):
+                raise InputError(f"there is no host of this name: {self.url}", field="host") from None
+            raise ServerFault(f"CVAT at {self.url} does not answer ({_short(cause)})") from None
+        except exceptions.ApiException as error:  # a TLS failure has no status
+            raise ServerFault(f"CVAT at {self.url} does not answer ({_short(error.reason)})") from None
+        self.received += len(data)
+        self._check(response.status, data, what)
+        return data
+
+    def _check(self, status: int, data: bytes, what: str) -> None:
+        if 200 <= status < 300:
+            return
+        said = _said(data)
+        if status >= 500:
+            raise ServerFault(f"CVAT failed on {what}: {status} {said}")
+        reason = {
+            401: f"CVAT refuses the token: wrong, expired or missing ({said})",
+            403: f"no permission: assign it to this user, and see that the token is not read-only ({said})",
+            404: f"there is none in {self.url} ({said})",
+        }
+        field = "token" if status == 401 else what
+        raise Refusal(reason.get(status, f"refused by CVAT: {status} {said}"), field=field, status=status)
+
+
+def _said(data: bytes) -> str:
+    """The server's own words, cut short; a page of HTML has none."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return "no reason given"
+    if isinstance(said, dict) and isinstance(said.get("detail"), str):
+        said = said["detail"]
+    return _short(said if isinstance(said, str) else json.dumps(said))
+
+
+def _short(reason: object) -> str:
+    text = " ".join(str(reason).split())
+    text = text.split("): ", 1)[1] if text.startswith("HTTPConnection") and "): " in text else text
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,165 @@
+"""Where a session lives: in this process here, in a deployed function in siaf.cvat.remote and siaf.cvat.through."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from siaf.cvat.frames import JobFrames
+from siaf.cvat.rounds import RoundInput
+from siaf.errors import StateError
+from siaf.masks import IndexMask
+from siaf.network import Model
+from siaf.scribbles import Scribble
+from siaf.session import Session
+from siaf.state import dump_session, parse_session, read_document
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) frames."""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What a session is told at once, as `Session.interact`; `labels` are the objects' label names by tag."""
+
+    strokes: Mapping[int, Sequence[Scribble]] = field(default_factory=dict)
+    references: Mapping[int, IndexMask] = field(default_factory=dict)
+    about: Mapping[int, set[int]] = field(default_factory=dict)
+    labels: Mapping[int, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """One session. All frames are the session's, from 0."""
+
+    def interact(self, call: Interaction) -> dict[int, IndexMask]:
+        """One round; the masks of its frames."""
+
+    def remove_object(self, tag: int) -> None:
+        """Forget an object that the session has."""
+
+    def inherit(self, state: bytes) -> None:
+        """Start from another job's state; only for a session without objects.
+
+        Of the same frames, the session itself goes on; of others, its objects and memory.
+        """
+
+    def propagate(self, progress: Progress) -> None:
+        """Fill all other frames; goes on where it was stopped."""
+
+    def suggest(self) -> list[int]:
+        """Frames most worth annotating next."""
+
+    def state(self) -> bytes:
+        """The session as the content of a state file."""
+
+    def tags(self) -> list[int]:
+        """Objects that the session has."""
+
+
+class EngineFactory(Protocol):
+    """Makes the engine of a job, resumed from `state` if there is one; `memo` is the engine's own note of last time."""
+
+    def __call__(self, frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
+        """Raises StateError if the state does not fit."""
+
+
+class LocalEngine:
+    """A session in this process."""
+
+    def __init__(self, model: Model, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
+        self._digests = digests
+        if state is None:
+            self._session = Session(model, frames, digests=digests)
+        else:  # a state of other frames is refused
+            self._session = parse_session(state, model, frames, digests=digests)
+
+    def interact(self, call: Interaction) -> dict[int, IndexMask]:
+        """As `Session.interact`."""
+        masks = self._session.interact(call.strokes, call.references, about=call.about)
+        for tag, label in call.labels.items():
+            if tag in self._session.objects:
+                self._session.objects.add(tag, label)
+        return masks
+
+    def remove_object(self, tag: int) -> None:
+        """As `Session.remove_object`."""
+        self._session.remove_object(tag)
+
+    def inherit(self, state: bytes) -> None:
+        """As `Session.inherit`, or as `parse_session` for the same frames."""
+        if same_frames(state, self._session):
+            self._session = parse_session(state, self._session.model, self._session.frames, digests=self._digests)
+        else:
+            self._session.inherit(state)
+
+    def propagate(self, progress: Progress) -> None:
+        """As `Session.propagate`."""
+        for done, total in self._session.propagate():
+            progress(done, total)
+        if self._session.rounds:
+            self._digests.update({f: self._session.frame_digest(f) for f in range(len(self._session.frames))})
+
+    def suggest(self) -> list[int]:
+        """As `Session.suggest`."""
+        return self._session.suggest()
+
+    def state(self) -> bytes:
+        """As `siaf.state.dump_session`."""
+        return dump_session(self._session)
+
+    def tags(self) -> list[int]:
+        """As the session's object table."""
+        return self._session.objects.tags
+
+
+def same_frames(state: bytes, session: Session) -> bool:
+    """Whether a state is of a session's own clip: as many frames, of its size, the same pictures where people drew."""
+    document = read_document(state)
+    if (document["frames"], document["height"], document["width"]) != (
+        len(session.frames),
+        session.height,
+        session.width,
+    ):
+        return False
+    return all(session.frame_digest(int(f)) == digest for f, digest in document["digests"].items())
+
+
+def local_engines(load: Callable[[], Model]) -> EngineFactory:
+    """Sessions in this process; `load` is called when the first is needed."""
+    models: list[Model] = []
+
+    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
+        if not models:
+            models.append(load())
+        try:
+            return LocalEngine(models[0], frames, state, digests)
+        except StateError as error:
+            raise StateError(
+                f"{error.message}; the job was begun with it: use the same model and weights", field="state"
+            ) from None
+
+    return make
+
+
+def run_round(engine: Engine, planned: RoundInput) -> None:
+    """One round of a job.
+
+    A frame with both strokes and a corrected mask takes two steps more: the strokes may change what siaf had there,
+    but not what the human drew.
+    """
+    labels = {tag: known.label for tag, known in planned.objects.items()}
+    references, fixed = planned.references, planned.fixed
+    both = {f for f in planned.strokes.keys() & references.keys() if not np.array_equal(references[f], fixed[f])}
+    if not both:
+        engine.interact(Interaction(planned.strokes, references, planned.about, labels))
+        return
+    engine.interact(Interaction({}, references, planned.about, labels))
+    masks = engine.interact(Interaction(planned.strokes, labels=labels))
+    again = {}
+    for frame in both:
+        drawn = [int(tag) for tag in np.unique(fixed[frame]) if tag]
+        rest = np.where(np.isin(masks[frame], drawn), 0, masks[frame])
+        again[frame] = np.where(fixed[frame] > 0, fixed[frame], rest).astype(np.uint8)
+    about = {f: planned.about[f] | {s.tag for s in planned.strokes[f] if s.tag} for f in both if f in planned.about}
+    engine.interact(Interaction({}, again, about, labels))

@@ -1,0 +1,110 @@
+"""A CVAT job as a clip: which frames it has, how large they are, which of them are deleted."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from siaf.cvat.connection import Json, Server
+from siaf.errors import InputError
+
+
+@dataclass(frozen=True)
+class JobClip:
+    """A job as a clip.
+
+    Frame numbers are CVAT's: of the task, from 0, also for videos with a start frame and a step (contract §10).
+    Siaf's sessions count from 0 within the job: `to_clip` and `to_task` translate. Deleted frames stay part of the
+    clip, so that its numbering never changes, but nothing is read from them and nothing written to them.
+    """
+
+    id: int
+    task_id: int
+    project_id: int | None
+    start: int
+    stop: int
+    width: int
+    height: int
+    deleted: frozenset[int]
+    chunk_size: int
+    is_video: bool
+    data_version: str
+    state: str
+    kind: str
+    parent_id: int | None
+
+    def __len__(self) -> int:
+        return self.stop - self.start + 1
+
+    @property
+    def frames(self) -> range:
+        """All task frames of the job, deleted ones too."""
+        return range(self.start, self.stop + 1)
+
+    def shows(self, frame: int) -> bool:
+        """Whether annotations of this task frame count: it is the job's, and not deleted."""
+        return frame in self.frames and frame not in self.deleted
+
+    def to_clip(self, frame: int) -> int:
+        """Task frame → the session's frame."""
+        return frame - self.start
+
+    def to_task(self, frame: int) -> int:
+        """The session's frame → task frame."""
+        return frame + self.start
+
+
+def open_job(server: Server, number: int, *, to_write: bool = True) -> JobClip:
+    """The clip of a job. Raises InputError saying why it cannot be segmented, or, `to_write`, not be changed."""
+    job = server.job(number)
+    field = f"job {number}"
+    if job.get("media_type", "image") == "audio":
+        raise InputError("is an audio job; scribbles need pictures", field=field)
+    if job.get("dimension", "2d") != "2d":
+        raise InputError(f"is a {job['dimension']} job; only pictures and videos can be segmented", field=field)
+    if job["type"] == "ground_truth":
+        raise InputError(
+            "is a ground-truth job: its frames are no clip, and its masks are for people to draw", field=field
+        )
+    if to_write and job["state"] == "completed":
+        raise InputError('is completed; set its state to "in progress" to go on', field=field)
+    meta = server.meta(number)
+    width, height = _frame_size(meta, job, field)
+    return JobClip(
+        id=number,
+        task_id=job["task_id"],
+        project_id=job.get("project_id"),
+        start=job["start_frame"],
+        stop=job["stop_frame"],
+        width=width,
+        height=height,
+        deleted=frozenset(meta["deleted_frames"]),
+        chunk_size=meta["chunk_size"],
+        is_video=job["data_original_chunk_type"] == "video",
+        data_version=str(meta["chunks_updated_date"]),
+        state=job["state"],
+        kind=job["type"],
+        parent_id=job.get("parent_job_id"),
+    )
+
+
+def _frame_size(meta: Json, job: Json, field: str) -> tuple[int, int]:
+    sizes = [(frame["width"], frame["height"]) for frame in meta["frames"]]
+    if not sizes:
+        raise InputError("has no frames", field=field)
+    common = Counter(sizes).most_common(1)[0][0]
+    for i, size in enumerate(sizes):
+        if size != common:
+            raise InputError(
+                f"frame {job['start_frame'] + i} is {size[0]}×{size[1]} pixels, most are {common[0]}×{common[1]}: "
+                "frames of one job must have one size; put pictures of another size into a task of their own",
+                field=field,
+            )
+    return common
+
+
+def jobs_of_task(server: Server, task: int) -> list[Json]:
+    """The annotation jobs of a task in the order of its frames; ground-truth jobs and replicas are left out."""
+    jobs = [job for job in server.jobs(task_id=task) if job["type"] == "annotation"]
+    if not jobs:
+        server.task(task)  # says if there is no such task
+        raise InputError("has no annotation jobs", field=f"task {task}")
+    return sorted(jobs, key=lambda job: (job["start_frame"], job["id"]))

@@ -1,0 +1,189 @@
+"""The ledger of a job: what siaf wrote there, what people gave, and what was under way when a sync was cut off.
+
+It is the line between siaf's shapes, which may be updated and deleted, and everybody else's, which may not. Before
+every write the intention is put down (`pending`), afterwards the ids: whatever is lost in between, the next sync can
+tell its own shapes from human ones by their marks.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from siaf.cvat.connection import Action, Json
+from siaf.errors import StateError
+
+VERSION = 1
+
+
+@dataclass
+class OwnShape:
+    """A shape that siaf wrote."""
+
+    frame: int
+    tag: int
+    mark: str
+
+
+@dataclass
+class OwnTrack:
+    """A track that siaf wrote, with the mark of each keyframe."""
+
+    tag: int
+    mark: str
+    keyframes: dict[int, str]
+
+
+@dataclass
+class HumanShape:
+    """A mask that a human drew or changed, as it was when a round took it."""
+
+    frame: int
+    tag: int
+    mark: str
+
+
+@dataclass
+class Known:
+    """An object. `by_label`: its label's only object, drawn without a number."""
+
+    label: str
+    by_label: bool = False
+
+
+@dataclass
+class Pending:
+    """One write that may or may not have been done. `ids` has None for what is being created."""
+
+    action: Action
+    ids: list[int | None]
+    shapes: list[OwnShape] = field(default_factory=list)
+    tracks: list[OwnTrack] = field(default_factory=list)
+
+
+@dataclass
+class Ledger:
+    """`shapes`, `tracks` by CVAT id; `human` by "s<id>" or, for keyframes, "t<id>:<frame>"; frames are the task's."""
+
+    job: int
+    round: int = 0
+    state: str | None = None
+    propagated: bool = True
+    write_as: str = "mask"
+    suggest: list[int] = field(default_factory=list)
+    objects: dict[int, Known] = field(default_factory=dict)
+    strokes: dict[str, int] = field(default_factory=dict)
+    shapes: dict[int, OwnShape] = field(default_factory=dict)
+    tracks: dict[int, OwnTrack] = field(default_factory=dict)
+    human: dict[str, HumanShape] = field(default_factory=dict)
+    absent: set[tuple[int, int]] = field(default_factory=set)
+    pending: Pending | None = None
+    carried: dict[int, str] = field(default_factory=dict)
+    data_version: str = ""
+    digests: dict[int, str] = field(default_factory=dict)
+    remote: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no sync ever did anything here."""
+        return self.state is None and not self.shapes and not self.tracks and self.pending is None
+
+    def dump(self) -> bytes:
+        """As JSON."""
+        document = asdict(self)
+        document["absent"] = sorted(self.absent)
+        return json.dumps({"version": VERSION, **document}).encode()
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> "Ledger":
+        """The inverse of `dump`. Raises StateError naming `name`."""
+        try:
+            document: dict[str, Any] = json.loads(data)
+            version = document.pop("version")
+            if version > VERSION:
+                raise StateError(f"written by a newer siaf (version {version}; this one reads {VERSION})", field=name)
+            pending = document["pending"]
+            return cls(
+                **{
+                    **document,
+                    "objects": _numbered(document["objects"], Known),
+                    "shapes": _numbered(document["shapes"], OwnShape),
+                    "tracks": {int(k): _track(v) for k, v in document["tracks"].items()},
+                    "human": {k: HumanShape(**v) for k, v in document["human"].items()},
+                    "absent": {(frame, tag) for frame, tag in document["absent"]},
+                    "carried": {int(k): v for k, v in document["carried"].items()},
+                    "digests": {int(k): v for k, v in document["digests"].items()},
+                    "pending": pending
+                    and Pending(
+                        pending["action"],
+                        pending["ids"],
+                        [OwnShape(**s) for s in pending["shapes"]],
+                        [_track(t) for t in pending["tracks"]],
+                    ),
+                }
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, StateError):
+                raise
+            raise StateError(f"damaged: {type(error).__name__}: {error}", field=name) from None
+
+    # -- writes ---------------------------------------------------------------------------------------------------
+
+    def done(self, ids: Sequence[int]) -> None:
+        """The pending write was answered; `ids` are the server's, in the order sent."""
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        for number, shape in zip(ids, pending.shapes, strict=False):
+            self.shapes[number] = shape
+        for number, track in zip(ids, pending.tracks, strict=False):
+            self.tracks[number] = track
+        if pending.action == "delete":
+            for number in ids:
+                (self.shapes if pending.shapes else self.tracks).pop(number, None)
+
+    def settle_shapes(self, found: Mapping[int, str]) -> None:
+        """Learn what became of a pending write of shapes; `found` are the marks of the job's shapes by id."""
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        free = [number for number in found if number not in self.shapes]
+        for number, entry in zip(pending.ids, pending.shapes, strict=True):
+            if number is None:  # what was created is known by its mark alone
+                number = next((n for n in free if found[n] == entry.mark), None)
+                if number is not None:
+                    free.remove(number)
+                    self.shapes[number] = entry
+            elif pending.action == "delete" and number not in found:
+                self.shapes.pop(number, None)
+            elif pending.action == "update" and found.get(number) == entry.mark:
+                self.shapes[number] = entry
+
+    def settle_tracks(self, found: Mapping[int, OwnTrack]) -> None:
+        """Learn what became of a pending write of tracks; `found` are the job's tracks by id."""
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        free = [number for number in found if number not in self.tracks]
+        for number, entry in zip(pending.ids, pending.tracks, strict=True):
+            if number is None:
+                number = next((n for n in free if found[n].mark == entry.mark), None)
+                if number is not None:
+                    free.remove(number)
+                    self.tracks[number] = entry
+            elif number not in found:
+                if pending.action == "delete":
+                    self.tracks.pop(number, None)
+            elif pending.action == "update":
+                old, here = self.tracks[number], found[number]
+                done = {f: m for f, m in entry.keyframes.items() if here.keyframes.get(f) == m}
+                if done or here.mark == entry.mark:
+                    self.tracks[number] = OwnTrack(entry.tag, entry.mark, {**old.keyframes, **done})
+
+
+def _numbered(entries: Mapping[str, Json], kind: type[Any]) -> dict[int, Any]:
+    return {int(key): kind(**value) for key, value in entries.items()}
+
+
+def _track(value: Json) -> OwnTrack:
+    return OwnTrack(value["tag"], value["mark"], {int(f): m for f, m in value["keyframes"].items()})

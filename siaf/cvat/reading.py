@@ -1,0 +1,207 @@
+"""What is in a job now: siaf's own shapes, human masks, scribbles; and what is gone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from siaf.cvat.connection import Json
+from siaf.cvat.jobs import JobClip
+from siaf.cvat.labels import OBJECT, Label, LabelBook, tag_of
+from siaf.cvat.ledger import Ledger, OwnTrack
+from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
+from siaf.cvat.strokes import Stroke, read_stroke, shape_name
+from siaf.masks import Bitmap, decode_rle, from_polygon
+
+Spot = tuple[int, int]
+"""A task frame and a tag."""
+
+
+@dataclass(frozen=True)
+class HumanMask:
+    """A mask or polygon that a human drew or changed, or a keyframe that a human set outside (then `figure` is None).
+
+    `tag` 0 = the label's only object. `order` sorts masks of a frame from bottom to top.
+    """
+
+    key: str
+    frame: int
+    tag: int
+    label: str
+    mark: str
+    figure: Json | None
+    order: tuple[int, int]
+
+    def bitmap(self, clip: JobClip) -> Bitmap:
+        """Its pixels. Raises InputError naming the shape."""
+        if self.figure is None:
+            return np.zeros((clip.height, clip.width), bool)
+        name = shape_name(self.figure)
+        if self.figure["type"] == "mask":
+            return decode_rle(self.figure["points"], height=clip.height, width=clip.width, clip=True, field=name)
+        corners = np.asarray(self.figure["points"], np.float64).reshape(-1, 2)
+        return from_polygon(corners, height=clip.height, width=clip.width, field=name)
+
+
+@dataclass
+class Reading:
+    """A job's annotations, sorted out. Frames are the task's; deleted frames and other jobs' are left out.
+
+    `own` are ids of siaf's unchanged shapes, `hidden` those on deleted frames; `tracks` those of siaf's tracks as
+    found, also where a human changed a keyframe. `covered`: spots that a human's track shows. `missing`: spots whose
+    mask a human deleted; `gone`: objects that lost all masks. `relabelled`: new labels that a human gave to siaf's
+    masks, by tag. `foreign`: automatic masks that siaf did not write; `lost`: automatic masks with a tag, as siaf
+    writes them, of which the ledger knows nothing.
+    """
+
+    strokes: list[Stroke] = field(default_factory=list)
+    human: dict[str, HumanMask] = field(default_factory=dict)
+    own: set[int] = field(default_factory=set)
+    hidden: set[int] = field(default_factory=set)
+    tracks: dict[int, Json] = field(default_factory=dict)
+    covered: set[Spot] = field(default_factory=set)
+    missing: set[Spot] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
+    relabelled: dict[int, set[str]] = field(default_factory=dict)
+    foreign: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+    def human_at(self) -> set[Spot]:
+        """Spots that belong to a human: siaf writes nothing there."""
+        return {(mask.frame, mask.tag) for mask in self.human.values()} | self.covered
+
+
+def read_job(annotations: Json, clip: JobClip, book: LabelBook, ledger: Ledger) -> Reading:
+    """Sort out a job's annotations. A pending write is settled first, in `ledger`.
+
+    Raises InputError naming a shape that contradicts itself.
+    """
+    _settle(annotations, book, ledger)
+    reading = Reading()
+    for shape in annotations["shapes"]:
+        label = book[shape["label_id"]]
+        if label is not None and clip.shows(shape["frame"]):
+            _read_shape(shape, label, book, ledger, reading)
+        elif shape["id"] in ledger.shapes:
+            reading.hidden.add(shape["id"])
+    for track in annotations["tracks"]:
+        label = book[track["label_id"]]
+        if label is not None and book.is_object(label.id):
+            _read_track(track, label, clip, ledger, reading)
+    _find_missing(annotations, clip, ledger, reading)
+    return reading
+
+
+def found_track(track: Json, label: Label, tag: int = 0) -> OwnTrack:
+    """A track's marks as they are in the job."""
+    marks = {keyframe["frame"]: keyframe_mark(keyframe, label) for keyframe in track["shapes"]}
+    return OwnTrack(tag, track_mark(track, label), marks)
+
+
+def _settle(annotations: Json, book: LabelBook, ledger: Ledger) -> None:
+    if ledger.pending is None:
+        return
+    if ledger.pending.tracks:
+        labels = ((track, book[track["label_id"]]) for track in annotations["tracks"])
+        ledger.settle_tracks({t["id"]: found_track(t, label) for t, label in labels if label is not None})
+    else:
+        shapes = ((shape, book[shape["label_id"]]) for shape in annotations["shapes"])
+        ledger.settle_shapes({s["id"]: shape_mark(s, label) for s, label in shapes if label is not None})
+
+
+def _read_shape(shape: Json, label: Label, book: LabelBook, ledger: Ledger, reading: Reading) -> None:
+    stroke = read_stroke(shape, label, book)
+    if stroke is not None:
+        reading.strokes.append(stroke)
+        return
+    if not book.is_object(label.id):
+        return
+    number, mark = shape["id"], shape_mark(shape, label)
+    own, known = ledger.shapes.get(number), ledger.human.get(f"s{number}")
+    if own is not None and own.mark == mark:
+        reading.own.add(number)
+        return
+    if shape["type"] not in ("mask", "polygon"):
+        reading.ignored.append(shape_name(shape))
+        return
+    tag = tag_of(label.value(shape, OBJECT), shape_name(shape))
+    if own is None and known is None and _is_foreign(shape, tag, ledger):
+        (reading.lost if tag else reading.foreign).append(shape_name(shape))
+        return
+    before = own.tag if own is not None else known.tag if known is not None else 0
+    tag = tag or before  # CVAT resets the attributes when somebody changes the label
+    if own is not None and tag == before and ledger.objects[tag].label != label.name:
+        reading.relabelled.setdefault(tag, set()).add(label.name)
+    reading.human[f"s{number}"] = HumanMask(
+        f"s{number}", shape["frame"], tag, label.name, mark, shape, (shape.get("z_order", 0), number)
+    )
+
+
+def _is_foreign(entry: Json, tag: int, ledger: Ledger) -> bool:
+    """Another program's result. One with a tag is siaf's kind: a human touched it, or the ledger is not here."""
+    return entry["source"] == "auto" and (not tag or ledger.empty)
+
+
+def _read_track(track: Json, label: Label, clip: JobClip, ledger: Ledger, reading: Reading) -> None:
+    number, own = track["id"], ledger.tracks.get(track["id"])
+    tag = tag_of(label.value(track, OBJECT), f"track {number}")
+    if own is None:
+        if _is_foreign(track, tag, ledger):
+            (reading.lost if tag else reading.foreign).append(f"track {number}")
+            return
+        if any(keyframe["type"] not in ("mask", "polygon") for keyframe in track["shapes"]):
+            reading.ignored.append(f"track {number}")
+            return
+        reading.covered |= {(frame, tag) for frame in track_frames(track, clip)}
+    else:
+        tag = own.tag
+        reading.tracks[number] = track
+        if ledger.objects[tag].label != label.name:
+            reading.relabelled.setdefault(tag, set()).add(label.name)
+            return
+    found = found_track(track, label)
+    for keyframe in track["shapes"]:
+        frame = keyframe["frame"]
+        if not clip.shows(frame) or (own is not None and own.keyframes.get(frame) == found.keyframes[frame]):
+            continue
+        if keyframe["type"] not in ("mask", "polygon"):
+            reading.covered.add((frame, tag))
+            continue
+        key = f"t{number}:{frame}"
+        figure = None if keyframe["outside"] else {**keyframe, "id": number}
+        order = (keyframe.get("z_order", 0), number)
+        reading.human[key] = HumanMask(key, frame, tag, label.name, found.keyframes[frame], figure, order)
+
+
+def track_frames(track: Json, clip: JobClip) -> set[int]:
+    """Frames on which CVAT shows a track: from each keyframe to the next, unless it is outside."""
+    frames: set[int] = set()
+    keyframes = sorted(track["shapes"], key=lambda k: int(k["frame"]))
+    ends = [*(k["frame"] for k in keyframes[1:]), clip.stop + 1]
+    for keyframe, end in zip(keyframes, ends, strict=True):
+        if not keyframe["outside"]:
+            frames |= {f for f in range(keyframe["frame"], end) if clip.shows(f)}
+    return frames
+
+
+def _find_missing(annotations: Json, clip: JobClip, ledger: Ledger, reading: Reading) -> None:
+    """Masks that were there and are gone: a human deleted them, siaf's or human ones alike."""
+    shapes = {shape["id"] for shape in annotations["shapes"]}
+    tracks = {track["id"]: {k["frame"] for k in track["shapes"]} for track in annotations["tracks"]}
+    gone = {(s.frame, s.tag) for number, s in ledger.shapes.items() if number not in shapes}
+    gone |= {(h.frame, h.tag) for key, h in ledger.human.items() if not _still_there(key, shapes, tracks)}
+    lost = {track.tag for number, track in ledger.tracks.items() if number not in tracks}
+    lost |= {tag for _, tag in gone}
+    left = {(ledger.shapes[number].frame, ledger.shapes[number].tag) for number in reading.own | reading.hidden}
+    left |= {(mask.frame, mask.tag) for mask in reading.human.values()}
+    kept = {tag for _, tag in left} | {ledger.tracks[number].tag for number in reading.tracks}
+    reading.gone = lost - kept
+    reading.missing = {(f, tag) for f, tag in gone - left if clip.shows(f) and tag not in reading.gone}
+
+
+def _still_there(key: str, shapes: set[int], tracks: Mapping[int, set[int]]) -> bool:
+    if key[0] == "s":
+        return int(key[1:]) in shapes
+    number, frame = (int(part) for part in key[1:].split(":"))
+    return frame in tracks.get(number, ())

@@ -1,0 +1,83 @@
+"""What a round did, for people and for machines."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from siaf.cvat.writing import Change
+
+
+@dataclass
+class SyncReport:
+    """One round of a job; frames are the task's.
+
+    `scribbles`: frame → number of strokes taken; `references`: corrected frames.
+    `human` counts the human masks that were left as they are; `requests` and `received` what CVAT was asked,
+    `uploaded` bytes of frames sent to a function.
+    """
+
+    job: int
+    dry_run: bool = False
+    round: int = 0
+    scribbles: dict[int, int] = field(default_factory=dict)
+    references: list[int] = field(default_factory=list)
+    objects: dict[int, str] = field(default_factory=dict)
+    removed: list[int] = field(default_factory=list)
+    relabelled: list[int] = field(default_factory=list)
+    frames: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    human: int = 0
+    suggest: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    requests: int = 0
+    received: int = 0
+    uploaded: int = 0
+    uploaded_frames: int = 0
+    seconds: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was taken from the job or written to it."""
+        taken = self.scribbles or self.references or self.removed or self.relabelled
+        return bool(taken or self.created or self.updated or self.deleted)
+
+    def count(self, change: Change) -> None:
+        """Add a write that was done."""
+        name = {"create": "created", "update": "updated", "delete": "deleted"}[change.action]
+        setattr(self, name, getattr(self, name) + len(change))
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        head = f"job {self.job}, round {self.round}{' (dry run: nothing is changed)' if self.dry_run else ''}"
+        lines = [head]
+        if self.scribbles:
+            lines.append(f"  scribbles on frames {_list(self.scribbles)}")
+        if self.references:
+            lines.append(f"  corrected frames {_list(self.references)}")
+        if self.removed:
+            lines.append(f"  objects removed: {_list(self.removed)}")
+        if self.relabelled:
+            lines.append(f"  objects with a new label: {_list(self.relabelled)}")
+        if not (self.scribbles or self.references or self.removed or self.relabelled):
+            lines.append("  nothing new was drawn")
+        objects = ", ".join(f"{tag} {label}" for tag, label in self.objects.items())
+        lines.append(f"  objects: {objects or 'none'}")
+        if not self.dry_run:
+            lines.append(
+                f"  masks: {self.created} new, {self.updated} changed, {self.deleted} removed; "
+                f"{self.human} by people, untouched"
+            )
+        if self.suggest:
+            lines.append(f"  annotate next: frames {_list(self.suggest)}")
+        return [*lines, *(f"  {note}" for note in self.notes)]
+
+
+def _list(numbers: Mapping[int, object] | list[int], most: int = 12) -> str:
+    shown = [str(number) for number in list(numbers)[:most]]
+    return ", ".join(shown) + (f" … ({len(numbers)} in all)" if len(numbers) > most else "")

@@ -1,0 +1,196 @@
+"""From what a job holds to one round of interaction: new strokes, corrected frames, objects and their labels."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from siaf.cvat.jobs import JobClip
+from siaf.cvat.labels import SCRIBBLE, LabelBook
+from siaf.cvat.ledger import HumanShape, Known, Ledger
+from siaf.cvat.reading import HumanMask, Reading
+from siaf.cvat.strokes import Stroke, shape_name
+from siaf.errors import InputError
+from siaf.masks import MAX_TAG, IndexMask
+from siaf.scribbles import Scribble
+
+
+@dataclass
+class RoundInput:
+    """What the job has that no round took yet. Frames are the session's, from 0.
+
+    `references` are whole index masks of the corrected frames; `fixed` only those pixels of them that a human drew;
+    `about` the objects that they speak for, be it that those are absent. `objects` is the whole table as it will be.
+    `used` and `human` go into the ledger once the round is done.
+    """
+
+    strokes: dict[int, list[Scribble]] = field(default_factory=dict)
+    references: dict[int, IndexMask] = field(default_factory=dict)
+    fixed: dict[int, IndexMask] = field(default_factory=dict)
+    about: dict[int, set[int]] = field(default_factory=dict)
+    objects: dict[int, Known] = field(default_factory=dict)
+    removed: set[int] = field(default_factory=set)
+    absent: set[tuple[int, int]] = field(default_factory=set)
+    used: list[str] = field(default_factory=list)
+    human: dict[str, HumanShape] = field(default_factory=dict)
+    relabelled: list[int] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do but to write."""
+        return not (self.strokes or self.references or self.removed or self.relabelled)
+
+    @property
+    def frames(self) -> list[int]:
+        """Frames of this round."""
+        return sorted(self.strokes.keys() | self.references.keys())
+
+
+def plan_round(
+    reading: Reading,
+    clip: JobClip,
+    book: LabelBook,
+    ledger: Ledger,
+    current: Callable[[int], IndexMask],
+    carried: Mapping[int, IndexMask] | None = None,
+) -> RoundInput:
+    """What is new. `current(frame)` is the session's mask of its frame; `carried` are references from another job.
+
+    A corrected frame becomes a whole reference: what the human changed, and around it what siaf had there, which the
+    human saw and let stand. Raises InputError naming the shape or the object that cannot be understood.
+    """
+    naming = _Naming(book, ledger, reading)
+    result = RoundInput(removed=reading.gone & ledger.objects.keys())
+    naming.forget(result.removed)
+    naming.rename(reading.relabelled)
+    masks = [
+        replace(mask, tag=mask.tag if _taken_before(mask, ledger) else naming.of_mask(mask))
+        for mask in reading.human.values()
+    ]
+    new_strokes = [stroke for stroke in reading.strokes if stroke.mark not in ledger.strokes]
+    tags = naming.of_strokes(new_strokes)
+    for stroke, tag in zip(new_strokes, tags, strict=True):
+        result.strokes.setdefault(clip.to_clip(stroke.frame), []).extend(stroke.scribbles(tag, clip))
+        result.used.append(stroke.mark)
+
+    drawn = {
+        (clip.to_task(frame), stroke.tag)
+        for frame, strokes in result.strokes.items()
+        for stroke in strokes
+        if stroke.polarity == "positive"
+    }
+    taken = {(mask.frame, mask.tag) for mask in masks}
+    result.absent = {(f, tag) for f, tag in (ledger.absent | reading.missing) - drawn - taken if tag in naming.objects}
+    result.human = {mask.key: HumanShape(mask.frame, mask.tag, mask.mark) for mask in masks}
+    changed = {mask.frame for mask in masks if ledger.human.get(mask.key) != result.human[mask.key]}
+    changed |= {frame for frame, tag in result.absent - ledger.absent}
+    handed = {clip.to_task(frame): mask for frame, mask in (carried or {}).items()}
+    seen = set(ledger.objects) - result.removed if ledger.round and ledger.propagated else set()
+    for frame in changed | handed.keys():
+        at = clip.to_clip(frame)
+        base = handed[frame] if frame in handed else current(at)
+        whole, fixed = _corrected(frame, masks, result, clip, base)
+        result.references[at], result.fixed[at] = whole, whole if frame in handed else fixed
+        decided = {tag for f, tag in taken | result.absent if f == frame}
+        known = set(naming.objects) if frame in handed else seen
+        result.about[at] = decided | known | {int(tag) for tag in np.unique(whole) if tag}
+    result.objects = naming.objects
+    result.relabelled = sorted(tag for tag in reading.relabelled if tag in naming.objects)
+    return result
+
+
+def _taken_before(mask: HumanMask, ledger: Ledger) -> bool:
+    known = ledger.human.get(mask.key)
+    return known is not None and known.mark == mask.mark
+
+
+def _corrected(
+    frame: int, masks: list[HumanMask], result: RoundInput, clip: JobClip, base: IndexMask
+) -> tuple[IndexMask, IndexMask]:
+    """A frame's whole index mask, `base` after the human's corrections, and the human's part of it alone."""
+    here = sorted((mask for mask in masks if mask.frame == frame), key=lambda mask: mask.order)
+    decided = {mask.tag for mask in here} | {tag for f, tag in result.absent if f == frame} | result.removed
+    whole = base.copy()
+    whole[np.isin(whole, list(decided))] = 0
+    fixed = np.zeros_like(whole)
+    for mask in here:
+        fixed[mask.bitmap(clip)] = mask.tag
+    return np.where(fixed > 0, fixed, whole), fixed
+
+
+class _Naming:
+    """Which tag and which label each shape means."""
+
+    def __init__(self, book: LabelBook, ledger: Ledger, reading: Reading) -> None:
+        self.objects = dict(ledger.objects)
+        self._book = book
+        self._former: dict[int, Known] = {}
+        self._spoken_for = {stroke.tag for stroke in reading.strokes} | {mask.tag for mask in reading.human.values()}
+
+    def forget(self, tags: set[int]) -> None:
+        self._former = {tag: self.objects.pop(tag) for tag in tags}
+
+    def rename(self, relabelled: Mapping[int, set[str]]) -> None:
+        for tag, labels in relabelled.items():
+            if len(labels) > 1:
+                names = " and ".join(sorted(map(repr, labels)))
+                raise InputError(f"was given the labels {names}; give it one", field=f"object {tag}")
+            if tag in self.objects:
+                self.objects[tag] = Known(next(iter(labels)))
+
+    def of_mask(self, mask: HumanMask) -> int:
+        tag = mask.tag or self._of_label(mask.label)
+        name = shape_name(mask.figure) if mask.figure is not None else f"keyframe on frame {mask.frame}"
+        self._call(tag, mask.label, name)
+        return tag
+
+    def of_strokes(self, strokes: list[Stroke]) -> list[int]:
+        """Tags of strokes; one that names its object's label speaks for the others of that object."""
+        for stroke in strokes:
+            if stroke.tag and stroke.label:
+                self._call(stroke.tag, stroke.label, shape_name(stroke.shape))
+        tags = []
+        for stroke in strokes:
+            if stroke.background:
+                tags.append(0)
+            elif stroke.tag:
+                if stroke.tag not in self.objects:
+                    self._call(stroke.tag, self._only_label(stroke), shape_name(stroke.shape))
+                tags.append(stroke.tag)
+            else:
+                tags.append(self._of_label(stroke.label or self._only_label(stroke)))
+        return tags
+
+    def _call(self, tag: int, label: str, where: str) -> None:
+        known = self.objects.get(tag)
+        if known is None:
+            self.objects[tag] = Known(self._book.named(label).name)
+        elif known.label != label:
+            raise InputError(
+                f"object {tag} is a {known.label!r}, here it is called {label!r}: use another number, "
+                f"or change the label of one of its masks",
+                field=where,
+            )
+
+    def _of_label(self, label: str) -> int:
+        """The tag of a label's only object."""
+        for tag, known in self.objects.items():
+            if known.by_label and known.label == label:
+                return tag
+        tag = next(t for t in range(1, MAX_TAG + 2) if t not in self.objects and t not in self._spoken_for)
+        if tag > MAX_TAG:
+            raise InputError(f"there are more than {MAX_TAG} objects", field="object")
+        self.objects[tag] = Known(self._book.named(label).name, by_label=True)
+        return tag
+
+    def _only_label(self, stroke: Stroke) -> str:
+        if stroke.tag in self._former:
+            return self._former[stroke.tag].label
+        if len(self._book.objects) == 1:
+            return self._book.objects[0].name
+        names = ", ".join(repr(label.name) for label in self._book.objects) or "none"
+        which = f"object {stroke.tag}" if stroke.tag else "the object"
+        raise InputError(
+            f"which label has {which}? Set the attribute 'label' of the {SCRIBBLE} (labels: {names})",
+            field=shape_name(stroke.shape),
+        )

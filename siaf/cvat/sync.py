@@ -1,0 +1,283 @@
+"""One round on a job: read, interact, propagate, write. Stopped anywhere, the next call ends where this one would."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from siaf.cvat.checks import check_change
+from siaf.cvat.connection import Json, Server
+from siaf.cvat.engine import Engine, EngineFactory, Progress, run_round
+from siaf.cvat.frames import JobFrames
+from siaf.cvat.jobs import JobClip, open_job
+from siaf.cvat.labels import SCRIBBLE, USED, LabelBook, WriteAs
+from siaf.cvat.ledger import Ledger, Pending
+from siaf.cvat.reading import Reading, read_job
+from siaf.cvat.report import SyncReport
+from siaf.cvat.results import Results
+from siaf.cvat.rounds import RoundInput, plan_round
+from siaf.cvat.store import JobStore
+from siaf.cvat.strokes import Stroke
+from siaf.cvat.writing import Change, Wanted, as_sent, attributes_of, batches, plan_changes
+from siaf.errors import InputError, SiafError
+from siaf.masks import IndexMask
+
+Scribbles = Literal["keep", "mark", "remove"]
+Carried = Callable[[JobClip, Ledger, Callable[[], Engine]], Mapping[int, IndexMask]]
+"""Gives a job what another job has for it: may open the engine and let it inherit; returns references by the
+session's frame.
+"""
+
+HOW_TO_DRAW = (
+    f"nothing is drawn: draw polylines with the label {SCRIBBLE!r} on one or more frames, or a mask, save, "
+    "and call again"
+)
+
+
+@dataclass
+class SyncOptions:
+    """How to run a round. `write_as` None = as this job was written before, at first masks."""
+
+    write_as: WriteAs | None = None
+    scribbles: Scribbles = "keep"
+    dry_run: bool = False
+    wait_s: float = 0.0
+    progress: Progress = lambda done, total: None
+
+
+class JobSync:
+    """One round on one job."""
+
+    def __init__(
+        self,
+        server: Server,
+        number: int,
+        jobs: JobStore,
+        engines: EngineFactory,
+        options: SyncOptions,
+        carried: Carried | None = None,
+    ) -> None:
+        self._server = server
+        self._jobs = jobs
+        self._engines = engines
+        self._options = options
+        self._carried = carried
+        self._started = time.monotonic()
+        self._requests = server.requests
+        self._received = server.received
+        self._clip = open_job(server, number)
+        self._book = LabelBook(server.labels(job_id=number))
+        self._report = SyncReport(job=number, dry_run=options.dry_run)
+        self._engine: Engine | None = None
+        self._frames: JobFrames | None = None
+        self._still_here: Callable[[], None] = lambda: None
+
+    def run(self) -> SyncReport:
+        """The whole round. Raises InputError, Busy, ServerFault; after any of them the call may be repeated."""
+        if self._options.dry_run:
+            self._look(self._jobs.ledger())
+            return self._finished()
+        with self._jobs.locked(wait_s=self._options.wait_s) as self._still_here:
+            try:
+                ledger = self._interact(*self._look(self._jobs.ledger()))
+                self._propagate(ledger)
+                self._write(ledger)
+                return self._finished(ledger)
+            finally:
+                if self._frames is not None:
+                    self._frames.close()
+
+    # -- reading and interaction ----------------------------------------------------------------------------------
+
+    def _look(self, ledger: Ledger) -> tuple[Ledger, Reading, RoundInput]:
+        if ledger.data_version != self._clip.data_version:
+            ledger.data_version, ledger.digests = self._clip.data_version, {}
+        annotations = self._server.annotations(self._clip.id)
+        reading = read_job(annotations, self._clip, self._book, ledger)
+        if reading.lost:
+            raise InputError(
+                f"{len(reading.lost)} automatic masks with object numbers are not in this store: give the one they "
+                "were written from with --store, import its state, or delete them",
+                field=f"job {self._clip.id}",
+            )
+        if _was_emptied(reading, ledger):
+            self._report.notes.append("all masks and used scribbles are gone: the job starts again")
+            ledger = Ledger(self._clip.id, data_version=ledger.data_version, digests=ledger.digests)
+        carried = {}
+        if self._carried is not None:
+            carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
+        planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
+        if planned.empty and ledger.state is None and self._carried is None:
+            raise InputError(HOW_TO_DRAW, field=f"job {self._clip.id}")
+        self._describe(ledger, reading, planned)
+        for known in planned.objects.values():
+            self._book.check_writable(known.label, self._write_as(ledger))
+        return ledger, reading, planned
+
+    def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
+        ledger.write_as = self._write_as(ledger)
+        if planned.empty and not (self._engine is not None and ledger.state is None):
+            return ledger
+        engine = self._open(ledger)
+        for tag in planned.removed & set(engine.tags()):
+            engine.remove_object(tag)
+        if planned.strokes or planned.references:
+            run_round(engine, planned)
+        ledger.round += 1
+        ledger.propagated = ledger.propagated and not (planned.strokes or planned.references or ledger.state is None)
+        ledger.objects, ledger.absent, ledger.human = planned.objects, planned.absent, planned.human
+        ledger.strokes |= dict.fromkeys(planned.used, ledger.round)
+        _forget_lost(ledger, reading)
+        self._jobs.save(ledger, engine.state())
+        return ledger
+
+    def _open(self, ledger: Ledger) -> Engine:
+        if self._engine is None:
+            if self._frames is None:
+                self._frames = JobFrames(self._server, self._clip)
+            self._engine = self._engines(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
+        return self._engine
+
+    def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:
+        results: list[Results] = []
+
+        def current(frame: int) -> IndexMask:
+            state = self._jobs.state(ledger) if not results else None
+            if state is not None:
+                results.append(Results(state))
+            if results:
+                return results[0].mask(frame)
+            return np.zeros((self._clip.height, self._clip.width), np.uint8)
+
+        return current
+
+    # -- propagation ----------------------------------------------------------------------------------------------
+
+    def _propagate(self, ledger: Ledger) -> None:
+        if ledger.propagated:
+            return
+        engine = self._open(ledger)
+        try:
+            engine.propagate(self._progress)
+        except BaseException:  # also when somebody stops it: what is done is kept
+            with suppress(SiafError):
+                self._jobs.save(ledger, engine.state())
+            raise
+        ledger.propagated = True
+        ledger.suggest = engine.suggest()
+        self._jobs.save(ledger, engine.state())
+
+    def _progress(self, done: int, total: int) -> None:
+        self._still_here()
+        self._report.frames = total
+        self._options.progress(done, total)
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def _write(self, ledger: Ledger) -> None:
+        annotations = self._server.annotations(self._clip.id)  # read again: people work while siaf propagates
+        reading = read_job(annotations, self._clip, self._book, ledger)
+        state = self._jobs.state(ledger)
+        if state is None:
+            return
+        wanted = Wanted(
+            Results(state),
+            {tag: known for tag, known in ledger.objects.items() if tag not in reading.gone},
+            ledger.absent | reading.missing,
+            reading.human_at(),
+        )
+        changes = plan_changes(wanted, annotations, reading, self._clip, self._book, ledger, self._write_as(ledger))
+        for change in changes:
+            check_change(change, self._clip, self._book)
+        for change in changes:
+            for batch in batches(change):
+                self._send(batch, ledger)
+        self._report.human = len(reading.human)
+        self._put_scribbles_away(reading, ledger)
+        self._jobs.save(ledger)
+
+    def _send(self, batch: Change, ledger: Ledger) -> None:
+        self._still_here()
+        ledger.pending = Pending(batch.action, batch.ids, batch.own_shapes, batch.own_tracks)
+        self._jobs.save(ledger)
+        answer = self._server.patch_annotations(self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks)
+        ledger.done([entry["id"] for entry in (*answer["shapes"], *answer["tracks"])])
+        self._jobs.save(ledger)
+        self._report.count(batch)
+
+    def _put_scribbles_away(self, reading: Reading, ledger: Ledger) -> None:
+        used = [stroke for stroke in reading.strokes if stroke.mark in ledger.strokes]
+        if self._options.scribbles == "remove" and used:
+            self._server.patch_annotations(self._clip.id, "delete", shapes=[as_sent(stroke.shape) for stroke in used])
+            self._report.notes.append(f"{len(used)} used scribbles removed")
+        if self._options.scribbles == "mark" and used:
+            marked = [shape for shape in map(self._marked, used) if shape is not None]
+            if marked:
+                self._server.patch_annotations(self._clip.id, "update", shapes=marked)
+            self._report.notes.append(f"{len(used)} used scribbles are marked")
+
+    def _marked(self, stroke: Stroke) -> Json | None:
+        label = self._book[stroke.shape["label_id"]]
+        used = label.attribute(USED) if label is not None else None
+        if label is None or used is None:
+            raise InputError(
+                f"label {label.name if label else '?'!r} has no attribute {USED!r}: run siaf cvat setup",
+                field="scribbles",
+            )
+        if label.value(stroke.shape, USED) == "true":
+            return None
+        values = {
+            a["spec_id"]: a["value"] for a in (*attributes_of(label, 0, mutable=None), *stroke.shape["attributes"])
+        }
+        values[used.id] = "true"
+        return {
+            **as_sent(stroke.shape),
+            "attributes": [{"spec_id": k, "value": v} for k, v in values.items()],
+        }
+
+    # -- the report -----------------------------------------------------------------------------------------------
+
+    def _write_as(self, ledger: Ledger) -> WriteAs:
+        return self._options.write_as or ledger.write_as  # type: ignore[return-value]
+
+    def _describe(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> None:
+        to_task = self._clip.to_task
+        self._report.scribbles = {to_task(f): len(strokes) for f, strokes in sorted(planned.strokes.items())}
+        self._report.references = [to_task(f) for f in sorted(planned.references)]
+        self._report.removed = sorted(planned.removed)
+        self._report.relabelled = planned.relabelled
+        self._report.round = ledger.round if planned.empty else ledger.round + 1
+        self._report.objects = {tag: known.label for tag, known in sorted(planned.objects.items())}
+        if reading.foreign:
+            self._report.notes.append(f"{len(reading.foreign)} automatic masks of other programs are left alone")
+        if reading.ignored:
+            self._report.notes.append(
+                f"not used: {', '.join(reading.ignored[:3])}{' …' if len(reading.ignored) > 3 else ''}"
+            )
+
+    def _finished(self, ledger: Ledger | None = None) -> SyncReport:
+        if ledger is not None:
+            shown = [self._clip.to_task(frame) for frame in ledger.suggest]
+            self._report.suggest = [frame for frame in shown if self._clip.shows(frame)]
+            self._report.round = ledger.round
+        self._report.seconds = round(time.monotonic() - self._started, 2)
+        self._report.requests = self._server.requests - self._requests
+        self._report.received = self._server.received - self._received
+        self._report.uploaded = getattr(self._engine, "uploaded", 0)
+        self._report.uploaded_frames = getattr(self._engine, "uploaded_frames", 0)
+        return self._report
+
+
+def _was_emptied(reading: Reading, ledger: Ledger) -> bool:
+    """Somebody deleted everything that siaf knew of: its masks, the human ones and the scribbles."""
+    left = reading.own or reading.tracks or reading.human or any(s.mark in ledger.strokes for s in reading.strokes)
+    return bool(reading.gone) and not left
+
+
+def _forget_lost(ledger: Ledger, reading: Reading) -> None:
+    """What a human deleted or changed is not siaf's any more."""
+    ledger.shapes = {number: own for number, own in ledger.shapes.items() if number in reading.own | reading.hidden}
+    ledger.tracks = {number: own for number, own in ledger.tracks.items() if number in reading.tracks}

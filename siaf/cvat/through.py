@@ -1,0 +1,194 @@
+"""`--via cvat`: a session in a deployed function that is reached through CVAT's own door only.
+
+Everything is a tracker call on `POST /api/lambda/functions/{id}` (docs/architecture.md): CVAT checks the user's
+rights and hands the frame to the function, so that no frame passes through this client. What CVAT cannot hand over is
+the session itself: the store keeps masks and, for eight hours, CVAT's signed states. After that a round starts from
+the masks of the interacted frames.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from siaf.cvat.connection import Json, Refusal, Server
+from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
+from siaf.cvat.frames import JobFrames
+from siaf.cvat.results import Results, pack_results
+from siaf.errors import InputError, StateError
+from siaf.masks import IndexMask, decode_rle, encode_rle
+
+_EXPIRED = (400, 404, 422)
+"""What CVAT answers to a state older than 8 hours, and the function to one that it forgot."""
+
+
+class ThroughEngine:
+    """A session that is driven by tracker calls. `memo` keeps CVAT's signed states and where propagation stands."""
+
+    def __init__(
+        self, server: Server, function: str, frames: JobFrames, state: bytes | None, memo: dict[str, str]
+    ) -> None:
+        self._server = server
+        self._function = function
+        self._frames = frames
+        self._memo = memo
+        self._masks: dict[int, IndexMask] = {}
+        self._confidence: dict[int, dict[int, float]] = {}
+        self._interacted: set[int] = set()
+        self._suggest: list[int] = []
+        if memo.get("function") != function:
+            memo.clear()
+        memo["function"] = function
+        if state is not None:
+            self._take_results(Results(state))
+
+    def interact(self, call: Interaction) -> dict[int, IndexMask]:
+        """As `Session.interact`: collects frame by frame, then asks for the masks of these frames."""
+        shapes = dict(_shapes(call))
+        for frame, drawn in shapes.items():
+            if not drawn:
+                task_frame = self._frames.to_task(frame)
+                raise InputError(
+                    "no object is left on it: that cannot be said through CVAT; use --url, or scribble on the frame",
+                    field=f"frame {task_frame}",
+                )
+        try:
+            return self._interact(shapes)
+        except Refusal as refusal:
+            if refusal.status not in _EXPIRED or not self._states():
+                raise
+        # The function forgot the session, or CVAT the states: go on from the masks that the interacted frames had.
+        known = {frame: self._masks[frame] for frame in sorted(self._interacted) if frame not in call.references}
+        self._memo.pop("states")
+        before = dict(_shapes(Interaction(references={f: m for f, m in known.items() if m.any()})))
+        return self._interact({f: [*before.get(f, []), *shapes.get(f, [])] for f in sorted({*before, *shapes})})
+
+    def remove_object(self, tag: int) -> None:
+        """Forget an object: here at once, in the function with the next round."""
+        for mask in self._masks.values():
+            mask[mask == tag] = 0
+        self._memo["removed"] = json.dumps(sorted({*self._removed(), tag}))
+
+    def inherit(self, state: bytes) -> None:
+        """Nothing: what the jobs share arrives as references."""
+
+    def propagate(self, progress: Progress) -> None:
+        """Asks for frame after frame, as the function's own plan goes."""
+        if not self._states():
+            raise InputError("the jobs share no frame: memory is not handed over through CVAT; use --url", field="via")
+        while (frame := json.loads(self._memo["next"])) is not None:
+            done = int(self._memo["done"])
+            answer = self._call(frame, [None] * len(self._states()))
+            if answer["done"] > done:
+                self._take(frame, answer["shapes"])
+            self._memo |= {"next": json.dumps(answer["next"]), "done": str(answer["done"])}
+            self._suggest = answer["suggest"]
+            progress(answer["done"], answer["total"])
+
+    def suggest(self) -> list[int]:
+        """What the function said when it was done."""
+        return self._suggest
+
+    def state(self) -> bytes:
+        """The masks alone (`pack_results`)."""
+        size = {"height": self._frames.height, "width": self._frames.width}
+        return pack_results(self._masks, self._interacted, self._confidence, frames=len(self._frames), **size)
+
+    def tags(self) -> list[int]:
+        """Objects that some mask shows."""
+        return sorted({int(tag) for mask in self._masks.values() for tag in np.unique(mask) if tag})
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _interact(self, shapes: Mapping[int, list[Json]]) -> dict[int, IndexMask]:
+        count = len(self._frames)
+        removed = [{"type": "points", "points": [0.0, 0.0], "tag": tag, "remove": True} for tag in self._removed()]
+        for frame in sorted(shapes):
+            drawn = removed + shapes[frame] if self._states() else shapes[frame]
+            removed = []
+            self._call(frame, [{**shape, "frame": frame, "frames": count} for shape in drawn])
+        tags = sorted({shape["tag"] for drawn in shapes.values() for shape in drawn if shape["tag"]} | set(self.tags()))
+        for frame in sorted(shapes):
+            read = {"type": "points", "points": [0.0, 0.0], "read": True, "frame": frame, "frames": count}
+            answer = self._call(frame, [{**read, "tag": tag} for tag in tags])
+            self._take(frame, answer["shapes"])
+            self._interacted.add(frame)
+            self._confidence.pop(frame, None)
+        self._memo |= {"next": json.dumps(answer["next"]), "done": "0", "removed": "[]"}
+        return {frame: self._masks[frame] for frame in shapes}
+
+    def _call(self, frame: int, shapes: list[Json | None]) -> Json:
+        states = self._states()
+        if states and len(states) != len(shapes):  # any state of the last call speaks for all of them
+            states = [states[0]] * len(shapes)
+        body = {"job": self._frames.job, "frame": self._frames.to_task(frame), "shapes": shapes, "states": states}
+        answer = self._server.invoke(self._function, body)
+        if not isinstance(answer, dict) or "frame" not in answer:
+            raise InputError("does not answer as a siaf function does", field=f"function {self._function!r}")
+        self._memo["states"] = json.dumps(answer["states"])
+        return answer
+
+    def _states(self) -> list[str]:
+        return list(json.loads(self._memo.get("states", "[]")))
+
+    def _removed(self) -> list[int]:
+        return list(json.loads(self._memo.get("removed", "[]")))
+
+    def _take(self, frame: int, shapes: list[Json | None]) -> None:
+        mask = np.zeros((self._frames.height, self._frames.width), np.uint8)
+        scores = {}
+        for shape in shapes:
+            if shape is not None:
+                mask[decode_rle(shape["points"], height=mask.shape[0], width=mask.shape[1])] = shape["tag"]
+                if shape.get("confidence") is not None:
+                    scores[int(shape["tag"])] = float(shape["confidence"])
+        self._masks[frame] = mask
+        self._confidence[frame] = scores
+
+    def _take_results(self, results: Results) -> None:
+        if (results.height, results.width) != (self._frames.height, self._frames.width):
+            raise StateError("is of a clip of another size", field="state")
+        self._masks = {f: results.mask(f) for f in range(len(self._frames)) if f in results}
+        self._confidence = {f: results.scores(f) for f in self._masks}
+        self._interacted = set(results.interacted)
+
+
+def _shapes(call: Interaction) -> Iterator[tuple[int, list[Json]]]:
+    """Strokes and references of a round as shapes, frame by frame."""
+    for frame in sorted({*call.strokes, *call.references}):
+        shapes: list[Json] = []
+        mask = call.references.get(frame)
+        if mask is not None:
+            for tag in np.unique(mask):
+                if tag:
+                    points = [float(n) for n in encode_rle(mask == tag)]
+                    shapes.append({"type": "mask", "points": points, "tag": int(tag)})
+        for stroke in call.strokes.get(frame, ()):
+            flat = [float(value) for value in stroke.points.ravel()]
+            kind = "polyline" if len(stroke.points) > 1 else "points"
+            more = {"tag": stroke.tag, "polarity": stroke.polarity, "width": stroke.width}
+            shapes.append({"type": kind, "points": flat, **more})
+        yield frame, shapes
+
+
+def through_cvat(server: Server, function: str) -> EngineFactory:
+    """Sessions in a function that CVAT calls. Raises InputError if CVAT has no such tracker."""
+    checked: list[str] = []
+
+    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
+        if not checked:
+            checked.append(_check(server, function))
+        return ThroughEngine(server, function, frames, state, memo)
+
+    return make
+
+
+def _check(server: Server, function: str) -> str:
+    needed = {"polyline", "points", "mask"}
+    found = server.function(function)
+    if found.get("kind") != "tracker" or not needed <= set(found.get("supported_shape_types") or ()):
+        raise InputError(
+            f"is not a tracker for {', '.join(sorted(needed))}: deploy siaf's function as CVAT's tracker",
+            field=f"function {function!r}",
+        )
+    return function

@@ -1,0 +1,145 @@
+"""`watch`: rounds as labelers work, on a signal in the job itself."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from siaf.cvat.connection import Json, Server
+from siaf.cvat.engine import EngineFactory
+from siaf.cvat.labels import RUN_TAG
+from siaf.cvat.report import SyncReport
+from siaf.cvat.store import StateStore
+from siaf.cvat.sync import JobSync, SyncOptions
+from siaf.errors import InputError, SiafError
+
+STATES = ("new", "in progress", "rejected")
+_MOST_ROUNDS = 5
+log = logging.getLogger("siaf.cvat.watch")
+
+
+@dataclass
+class Trigger:
+    """When to run: the tag `siaf:run` on any frame of a job, or, with `state`, every save of a job in this state."""
+
+    state: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Trigger":
+        """From "tag" or "state:in progress". Raises InputError naming "trigger"."""
+        if text == "tag":
+            return cls()
+        kind, _, state = text.partition(":")
+        if kind != "state" or state not in STATES:
+            known = ", ".join(f"state:{name}" for name in STATES)
+            raise InputError(f"{text!r} is not one of: tag, {known}", field="trigger")
+        return cls(state)
+
+
+@dataclass
+class Watcher:
+    """Watches the jobs of a project or task. `seen` holds, by job, the `updated_date` up to which all is done.
+
+    Webhooks (`wake`) only say where to look at once; what counts is what the server says then, so that nobody can
+    make siaf run elsewhere, and a lost delivery is found by polling. Siaf's own writes change `updated_date` too: a
+    date is only remembered if the round after it found nothing to do.
+    """
+
+    server: Server
+    store: StateStore
+    engines: EngineFactory
+    options: SyncOptions
+    trigger: Trigger
+    project: int | None = None
+    task: int | None = None
+    on_report: Callable[[SyncReport], None] = lambda report: None
+    seen: dict[str, str] = field(default_factory=dict)
+    wake: "SimpleQueue[int]" = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        if (self.project is None) == (self.task is None):
+            raise InputError("give --project N or --task N", field="project")
+        self._owner = {"project_id": self.project} if self.project is not None else {"task_id": self.task}
+        if self.project is not None:
+            self.server.project(self.project)
+        else:
+            self.server.task(int(self.task or 0))
+        if self.trigger.state is None:
+            self._run_label()
+        name = f"watch-{'project' if self.project is not None else 'task'}-{self.project or self.task}"
+        self._memory = self.store.note(self.server.url, name)
+        self.seen = dict(json.loads(self._memory.read() or b"{}"))
+
+    def run(self, *, poll_s: float, stop: Callable[[], bool] = lambda: False) -> None:
+        """Watch until `stop`. A fault of the server is logged and waited out."""
+        while not stop():
+            try:
+                self.look()
+            except SiafError as error:
+                log.warning("%s", error)
+            self._wait(poll_s, stop)
+
+    def look(self) -> list[int]:
+        """Look at all jobs once; the jobs on which a round ran."""
+        ran = []
+        for job in self.server.jobs(**self._owner, type="annotation"):
+            if job["state"] == "completed" or self.seen.get(str(job["id"])) == job["updated_date"]:
+                continue
+            if self.trigger.state is None or job["state"] == self.trigger.state:
+                ran += [job["id"]] if self._handle(job) else []
+            else:
+                self._remember(job)
+        return ran
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _wait(self, poll_s: float, stop: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + poll_s
+        while not stop() and time.monotonic() < deadline:
+            try:
+                self.wake.get(timeout=min(0.5, poll_s))
+            except Empty:
+                continue
+            while not self.wake.empty():
+                self.wake.get()
+            return
+
+    def _handle(self, job: Json) -> bool:
+        """Run rounds on a job until there is nothing new; what is wrong with a job is logged, once for every save."""
+        number = int(job["id"])
+        tags = [] if self.trigger.state is not None else self._run_tags(number)
+        if self.trigger.state is None and not tags:
+            self._remember(job)
+            return False
+        try:
+            for _ in range(_MOST_ROUNDS):
+                before = self.server.job(number)
+                jobs = self.store.job(self.server.url, number)
+                report = JobSync(self.server, number, jobs, self.engines, self.options).run()
+                self.on_report(report)
+                if tags:
+                    self.server.delete_tags(number, tags)
+                    tags = []
+                elif not report.changed:
+                    self._remember(before)
+                    return True
+        except InputError as error:
+            log.warning("%s", error)
+            self._remember(job)
+        return True
+
+    def _remember(self, job: Json) -> None:
+        self.seen[str(job["id"])] = job["updated_date"]
+        self._memory.write(json.dumps(self.seen).encode())
+
+    def _run_label(self) -> int:
+        for label in self.server.labels(**{k: int(v or 0) for k, v in self._owner.items()}):
+            if label["name"] == RUN_TAG:
+                return int(label["id"])
+        raise InputError(f"there is no label {RUN_TAG!r}: run siaf cvat setup --watch", field="trigger")
+
+    def _run_tags(self, job: int) -> list[Json]:
+        label = self._run_label()
+        return [tag for tag in self.server.annotations(job)["tags"] if tag["label_id"] == label]

@@ -1,0 +1,277 @@
+"""What a job should hold after a round, what to change for it, and the checks before anything is sent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from siaf.cvat.connection import Action, Json
+from siaf.cvat.jobs import JobClip
+from siaf.cvat.labels import OBJECT, SHAPE_OF, Label, LabelBook, WriteAs
+from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack
+from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
+from siaf.cvat.reading import Reading, Spot
+from siaf.cvat.results import Results
+from siaf.masks import Bitmap, bounding_box, encode_rle, to_polygons
+
+_POLYGON_TOLERANCE = 0.75
+MAX_BATCH_SHAPES = 500
+MAX_BATCH_NUMBERS = 400_000
+"""Per request; one bad shape refuses its whole request, and CVAT's limit is 100 MB."""
+
+
+@dataclass
+class Change:
+    """One write: shapes or tracks, with what the ledger will know of them."""
+
+    action: Action
+    shapes: list[Json] = field(default_factory=list)
+    tracks: list[Json] = field(default_factory=list)
+    own_shapes: list[OwnShape] = field(default_factory=list)
+    own_tracks: list[OwnTrack] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.shapes) + len(self.tracks)
+
+    @property
+    def ids(self) -> list[int | None]:
+        """Ids of the entries, None for new ones."""
+        return [entry.get("id") for entry in (*self.shapes, *self.tracks)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What decides about writing: the session's results and the human's spots."""
+
+    results: Results
+    objects: Mapping[int, Known]
+    absent: set[Spot]
+    human: set[Spot]
+
+    def spots(self, clip: JobClip) -> Iterator[tuple[int, int, Bitmap]]:
+        """(task frame, tag, pixels) that siaf should show, frame by frame."""
+        for frame in clip.frames:
+            if not clip.shows(frame):
+                continue
+            mask = self.results.mask(clip.to_clip(frame))
+            for tag in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[1:]) + 1:
+                spot = (frame, int(tag))
+                if int(tag) in self.objects and spot not in self.absent and spot not in self.human:
+                    yield frame, int(tag), mask == tag
+
+
+def plan_changes(
+    wanted: Wanted,
+    annotations: Json,
+    reading: Reading,
+    clip: JobClip,
+    book: LabelBook,
+    ledger: Ledger,
+    write_as: WriteAs,
+) -> list[Change]:
+    """All changes from what the job holds to what it should hold. Only siaf's own shapes and tracks are touched."""
+    if write_as == "mask":
+        shapes, tracks = (
+            _mask_changes(wanted, annotations, reading, clip, book, ledger),
+            _no_tracks(reading, annotations, ledger),
+        )
+    else:
+        shapes = _no_shapes(annotations, reading, ledger)
+        tracks = _track_changes(wanted, reading, clip, book, ledger, SHAPE_OF[write_as])
+    return [change for change in (*shapes, *tracks) if len(change)]
+
+
+def batches(change: Change) -> Iterator[Change]:
+    """The same change in requests of bounded size."""
+    start = size = 0
+    sizes = [_numbers(entry) for entry in (*change.shapes, *change.tracks)]
+    for i, numbers in enumerate(sizes):
+        if i > start and (size + numbers > MAX_BATCH_NUMBERS or i - start >= MAX_BATCH_SHAPES):
+            yield _part(change, start, i)
+            start, size = i, 0
+        size += numbers
+    yield _part(change, start, len(sizes))
+
+
+def _mask_changes(
+    wanted: Wanted, annotations: Json, reading: Reading, clip: JobClip, book: LabelBook, ledger: Ledger
+) -> list[Change]:
+    existing = {shape["id"]: shape for shape in annotations["shapes"] if shape["id"] in reading.own}
+    by_spot: dict[Spot, list[int]] = {}
+    for number in sorted(existing):
+        own = ledger.shapes[number]
+        by_spot.setdefault((own.frame, own.tag), []).append(number)
+    create, update, delete = Change("create"), Change("update"), Change("delete")
+    kept = set()
+    for frame, tag, bitmap in wanted.spots(clip):
+        label = book.named(wanted.objects[tag].label)
+        shape = _shape(frame, tag, label, encode_rle(bitmap), wanted.results.score(clip.to_clip(frame), tag))
+        own = OwnShape(frame, tag, shape_mark(shape, label))
+        numbers = by_spot.get((frame, tag), [])
+        if not numbers:
+            create.shapes.append(shape)
+            create.own_shapes.append(own)
+            continue
+        kept.add(numbers[0])
+        if ledger.shapes[numbers[0]].mark != own.mark:
+            update.shapes.append({**shape, "id": numbers[0]})
+            update.own_shapes.append(own)
+    for number, shape in existing.items():
+        if number not in kept:
+            delete.shapes.append(as_sent(shape))
+            delete.own_shapes.append(ledger.shapes[number])
+    return [delete, update, create]
+
+
+def _no_shapes(annotations: Json, reading: Reading, ledger: Ledger) -> list[Change]:
+    own = [shape for shape in annotations["shapes"] if shape["id"] in reading.own]
+    return [Change("delete", shapes=[as_sent(s) for s in own], own_shapes=[ledger.shapes[s["id"]] for s in own])]
+
+
+def _no_tracks(reading: Reading, annotations: Json, ledger: Ledger) -> list[Change]:
+    """Own tracks go, unless a human changed a keyframe: then it is a human's track now."""
+    touched = {int(key[1:].split(":")[0]) for key in reading.human if key[0] == "t"}
+    own = [track for number, track in reading.tracks.items() if number not in touched]
+    return [Change("delete", tracks=[as_sent(t) for t in own], own_tracks=[ledger.tracks[t["id"]] for t in own])]
+
+
+def _track_changes(
+    wanted: Wanted, reading: Reading, clip: JobClip, book: LabelBook, ledger: Ledger, kind: str
+) -> list[Change]:
+    figures: dict[int, dict[int, list[float]]] = {}
+    for frame, tag, bitmap in wanted.spots(clip):
+        figures.setdefault(tag, {})[frame] = (
+            _polygon(bitmap) if kind == "polygon" else [float(v) for v in bounding_box(bitmap)]
+        )
+    existing = {ledger.tracks[number].tag: track for number, track in reading.tracks.items()}
+    create, update, delete = Change("create"), Change("update"), Change("delete")
+    for tag in sorted(figures.keys() | existing.keys()):
+        old = existing.get(tag)
+        human = _human_keyframes(old, reading, clip) if old is not None else {}
+        if tag not in wanted.objects or not (figures.get(tag) or human):
+            if old is not None:
+                delete.tracks.append(as_sent(old))
+                delete.own_tracks.append(ledger.tracks[old["id"]])
+            continue
+        label = book.named(wanted.objects[tag].label)
+        track = _track(tag, label, kind, figures.get(tag, {}), human, clip, old)
+        if old is None:
+            create.tracks.append(track)
+            create.own_tracks.append(_own_track(track, tag, label, human))
+        elif _own_track(track, tag, label, {}) != _own_track(old, tag, label, {}) or old["label_id"] != label.id:
+            update.tracks.append({**track, "id": old["id"]})
+            update.own_tracks.append(_own_track(track, tag, label, human))
+    return [delete, update, create]
+
+
+def _human_keyframes(track: Json, reading: Reading, clip: JobClip) -> dict[int, Json]:
+    """Keyframes of an own track that a human set: they stay exactly as they are."""
+    frames = {mask.frame for key, mask in reading.human.items() if key.startswith(f"t{track['id']}:")}
+    return {k["frame"]: k for k in track["shapes"] if k["frame"] in frames or not clip.shows(k["frame"])}
+
+
+def _own_track(track: Json, tag: int, label: Label, human: Mapping[int, Json]) -> OwnTrack:
+    keyframes = {k["frame"]: keyframe_mark(k, label) for k in track["shapes"] if k["frame"] not in human}
+    return OwnTrack(tag, track_mark(track, label), keyframes)
+
+
+def _track(
+    tag: int,
+    label: Label,
+    kind: str,
+    figures: Mapping[int, list[float]],
+    human: Mapping[int, Json],
+    clip: JobClip,
+    old: Json | None,
+) -> Json:
+    """A track with a keyframe on every frame where the object is, and `outside` where it goes (contract §4.4)."""
+    numbers = {k["frame"]: k["id"] for k in old["shapes"]} if old is not None else {}
+    keyframes: list[Json] = []
+    for frame in clip.frames:
+        if frame in human:
+            keyframes.append(as_sent(human[frame]))
+        elif frame in figures:
+            keyframes.append(_keyframe(kind, frame, figures[frame], label, tag))
+        elif keyframes and not keyframes[-1]["outside"] and clip.shows(frame):
+            keyframes.append({**_keyframe(kind, frame, keyframes[-1]["points"], label, tag), "outside": True})
+    for keyframe in keyframes:
+        if keyframe["frame"] in numbers:
+            keyframe["id"] = numbers[keyframe["frame"]]
+    return {
+        "frame": keyframes[0]["frame"],
+        "label_id": label.id,
+        "group": tag,
+        "source": "auto",
+        "attributes": attributes_of(label, tag, mutable=False),
+        "shapes": keyframes,
+        "elements": [],
+    }
+
+
+def _keyframe(kind: str, frame: int, points: Sequence[float], label: Label, tag: int) -> Json:
+    return {
+        "type": kind,
+        "frame": frame,
+        "points": list(points),
+        "occluded": False,
+        "outside": False,
+        "z_order": 0,
+        "rotation": 0.0,
+        "attributes": attributes_of(label, tag, mutable=True),
+    }
+
+
+def _shape(frame: int, tag: int, label: Label, points: list[int], score: float) -> Json:
+    return {
+        "type": "mask",
+        "frame": frame,
+        "label_id": label.id,
+        "points": [float(value) for value in points],
+        "group": tag,
+        "source": "auto",
+        "score": round(score, 4),
+        "occluded": False,
+        "outside": False,
+        "z_order": 0,
+        "rotation": 0.0,
+        "attributes": attributes_of(label, tag, mutable=None),
+        "elements": [],
+    }
+
+
+def attributes_of(label: Label, tag: int, *, mutable: bool | None) -> list[Json]:
+    """All attributes of a label with their defaults, the tag in `object`."""
+    return [
+        {"spec_id": a.id, "value": str(tag) if a.name == OBJECT else a.default}
+        for a in label.attributes
+        if mutable in (None, a.mutable)
+    ]
+
+
+def _polygon(bitmap: Bitmap) -> list[float]:
+    """The largest part's outline, simplified: a track's keyframe has one polygon without holes."""
+    corners = to_polygons(bitmap)[0].points
+    simple = cv2.approxPolyDP(corners.astype(np.float32)[:, None], _POLYGON_TOLERANCE, True)[:, 0]
+    chosen = simple if len(simple) >= 3 else corners
+    return [float(value) for value in chosen.ravel()]
+
+
+def as_sent(entry: Json) -> Json:
+    """A shape, track or keyframe as read, without what the server alone knows."""
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _numbers(entry: Json) -> int:
+    return sum(len(k["points"]) for k in entry["shapes"]) if "shapes" in entry else len(entry["points"])
+
+
+def _part(change: Change, start: int, stop: int) -> Change:
+    part = slice(start, stop)
+    return Change(
+        change.action,
+        change.shapes[part],
+        change.tracks[part],
+        change.own_shapes[part],
+        change.own_tracks[part],
+    )

@@ -1,0 +1,273 @@
+"""Objects followed over pictures that arrive one by one, in whatever direction: no frame numbers, no video.
+
+A `Track` is a value: every step makes a new one, so that a caller may go back to any earlier one and branch off there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siaf.boxes import Box
+from siaf.confidence import Confidence
+from siaf.errors import InputError
+from siaf.features import FeatureCache
+from siaf.masks import Bitmap, IndexMask
+from siaf.memory import MAX_PERMANENT, ChainMemory
+from siaf.network import Model
+from siaf.scribbles import Scribble
+from siaf.session import Session
+from siaf.state import dump_session, parse_session
+from siaf.video import STILL_FPS, Frame, FrameSource
+
+Pictures = Callable[[str], Frame]
+"""A picture seen before, by content digest; uint8 H×W×3."""
+
+
+class SeenPictures(FrameSource):
+    """The pictures on which a user said something, in the order in which they came."""
+
+    def __init__(self, digests: Sequence[str], height: int, width: int, pictures: Pictures) -> None:
+        self.digests = list(digests)
+        self.height, self.width, self.fps = height, width, STILL_FPS
+        self._pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def _read(self, index: int) -> Frame:
+        return self._pictures(self.digests[index])
+
+    def _name(self, index: int) -> str:
+        return f"picture {index}"
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What a user gave for one object on one picture: strokes, or its pixels, or a box around it. Tag 0: background."""
+
+    tag: int
+    strokes: tuple[Scribble, ...] = ()
+    mask: Bitmap | None = None
+    box: Box | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """Prompts on a picture that the network has not seen yet. `base`: the objects there that are right as they are."""
+
+    digest: str
+    prompts: tuple[Prompt, ...]
+    base: IndexMask | None = None
+    rough: IndexMask | None = None
+    """Where the objects were found before the user corrected them: strokes start from this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Objects on pictures of one size. `position` is the picture that was seen last, `near` the prompted one closest to
+    it.
+    """
+
+    height: int
+    width: int
+    pending: tuple[Pending, ...] = ()
+    session: Session | None = None
+    position: str = ""
+    near: int = 0
+    chain: ChainMemory | None = None
+    mask: IndexMask | None = None
+    confidence: Confidence = field(default_factory=dict)
+
+    @property
+    def prompted(self) -> list[str]:
+        """Digests of the pictures that the network has prompts for, as numbered in the session."""
+        return self.session.frames.digests if self.session and isinstance(self.session.frames, SeenPictures) else []
+
+    @property
+    def tags(self) -> list[int]:
+        """Objects that are tracked, ascending."""
+        known = self.session.objects.tags if self.session else []
+        return sorted({*known, *(p.tag for pending in self.pending for p in pending.prompts if p.tag)})
+
+
+class Tracker:
+    """Steps of tracks, for one model. `pictures` finds prompted pictures again."""
+
+    def __init__(self, model: Model, features: FeatureCache, pictures: Pictures) -> None:
+        self._model, self._features, self._pictures = model, features, pictures
+
+    def prompt(self, track: Track, pending: Pending) -> Track:
+        """Add prompts on a picture; the network sees all that were collected, jointly, at the next `see`."""
+        return replace(track, pending=(*track.pending, pending), position=pending.digest, chain=None)
+
+    def see(self, track: Track, picture: Frame, digest: str) -> Track:
+        """Find all objects on the next picture: its `mask` and `confidence`.
+
+        On a prompted picture that is what the prompts gave, and the track goes on from there. Raises InputError naming
+        `image` for a picture of another size.
+        """
+        if picture.shape[:2] != (track.height, track.width):
+            size = f"{picture.shape[1]}×{picture.shape[0]}"
+            raise InputError(f"is {size} pixels, the frames before {track.width}×{track.height}", field="image")
+        track = self.settle(track)
+        session = track.session
+        if session is None:
+            raise InputError("nothing is tracked", field="shapes")
+        if digest in track.prompted:
+            near = track.prompted.index(digest)
+            mask = session.mask(near)
+            scores = {int(tag): 1.0 for tag in session.objects.tags}
+            return replace(track, position=digest, near=near, chain=None, mask=mask, confidence=scores)
+        chain = replace(track.chain) if track.chain else session.chain(track.near)
+        mask, scores = session.track(picture, chain, track.near)
+        return replace(track, position=digest, chain=chain, mask=mask, confidence=scores)
+
+    def settle(self, track: Track) -> Track:
+        """Let the network see all collected prompts, in one round."""
+        if not track.pending:
+            return track
+        session = self._copy(track)
+        frames = session.frames
+        assert isinstance(frames, SeenPictures)
+        scribbles: dict[int, list[Scribble]] = {}
+        references: dict[int, NDArray[np.uint8]] = {}
+        boxes: dict[int, dict[int, Box]] = {}
+        spoken: dict[int, set[int]] = {}
+        for pending in track.pending:
+            if pending.digest not in frames.digests:
+                frames.digests.append(pending.digest)
+            number = frames.digests.index(pending.digest)
+            if pending.rough is not None and number not in session.interacted:
+                session.presume(number, pending.rough)
+            if pending.base is not None:
+                references[number] = np.where(pending.base > 0, pending.base, references.get(number, 0)).astype(
+                    np.uint8
+                )
+            spoken.setdefault(number, set()).update(_shown(pending.base), (p.tag for p in pending.prompts if p.tag))
+            for prompt in pending.prompts:
+                if prompt.mask is not None:
+                    given = references.setdefault(number, np.zeros((track.height, track.width), np.uint8))
+                    given[given == prompt.tag] = 0
+                    given[prompt.mask] = prompt.tag
+                if prompt.box is not None:
+                    boxes.setdefault(number, {})[prompt.tag] = prompt.box
+                if prompt.strokes:
+                    scribbles.setdefault(number, []).extend(prompt.strokes)
+        session.interact(scribbles, references, boxes, about=spoken)
+        for _ in session.propagate():  # objects drawn on one of the pictures are looked for on the others
+            pass
+        near = frames.digests.index(track.pending[-1].digest)
+        session.chain(near)  # so that the state which is kept holds the memory
+        return replace(track, pending=(), session=session, near=near, chain=None)
+
+    def join(self, parts: Sequence[tuple[Track, Mapping[int, int]]]) -> Track:
+        """One track of the objects of several: with each track the new tag of every object that is kept.
+
+        Tracks that the network has seen must stand at the same picture, and a prompt must be pending there, as the new
+        track goes on from it (`joinable`).
+        """
+        first = parts[0][0]
+        joined = Track(first.height, first.width, position=first.position)
+        here: IndexMask = np.zeros((first.height, first.width), np.uint8)
+        pending: list[Pending] = []
+        session: Session | None = None
+        for track, tags in parts:
+            table = np.zeros(256, np.uint8)
+            table[list(tags.keys())] = list(tags.values())
+            if track.session is not None:
+                session = self._adopt(session, track, table)
+                if track.mask is not None:
+                    here = np.where(here > 0, here, table[track.mask]).astype(np.uint8)
+            for entry in track.pending:
+                prompts = tuple(
+                    replace(
+                        p,
+                        tag=tags[p.tag],
+                        strokes=tuple(replace(s, tag=tags.get(s.tag, 0)) for s in p.strokes),
+                    )
+                    for p in entry.prompts
+                    if p.tag in tags
+                )
+                base = None if entry.base is None else table[entry.base]
+                rough = None if entry.rough is None else table[entry.rough]
+                if prompts:
+                    pending.append(Pending(entry.digest, prompts, base, rough))
+        if session is not None and here.any():
+            pending = [
+                replace(p, base=here if p.base is None else np.where(p.base > 0, p.base, here).astype(np.uint8))
+                if p.digest == joined.position
+                else p
+                for p in pending
+            ]
+        return replace(joined, session=session, pending=tuple(pending))
+
+    @staticmethod
+    def joinable(tracks: Sequence[Track]) -> bool:
+        """Whether `join` can go on from where these stand."""
+        if len({(track.height, track.width) for track in tracks}) > 1:
+            return False
+        if all(track.session is None for track in tracks):
+            return True
+        places = {track.position for track in tracks}
+        return len(places) == 1 and any(p.digest in places for track in tracks for p in track.pending)
+
+    def dump(self, track: Track) -> bytes:
+        """The session behind a track, which the network has seen, as a state file."""
+        assert track.session is not None
+        return dump_session(track.session)
+
+    def load(self, data: bytes, digests: Sequence[str], height: int, width: int) -> Session:
+        """The inverse of `dump`. Raises StateError if it is of another model."""
+        frames = SeenPictures(digests, height, width, self._pictures)
+        return parse_session(data, self._model, frames, cache=self._features, digests=dict(enumerate(digests)))
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _copy(self, track: Track) -> Session:
+        """A session that may be changed: others may still hold the track."""
+        if track.session is not None:
+            return self.load(dump_session(track.session), track.prompted, track.height, track.width)
+        return self._empty(track)
+
+    def _empty(self, track: Track) -> Session:
+        frames = SeenPictures([], track.height, track.width, self._pictures)
+        return Session(self._model, frames, cache=self._features)
+
+    def _adopt(self, session: Session | None, track: Track, table: NDArray[np.uint8]) -> Session:
+        """Take over what a track's prompts gave, with new tags, as one round of human masks."""
+        session = self._empty(track) if session is None else session
+        frames = session.frames
+        assert isinstance(frames, SeenPictures) and track.session is not None
+        masks = {number: table[track.session.mask(number)] for number in _recent(track.session, table)}
+        references: dict[int, IndexMask] = {}
+        spoken: dict[int, set[int]] = {}
+        for number, mask in masks.items():
+            digest = track.prompted[number]
+            if digest not in frames.digests:
+                frames.digests.append(digest)
+            at = frames.digests.index(digest)
+            references[at] = np.where(mask > 0, mask, session.mask(at)).astype(np.uint8)
+            spoken[at] = {int(table[tag]) for tag in track.session.objects.tags if table[tag]}
+        session.interact(references=references, about=spoken)
+        return session
+
+
+def _shown(mask: IndexMask | None) -> set[int]:
+    """Tags with a pixel in a mask."""
+    return set() if mask is None else {int(tag) for tag in np.unique(mask) if tag}
+
+
+def _recent(session: Session, table: NDArray[np.uint8]) -> list[int]:
+    """The last prompted pictures, as many as are read at once, and for every kept object the last that shows it."""
+    kept = [tag for tag in session.objects.tags if table[tag]]
+    numbers = session.interacted
+    chosen = set(numbers[-MAX_PERMANENT:])
+    missing = set(kept)
+    for number in reversed(numbers):
+        shown = missing & _shown(session.mask(number))
+        if shown:
+            chosen.add(number)
+            missing -= shown
+    return sorted(chosen)

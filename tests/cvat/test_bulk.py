@@ -1,0 +1,116 @@
+"""Many jobs: one that fails stops nothing, a stopped run goes on, passing faults are waited out."""
+
+import json
+from pathlib import Path
+
+import pytest
+from bench import Bench, Pictures
+from standin import StandIn
+from standin_http import Request
+
+from siaf.cvat import bulk, commands
+from siaf.cvat.bulk import BulkRow, bulk_lines, read_items
+from siaf.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "ATTEMPT_DELAYS_S", (0.01, 0.01))
+
+
+def drawn_job(bench: Bench, pictures: Pictures, label: str = "car") -> int:
+    (job,) = bench.task(pictures[:3])
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label=label)
+    return job
+
+
+def run(bench: Bench, **arguments: object) -> list[BulkRow]:
+    return commands.bulk(bench.client, store=bench.store, engines=[bench.engines] * 2, **arguments)  # type: ignore[arg-type]
+
+
+def test_jobs_are_done_and_one_that_fails_stops_nothing(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    good, bad, empty = drawn_job(bench, pictures), drawn_job(bench, pictures), bench.task(pictures[:3])[0]
+    standin.world.jobs[bad].state = "completed"
+    rows = run(bench, jobs=[bad, good, 4711, empty])
+    assert [(row.id, row.status) for row in rows] == [
+        (bad, "failed"),
+        (good, "done"),
+        (4711, "failed"),
+        (empty, "nothing"),
+    ]
+    assert rows[1].created == len(bench.masks(good)) > 0
+    assert "is completed" in rows[0].error
+    assert list(bulk_lines(rows))[-1] == "4 in all, 2 failed"
+
+
+def test_a_task_is_synced_and_carried_through(bench: Bench, pictures: Pictures) -> None:
+    jobs = bench.task(pictures[:8], segment=4, overlap=1)
+    bench.scribble(jobs[0], 0, (8, 20, 20, 20), tag=1, label="car")
+    (row,) = run(bench, tasks=[bench.server.job(jobs[0])["task_id"]])
+    assert (row.kind, row.status, row.objects) == ("task", "done", 1)
+    assert bench.masks(jobs[1])
+
+
+def test_passing_faults_are_waited_out(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    broken: list[Request] = []
+
+    def fault(request: Request) -> int | None:
+        if request.method == "PATCH" and len(broken) < 2:
+            broken.append(request)
+            return 502
+        return None
+
+    standin.fault = fault
+    (row,) = run(bench, jobs=[job])
+    assert (row.status, row.attempts) == ("done", 3)
+    bench.masks(job)
+
+
+def test_faults_that_stay_end_in_the_table(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    standin.fault = lambda request: 503 if request.method == "PATCH" else None
+    (row,) = run(bench, jobs=[job])
+    assert (row.status, row.attempts) == ("failed", 3)
+    assert f"CVAT failed on job {job}: 503" in row.error
+
+
+def test_a_stopped_run_goes_on(bench: Bench, standin: StandIn, pictures: Pictures, tmp_path: Path) -> None:
+    first, second = drawn_job(bench, pictures), drawn_job(bench, pictures)
+    results = tmp_path / "results.json"
+    standin.world.jobs[second].state = "completed"
+    assert [row.status for row in run(bench, jobs=[first, second], results=results)] == ["done", "failed"]
+    standin.world.jobs[second].state = "in progress"
+    start = len(standin.log)
+    assert [row.status for row in run(bench, jobs=[first, second], results=results)] == ["done", "done"]
+    assert not [r for r in standin.log[start:] if r.path.startswith(f"/api/jobs/{first}")]
+    assert [row["status"] for row in json.loads(results.read_text())] == ["done", "done"]
+
+
+def test_what_to_work_on(bench: Bench, standin: StandIn, pictures: Pictures, tmp_path: Path) -> None:
+    jobs = bench.task(pictures[:6], segment=2)
+    standin.world.jobs[jobs[1]].state = "in progress"
+    listing = tmp_path / "list.txt"
+    listing.write_text(f"# tonight\njob {jobs[0]}\ntask 1\n{jobs[2]}\n\n")
+    assert read_items(bench.server, listing=listing) == [("job", jobs[0]), ("task", 1), ("job", jobs[2])]
+    assert read_items(bench.server, query="task_id=1&state=in progress") == [("job", jobs[1])]
+    assert read_items(bench.server, [5, 5], [5]) == [("job", 5), ("task", 5)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "jobs: no job and no task is given"),
+        ({"query": "everything"}, "query: 'everything' is not like"),
+        ({"listing": Path("/no/such/list")}, "list: cannot read"),
+    ],
+)
+def test_bad_input_is_named(bench: Bench, arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_items(bench.server, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_bad_line_of_a_list_is_named(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("job 1\nproject 7\n")
+    with pytest.raises(InputError, match=r'list: line 2 of .* is not like "job 7"'):
+        read_items(bench.server, listing=tmp_path / "list.txt")

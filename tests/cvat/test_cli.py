@@ -1,0 +1,126 @@
+"""`siaf cvat …` as a user calls it: printed tables, JSON, exit codes, errors in one line."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bench import Bench, Pictures
+from standin import StandIn
+
+import siaf.weights
+from siaf.cli import main
+from siaf.cvat import cli
+from siaf.network import Model
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(standin: StandIn, client: object, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`siaf cvat …` against the stand-in."""
+    monkeypatch.setenv("CVAT_HOST", standin.url)
+    monkeypatch.setenv("CVAT_ACCESS_TOKEN", "full")
+    monkeypatch.setenv("SIAF_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(siaf.weights, "load_model", lambda *args, **kwargs: tiny_model)
+    return lambda *arguments: main(["cvat", *map(str, arguments)])
+
+
+def drawn(bench: Bench, pictures: Pictures, **task: int) -> list[int]:
+    jobs = bench.task(pictures[:6], **task)
+    bench.scribble(jobs[0], 0, (8, 20, 20, 20), tag=1, label="car")
+    return jobs
+
+
+def test_setup_shows_first_and_changes_then(
+    run: Run, bench: Bench, pictures: Pictures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.task(pictures[:2], setup=False)
+    assert run("setup", "--task", 1) == 0
+    assert "task 1: would change (repeat with --yes)" in capsys.readouterr().out
+    assert run("setup", "--task", 1, "--yes", "--watch", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["changes"]) == 4
+    assert run("setup", "--task", 1) == 0
+    assert "all is there already" in capsys.readouterr().out
+
+
+def test_sync_says_what_it_did(run: Run, bench: Bench, pictures: Pictures, capsys: pytest.CaptureFixture[str]) -> None:
+    (job,) = drawn(bench, pictures)
+    assert run("sync", "--job", job, "--dry-run") == 0
+    assert "dry run" in capsys.readouterr().out
+    assert run("sync", "--job", job, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["created"] == len(bench.masks(job)) > 0
+    assert report["suggest"]
+    assert run("sync", "--job", job) == 0
+    assert "nothing new was drawn" in capsys.readouterr().out
+
+
+def test_carry_report_export_and_import(
+    run: Run, bench: Bench, pictures: Pictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = drawn(bench, pictures, segment=4, overlap=2)
+    assert run("sync", "--job", first) == 0
+    assert run("carry", "--from-job", first, "--to-job", second) == 0
+    assert run("carry", "--task", 1) == 0
+    capsys.readouterr()
+    assert run("report", "--task", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["object", "label", "frames", "from", "to", "by", "people", "score", "jobs"]
+    assert lines[1].split()[:2] == ["1", "car"]
+    assert run("export-state", "--job", first, "--out", tmp_path / "state.zip") == 0
+    assert run("import-state", "--job", first, tmp_path / "state.zip", "--store", tmp_path / "another") == 0
+
+
+def test_bulk_tells_by_its_exit_code(
+    run: Run, bench: Bench, standin: StandIn, pictures: Pictures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job,) = drawn(bench, pictures)
+    assert run("bulk", "--jobs", job, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["status"] == "done"
+    assert run("bulk", "--jobs", job, 4711) == 1
+    assert "2 in all, 1 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["sync", "--job", "4711"], 2, "siaf: job 4711: there is none"),
+        (["sync", "--job", "1", "--host", "http://127.0.0.1:9"], 1, "siaf: CVAT at http://127.0.0.1:9 does not answer"),
+        (["sync", "--job", "1", "--url", "http://x", "--via", "cvat"], 2, "siaf: via: give --url or --via, not both"),
+        (["sync", "--job", "1", "--user", "me"], 2, "siaf: user: set CVAT_PASSWORD"),
+        (["sync", "--job", "1", "--store", "nosuch://x"], 2, "siaf: store: cannot use 'nosuch://x'"),
+        (["carry"], 2, "siaf: from_job: give --from-job A --to-job B, or --task N"),
+        (["setup"], 2, "siaf: project: give --project N or --task N"),
+        (["bulk"], 2, "siaf: jobs: no job and no task is given"),
+        (["report", "--task", "99"], 2, "siaf: task 99: there is none"),
+    ],
+)
+def test_errors_are_one_line(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    assert run(*arguments) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(message)
+
+
+def test_what_the_environment_lacks_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CVAT_ACCESS_TOKEN")
+    assert run("report", "--task", 1) == 2
+    assert "token: set CVAT_ACCESS_TOKEN" in capsys.readouterr().err
+    monkeypatch.delenv("CVAT_HOST")
+    assert run("report", "--task", 1) == 2
+    assert "host: give --host, or set CVAT_HOST" in capsys.readouterr().err
+
+
+def test_the_parser_needs_no_cvat_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    parser = argparse.ArgumentParser()
+    before = set(sys.modules)
+    cli.add_parser(parser.add_subparsers())
+    assert not [name for name in set(sys.modules) - before if name.startswith("cvat_sdk")]
+    assert parser.parse_args(["cvat", "watch", "--task", "1"]).trigger == "tag"

@@ -1,0 +1,230 @@
+"""Faults: a round that is cut off anywhere ends, when repeated, where an undisturbed one ends."""
+
+import copy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench, Pictures
+from standin import StandIn
+from standin_http import Request
+
+from siaf.cvat import connection, writing
+from siaf.cvat.connection import ServerFault, connect
+from siaf.cvat.store import Busy
+from siaf.errors import InputError, SiafError
+
+BOX_POINTS = [0.0, 300.0, 30.0, 30.0, 44.0, 49.0]
+
+
+def first_round(bench: Bench, pictures: Pictures, frames: int = 3, **task: Any) -> int:
+    """A job on which two objects were scribbled."""
+    (job,) = bench.task(pictures[:frames], **task)
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    bench.scribble(job, 2, (72, 50, 85, 50), tag=2, label="person")
+    return job
+
+
+def second_round(bench: Bench, pictures: Pictures) -> int:
+    """A job in which a human edited a mask, deleted one, drew one and scribbled after the first round."""
+    job = first_round(bench, pictures)
+    bench.sync(job)
+    masks = bench.shapes(job)
+    bench.edit(job, next(s for s in masks if (s["frame"], s["group"]) == (0, 1)), points=BOX_POINTS)
+    bench.delete(job, next(s for s in masks if (s["frame"], s["group"]) == (2, 1)))
+    bench.box_mask(job, 1, (5, 55, 20, 65), "person", tag=3)
+    bench.scribble(job, 1, (40, 20, 60, 20), tag=2)
+    return job
+
+
+def as_tracks(bench: Bench, pictures: Pictures) -> int:
+    """A job written as masks, to be written as tracks now."""
+    job = first_round(bench, pictures, labels=(("car", "any"), ("person", "any")))
+    bench.sync(job)
+    bench.scribble(job, 1, (40, 20, 60, 20), tag=2)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("prepare", "options"),
+    [
+        (first_round, {"scribbles": "mark"}),
+        (second_round, {"scribbles": "remove"}),
+        (as_tracks, {"write_as": "polygon-track"}),
+    ],
+)
+def test_a_cut_at_any_request_changes_nothing_in_the_end(
+    bench: Bench,
+    standin: StandIn,
+    pictures: Pictures,
+    tmp_path: Path,
+    prepare: Callable[[Bench, Pictures], int],
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = prepare(bench, pictures)
+    monkeypatch.setattr(writing, "MAX_BATCH_SHAPES", 4)
+    human = [s for s in bench.shapes(job) if s["source"] != "auto"]
+    before = copy.deepcopy(standin.world.annotations)
+    (tmp_path / "store").mkdir(exist_ok=True)
+    shutil.copytree(tmp_path / "store", tmp_path / "before")
+    start = len(standin.log)
+    bench.sync(job, **options)
+    requests = standin.log[start:]
+    expected = bench.contents(job)
+    assert sum(request.method == "PATCH" for request in requests) >= 2
+
+    for cut, request in enumerate(requests):
+        # "refuse": the request never arrived; "drop": it was done, and the answer got lost
+        for fault in ("refuse", "drop") if request.method == "PATCH" else ("refuse",):
+            shutil.rmtree(tmp_path / "store")
+            shutil.copytree(tmp_path / "before", tmp_path / "store")
+            standin.world.annotations = copy.deepcopy(before)
+            stop = len(standin.log) + cut + 1
+            standin.fault = lambda _, stop=stop, fault=fault: fault if len(standin.log) == stop else None
+            with pytest.raises(ServerFault):
+                bench.sync(job, **options)
+            standin.fault = lambda request: None
+            bench.sync(job, **options)
+            assert bench.contents(job) == expected, f"{fault} at request {cut}: {request}"
+            kept = {s["id"]: s for s in bench.shapes(job)}
+            assert all(kept[s["id"]] == s for s in human)
+            assert bench.sync(job, **options).created == 0
+
+
+def test_a_restart_of_the_server_is_waited_for(
+    bench: Bench, standin: StandIn, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "RETRY_DELAYS_S", (0.01, 0.01, 0.01))
+    job = first_round(bench, pictures)
+    broken: list[Request] = []
+
+    def restarting(request: Request) -> int | str | None:
+        if request.method == "GET" and len(broken) < 3:
+            broken.append(request)
+            return 503 if len(broken) % 2 else "refuse"
+        return None
+
+    standin.fault = restarting
+    assert bench.sync(job).created > 0
+    assert len(broken) == 3
+
+
+def test_ctrl_c_keeps_what_is_done(bench: Bench, pictures: Pictures) -> None:
+    job, whole = (first_round(bench, pictures, frames=6) for _ in range(2))
+    bench.sync(whole)
+    calls: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append((done, total))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.sync(job, progress=stop)
+    assert bench.shapes(job) == []
+    rest: list[int] = []
+    bench.sync(job, progress=lambda done, total: rest.append(done))
+    assert rest[0] == 3
+    assert bench.masks(job) == bench.masks(whole)
+
+
+def test_two_syncs_never_work_on_one_job_together(bench: Bench, pictures: Pictures) -> None:
+    job = first_round(bench, pictures)
+    refused: list[str] = []
+
+    def second(done: int, total: int) -> None:
+        with pytest.raises(Busy) as error:
+            bench.sync(job)
+        refused.append(str(error.value))
+
+    bench.sync(job, progress=second)
+    assert refused
+    assert all(f"another sync works on job {job} (process " in text for text in refused)
+    bench.masks(job)
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ("expired", "token: CVAT refuses the token: wrong, expired or missing"),
+        ("unknown", "token: CVAT refuses the token"),
+        ("annot1", "job 1: no permission"),
+    ],
+)
+def test_what_a_token_does_not_open_is_said(
+    standin: StandIn, bench: Bench, pictures: Pictures, token: str, message: str
+) -> None:
+    job = first_round(bench, pictures)
+    bench.client = connect(standin.url, token=token)
+    with pytest.raises(InputError, match=message):
+        bench.sync(job)
+
+
+def test_a_read_only_token_is_noticed_when_writing(standin: StandIn, bench: Bench, pictures: Pictures) -> None:
+    job = first_round(bench, pictures)
+    bench.client = connect(standin.url, token="read-only")
+    with pytest.raises(InputError, match="see that the token is not read-only"):
+        bench.sync(job)
+    bench.client = connect(standin.url, token="full")
+    assert bench.sync(job).created > 0
+
+
+def test_an_assigned_user_may_sync(standin: StandIn, bench: Bench, pictures: Pictures) -> None:
+    job = first_round(bench, pictures)
+    standin.world.jobs[job].assignee = "annot1"
+    bench.client = connect(standin.url, token="annot1")
+    assert bench.sync(job).created > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dimension": "3d"}, "is a 3d job"),
+        ({"media_type": "audio"}, "is an audio job"),
+        ({"kind": "ground_truth", "included": [0, 2]}, "is a ground-truth job"),
+        ({"state": "completed"}, "is completed"),
+    ],
+)
+def test_jobs_that_cannot_be_segmented_are_refused(
+    bench: Bench, standin: StandIn, pictures: Pictures, change: dict[str, Any], message: str
+) -> None:
+    job = first_round(bench, pictures)
+    for name, value in change.items():
+        setattr(standin.world.jobs[job], name, value)
+    with pytest.raises(InputError, match=f"job {job}: {message}"):
+        bench.sync(job)
+
+
+def test_a_missing_job_is_named(bench: Bench) -> None:
+    with pytest.raises(InputError, match="^job 4711: there is none"):
+        bench.sync(4711)
+
+
+def test_frames_of_different_sizes_are_refused_by_name(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:3])
+    (mixed,) = bench.task_of([pictures[0], pictures[1][:60], pictures[2]])
+    with pytest.raises(InputError, match=f"job {mixed}: frame 1 is 96×60 pixels, most are 96×72"):
+        bench.sync(mixed)
+    assert job != mixed
+
+
+@pytest.mark.parametrize(
+    ("host", "error", "message"),
+    [
+        ("http://no-such-host.invalid", InputError, "host: there is no host of this name"),
+        ("http://127.0.0.1:9", ServerFault, "does not answer"),
+        ("ftp://127.0.0.1", InputError, "host: 'ftp://127.0.0.1' is not a server's address"),
+    ],
+)
+def test_a_wrong_host_is_named(client: object, host: str, error: type[SiafError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        connect(host, token="full")
+
+
+def test_a_host_that_is_not_cvat_is_named(standin: StandIn, client: object) -> None:
+    standin.fault = lambda request: 404
+    with pytest.raises(InputError, match="host"):
+        connect(standin.url, token="full")

@@ -1,0 +1,98 @@
+"""Frames of jobs: numbering, chunks, videos with a start frame and a step."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench import Bench, Pictures
+from standin import StandIn
+from standin_media import write_video
+
+from siaf.cvat.frames import JobFrames
+from siaf.cvat.jobs import jobs_of_task, open_job
+from siaf.errors import InputError, SiafError
+from siaf.images import decode_image
+
+
+@pytest.fixture
+def film(tmp_path: Path, clip: Pictures) -> Path:
+    """A video of 24 frames."""
+    path = tmp_path / "film.mp4"
+    with open(path, "wb+") as file:
+        write_video(file, np.concatenate([clip, clip[::-1]]))  # type: ignore[arg-type]
+    return path
+
+
+def test_pictures_come_as_they_were_uploaded(anywhere: Bench, pictures: Pictures) -> None:
+    first, second = anywhere.task(pictures, segment=6, overlap=2)
+    clip = open_job(anywhere.server, second)
+    assert (first, list(clip.frames), len(clip)) == (first, [4, 5, 6, 7, 8, 9], 6)
+    frames = JobFrames(anywhere.server, clip)
+    assert all(np.array_equal(frames[i], pictures[4 + i]) for i in range(6))
+    frames.close()
+
+
+def test_a_chunk_is_fetched_once(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures, chunk_size=4)
+    frames = JobFrames(bench.server, open_job(bench.server, job))
+    start = len(standin.log)
+    for i in (0, 9, 5, 1, 8, 4, 0):
+        assert np.array_equal(frames[i], pictures[i])
+    asked = [request.query["index"] for request in standin.log[start:]]
+    assert asked == ["0", "2", "1"]
+    frames.close()
+
+
+def test_what_a_function_is_sent_is_the_file_itself(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:3], suffix="jpg")
+    frames = JobFrames(bench.server, open_job(bench.server, job))
+    assert frames.encoded(2) == bench.server.frame(job, 2)
+    frames.close()
+
+
+def test_a_video_with_start_and_step_is_numbered_from_0(anywhere: Bench, film: Path) -> None:
+    jobs = anywhere.video_task(film, segment=6, overlap=2, start_frame=2, stop_frame=20, frame_step=2)
+    clip = open_job(anywhere.server, jobs[1])
+    assert list(clip.frames) == [4, 5, 6, 7, 8, 9]
+    frames = JobFrames(anywhere.server, clip)
+    for i in (0, 5, 2):
+        same = decode_image(anywhere.server.frame(jobs[1], clip.to_task(i)), max_pixels=2**20)
+        assert np.array_equal(frames[i], same)
+        assert np.array_equal(decode_image(frames.encoded(i), max_pixels=2**20), same)
+    frames.close()
+
+
+def test_a_video_job_is_segmented(anywhere: Bench, film: Path) -> None:
+    first, second = anywhere.video_task(film, segment=14, overlap=4)
+    anywhere.scribble(second, 12, (8, 20, 20, 20), tag=1, label="car")
+    anywhere.sync(second)
+    frames = {frame for frame, _ in anywhere.masks(second)}
+    assert frames
+    assert frames <= set(range(10, 24))
+    assert anywhere.shapes(first) == []
+
+
+def test_jobs_of_a_task_come_in_the_order_of_its_frames(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    jobs = bench.task(pictures, segment=4, overlap=1)
+    task = standin.world.jobs[jobs[0]].task
+    standin.world.add_job(task, 0, 9, kind="ground_truth", included=[1, 2])
+    standin.world.add_job(task, 0, 3, kind="replica", parent=jobs[0])
+    assert [job["id"] for job in jobs_of_task(bench.server, task.id)] == jobs
+
+
+def test_a_task_without_jobs_is_named(bench: Bench, standin: StandIn) -> None:
+    with pytest.raises(InputError, match="task 99: there is none"):
+        jobs_of_task(bench.server, 99)
+    empty = standin.world.add_task({"name": "empty"})
+    with pytest.raises(InputError, match=f"task {empty.id}: has no annotation jobs"):
+        jobs_of_task(bench.server, empty.id)
+
+
+def test_a_chunk_with_too_few_frames_is_noticed(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    clip = open_job(bench.server, job)
+    standin.world.jobs[job].stop = 7
+    frames = JobFrames(bench.server, clip)
+    with pytest.raises(SiafError, match="chunk 0 of job 1 has 8 frames instead of 10"):
+        frames[0]
+    frames.close()

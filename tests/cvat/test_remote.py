@@ -1,0 +1,224 @@
+"""`--url`: the same rounds with the session in a function give the same masks, and frames travel once."""
+
+import copy
+import itertools
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from bench import Bench, Pictures
+from standin import StandIn
+
+from function.serve import App
+from function.service import Service
+from function.settings import Settings
+from siaf.cvat import remote
+from siaf.cvat.connection import ServerFault
+from siaf.cvat.engine import EngineFactory, local_engines
+from siaf.cvat.remote import FunctionClient, remote_engines
+from siaf.errors import InputError, SiafError
+from siaf.network import Model
+from siaf.weights import load_model, save_weights
+
+
+class Served:
+    """A function on a free port."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(App(Service.start(settings), settings), port=0, log_level="error"))
+        threading.Thread(target=self._server.run, daemon=True).start()
+        while not self._server.started:
+            time.sleep(0.01)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(path, "siaf-t", tiny_model.interaction.state_dict(), tiny_model.propagation.state_dict(), {})
+    return path
+
+
+@pytest.fixture
+def engines(weights: Path) -> EngineFactory:
+    """This process, with the function's weights."""
+    model = load_model("siaf-t", device="cpu", weights=weights)
+    model.short_side = model.interaction_short_side = 65
+    return local_engines(lambda: model)
+
+
+@pytest.fixture
+def serve(weights: Path, tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Start a function; keywords are settings."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SIAF_")}
+    started = []
+
+    def start(**changes: object) -> Served:
+        small = {"weights": weights, "short_side": 65, "interaction_short_side": 65, "log_level": "error"}
+        started.append(Served(Settings(**{**small, **changes})))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.stop()
+    os.environ.update(kept)
+
+
+def drawn(bench: Bench, pictures: Pictures) -> int:
+    (job,) = bench.task(pictures[:5])
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    bench.scribble(job, 3, (72, 50, 85, 50), tag=2, label="person")
+    return job
+
+
+def use(bench: Bench, served: Served, token: str | None = None) -> FunctionClient:
+    function = FunctionClient(served.url, token)
+    bench.engines = remote_engines(function)
+    return function
+
+
+def corrected(bench: Bench, job: int) -> None:
+    frame, tag = next(spot for spot in sorted(bench.masks(job)) if spot[0] in (1, 2, 4))
+    shape = next(s for s in bench.shapes(job) if (s["frame"], s["group"]) == (frame, tag))
+    bench.edit(job, shape, points=[0.0, 300.0, 30.0, 30.0, 44.0, 49.0])
+    bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
+
+
+def test_rounds_in_a_function_give_the_same_masks(
+    bench: Bench, serve: Callable[..., Served], pictures: Pictures
+) -> None:
+    here, there = drawn(bench, pictures), drawn(bench, pictures)
+    local = bench.engines
+    for change in (lambda job: None, lambda job: corrected(bench, job)):
+        change(here)
+        bench.engines = local
+        bench.sync(here)
+    use(bench, serve())
+    for change in (lambda job: None, lambda job: corrected(bench, job)):
+        change(there)
+        bench.sync(there)
+    assert bench.contents(there) == bench.contents(here)
+
+
+def test_frames_are_uploaded_once(bench: Bench, serve: Callable[..., Served], pictures: Pictures) -> None:
+    job = drawn(bench, pictures)
+    use(bench, serve())
+    first = bench.sync(job)
+    assert first.uploaded_frames == 5
+    files = sum(path.stat().st_size for path in bench.folder.glob("0-*.png"))
+    assert first.uploaded == files
+    bench.scribble(job, 4, (10, 60, 20, 60), tag=3, label="person")
+    assert bench.sync(job).uploaded_frames == 0
+
+
+def test_a_function_that_forgot_everything_is_given_the_state_again(
+    bench: Bench, serve: Callable[..., Served], pictures: Pictures
+) -> None:
+    job, whole = drawn(bench, pictures), drawn(bench, pictures)
+    use(bench, serve())
+    for number in (job, whole):
+        bench.sync(number)
+        corrected(bench, number)
+    bench.sync(whole)
+    use(bench, serve())
+    report = bench.sync(job)
+    assert report.round == 2
+    assert report.uploaded_frames == 5
+    assert bench.contents(job) == bench.contents(whole)
+
+
+def test_a_round_goes_on_in_this_process(bench: Bench, serve: Callable[..., Served], pictures: Pictures) -> None:
+    job = drawn(bench, pictures)
+    local = bench.engines
+    use(bench, serve())
+    bench.sync(job)
+    corrected(bench, job)
+    bench.engines = local
+    assert bench.sync(job).round == 2
+
+
+def test_a_function_that_dies_in_the_middle(
+    bench: Bench,
+    standin: StandIn,
+    serve: Callable[..., Served],
+    pictures: Pictures,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
+    job = drawn(bench, pictures[:4])
+    before = copy.deepcopy(standin.world.annotations)
+    use(bench, serve())
+    once = FunctionClient._once
+    calls, cut = 0, -1
+
+    def dying(self: FunctionClient, method: str, path: str, body: bytes | None, kind: str) -> bytes:
+        nonlocal calls
+        calls += 1
+        answer = once(self, method, path, body, kind)
+        if calls == cut:
+            raise ServerFault("it was done, but nobody hears of it")
+        return answer
+
+    monkeypatch.setattr(FunctionClient, "_once", dying)
+    bench.sync(job)
+    expected = bench.contents(job)
+    for stop in itertools.count(1):
+        shutil.rmtree(tmp_path / "store")
+        standin.world.annotations = copy.deepcopy(before)
+        calls, cut = 0, stop
+        try:
+            bench.sync(job)
+            break
+        except ServerFault:
+            cut = -1
+        bench.sync(job)
+        assert bench.contents(job) == expected, f"after a cut at call {stop}"
+    assert stop > 6
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "message"),
+    [
+        ("function:8000", InputError, "url: 'function:8000' is not an http"),
+        ("http://no-such-host.invalid", InputError, "url: there is no host of this name"),
+        ("http://127.0.0.1:9", ServerFault, "does not answer"),
+    ],
+)
+def test_a_wrong_address_is_named(
+    bench: Bench, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, url: str, error: type[SiafError], message: str
+) -> None:
+    monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
+    job = drawn(bench, pictures)
+    with pytest.raises(error, match=message):
+        bench.engines = remote_engines(FunctionClient(url))
+        bench.sync(job)
+
+
+def test_a_wrong_token_is_named(bench: Bench, serve: Callable[..., Served], pictures: Pictures) -> None:
+    job = drawn(bench, pictures)
+    served = serve(token="right")
+    use(bench, served, "wrong")
+    with pytest.raises(InputError, match="token: the function refuses the token"):
+        bench.sync(job)
+    use(bench, served, "right")
+    assert bench.sync(job).created > 0
+
+
+def test_an_address_that_is_no_function_is_named(
+    bench: Bench, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
+    job = drawn(bench, pictures)
+    bench.engines = remote_engines(FunctionClient(bench.server.url))
+    with pytest.raises(SiafError):
+        bench.sync(job)

@@ -1,0 +1,144 @@
+"""The store: whole or not at all, one sync at a time, in folders and at fsspec URLs."""
+
+import json
+import os
+import socket
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from siaf.cvat import store as store_module
+from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack, Pending
+from siaf.cvat.store import Busy, JobStore, StateStore, default_store
+from siaf.errors import InputError, SiafError, StateError
+
+
+@pytest.fixture(params=["folder", "memory"])
+def jobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobStore:
+    monkeypatch.setattr(store_module, "_SETTLE_S", 0.01)
+    url = str(tmp_path / "store") if request.param == "folder" else f"memory://{uuid.uuid4().hex}"
+    return StateStore(url).job("http://cvat.example:8080", 14)
+
+
+def full_ledger() -> Ledger:
+    return Ledger(
+        14,
+        round=3,
+        objects={1: Known("car"), 2: Known("person", by_label=True)},
+        strokes={"ab": 2},
+        shapes={5: OwnShape(0, 1, "m")},
+        tracks={6: OwnTrack(2, "t", {3: "k"})},
+        absent={(4, 1)},
+        pending=Pending("update", [5, None], [OwnShape(0, 1, "n"), OwnShape(1, 1, "o")]),
+        carried={4: "x"},
+        digests={0: "d"},
+    )
+
+
+def test_a_ledger_comes_back_as_it_was(jobs: JobStore) -> None:
+    assert jobs.ledger() == Ledger(14)
+    jobs.save(full_ledger())
+    assert jobs.ledger() == full_ledger()
+
+
+def test_a_state_goes_with_its_ledger(jobs: JobStore) -> None:
+    ledger = Ledger(14)
+    assert jobs.state(ledger) is None
+    jobs.save(ledger, b"first")
+    jobs.save(ledger, b"second")
+    assert jobs.state(jobs.ledger()) == b"second"
+    jobs.save(ledger)
+    assert jobs.state(jobs.ledger()) == b"second"
+
+
+def test_a_lost_state_is_an_error(jobs: JobStore) -> None:
+    with pytest.raises(SiafError, match="has lost"):
+        jobs.state(Ledger(14, state="state-0.siaf"))
+
+
+def test_only_one_may_hold_a_job(jobs: JobStore) -> None:
+    with jobs.locked() as still_here:
+        still_here()
+        with pytest.raises(Busy, match=rf"another sync works on job 14 \(process {os.getpid()} on "), jobs.locked():
+            pass
+    with jobs.locked():
+        pass
+
+
+def test_a_second_one_may_wait(jobs: JobStore) -> None:
+    with jobs.locked(), pytest.raises(Busy), jobs.locked(wait_s=0.2):
+        pass
+    with jobs.locked(wait_s=0.2):
+        pass
+
+
+@pytest.mark.parametrize(
+    "lease",
+    [
+        {"token": "x", "host": socket.gethostname(), "pid": str(2**22 + 1), "until": str(time.time() + 300)},
+        {"token": "x", "host": socket.gethostname(), "pid": str(os.getpid()), "until": str(time.time() + 300)},
+        {"token": "x", "host": "elsewhere", "pid": "1", "until": str(time.time() - 1)},
+        {"nonsense": "1"},
+    ],
+)
+def test_the_lock_of_a_dead_sync_is_taken_over(jobs: JobStore, lease: dict[str, str]) -> None:
+    jobs._store.write(f"{jobs._folder}/lock.json", json.dumps(lease).encode())
+    with jobs.locked() as still_here:
+        still_here()
+
+
+def test_a_living_sync_elsewhere_is_respected(jobs: JobStore) -> None:
+    lease = {"token": "x", "host": "elsewhere", "pid": "1", "until": str(time.time() + 300)}
+    jobs._store.write(f"{jobs._folder}/lock.json", json.dumps(lease).encode())
+    with pytest.raises(Busy, match="process 1 on elsewhere"), jobs.locked():
+        pass
+
+
+def test_whoever_lost_the_lock_stops(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "LEASE_S", 0.0)
+    with jobs.locked() as still_here:
+        jobs._store.write(f"{jobs._folder}/lock.json", json.dumps({"token": "other", "host": "h", "pid": "1"}).encode())
+        with pytest.raises(Busy, match="was taken over by process 1 on h"):
+            still_here()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"nonsense", "damaged"),
+        (b"{}", "damaged"),
+        (json.dumps({"version": 99}).encode(), "written by a newer siaf"),
+        (json.dumps({"version": 1, "job": 14, "shapes": 3}).encode(), "damaged"),
+    ],
+)
+def test_a_damaged_ledger_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+    store = StateStore(str(tmp_path))
+    folder = tmp_path / "cvat.example" / "job-14"
+    folder.mkdir(parents=True)
+    (folder / "ledger.json").write_bytes(data)
+    with pytest.raises(StateError, match=f"ledger.json: {message}"):
+        store.job("https://cvat.example", 14).ledger()
+
+
+def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="^store: "):
+        StateStore(str(tmp_path / "file" / "below"))
+    with pytest.raises(InputError, match="^store: "):
+        StateStore("nosuchprotocol://bucket")
+
+
+def test_servers_are_kept_apart(tmp_path: Path) -> None:
+    store = StateStore(str(tmp_path))
+    store.job("https://one.example", 14).save(full_ledger())
+    assert store.job("https://two.example", 14).ledger() == Ledger(14)
+
+
+def test_the_default_store_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIAF_STORE", "s3://bucket/siaf")
+    assert default_store() == "s3://bucket/siaf"
+    monkeypatch.delenv("SIAF_STORE")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert default_store() == "/state/siaf/cvat"

@@ -1,0 +1,178 @@
+"""`--via cvat`: the same rounds as tracker calls through CVAT's lambda endpoint; no frame passes through the client."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench, Pictures
+from standin import StandIn
+from standin_lambda import Function
+
+from function.http import Request
+from function.service import Service
+from function.settings import Settings
+from siaf.cvat.engine import EngineFactory, local_engines
+from siaf.cvat.through import through_cvat
+from siaf.errors import InputError, StateError
+from siaf.network import Model
+from siaf.weights import load_model, save_weights
+
+TYPES = ("rectangle", "polygon", "mask", "polyline", "points")
+
+
+class Quiet:
+    """A log that nobody reads."""
+
+    def info_with(self, message: str, *args: object, **kwargs: object) -> None:
+        """Nothing."""
+
+    error_with = info_with
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(path, "siaf-t", tiny_model.interaction.state_dict(), tiny_model.propagation.state_dict(), {})
+    return path
+
+
+@pytest.fixture
+def engines(weights: Path) -> EngineFactory:
+    """This process, with the function's weights."""
+    model = load_model("siaf-t", device="cpu", weights=weights)
+    model.short_side = model.interaction_short_side = 65
+    return local_engines(lambda: model)
+
+
+@pytest.fixture
+def deploy(standin: StandIn, weights: Path) -> Callable[[], None]:
+    """Deploy the function in the stand-in's Nuclio; again = all its memory is lost."""
+
+    def start() -> None:
+        service = Service.start(Settings(weights=weights, short_side=65, interaction_short_side=65))
+
+        def invoke(payload: dict[str, Any]) -> tuple[int, Any]:
+            body = json.loads(json.dumps(payload))
+            reply = service.answer(Request("POST", "/", body), Quiet())
+            return int(reply.status), json.loads(reply.body)
+
+        standin.functions["siaf"] = Function("siaf", "tracker", invoke, TYPES)
+
+    start()
+    return start
+
+
+def drawn(bench: Bench, pictures: Pictures) -> int:
+    (job,) = bench.task(pictures[:5])
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    bench.scribble(job, 3, (72, 50, 85, 50), tag=2, label="person")
+    return job
+
+
+def corrected(bench: Bench, job: int) -> None:
+    frame, tag = next(spot for spot in sorted(bench.masks(job)) if spot[0] in (1, 2, 4))
+    shape = next(s for s in bench.shapes(job) if (s["frame"], s["group"]) == (frame, tag))
+    bench.edit(job, shape, points=[0.0, 300.0, 30.0, 30.0, 44.0, 49.0])
+    bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
+
+
+def test_rounds_through_cvat_give_the_same_masks(
+    bench: Bench, standin: StandIn, deploy: Callable[[], None], pictures: Pictures
+) -> None:
+    here, there = drawn(bench, pictures), drawn(bench, pictures)
+    bench.sync(here)
+    corrected(bench, here)
+    bench.sync(here)
+    bench.engines = through_cvat(bench.server, "siaf")
+    start = len(standin.log)
+    bench.sync(there)
+    corrected(bench, there)
+    bench.sync(there)
+    assert bench.contents(there) == bench.contents(here)
+    assert not [request for request in standin.log[start:] if request.path.endswith("/data")]
+
+
+def test_ctrl_c_keeps_what_is_done(bench: Bench, deploy: Callable[[], None], pictures: Pictures) -> None:
+    job, whole = drawn(bench, pictures), drawn(bench, pictures)
+    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sync(whole)
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.sync(job, progress=stop)
+    rest: list[int] = []
+    bench.sync(job, progress=lambda done, total: rest.append(done))
+    assert min(rest) > 2
+    assert bench.contents(job) == bench.contents(whole)
+
+
+def test_a_function_that_forgot_everything_goes_on_from_the_masks(
+    bench: Bench, deploy: Callable[[], None], pictures: Pictures
+) -> None:
+    job = drawn(bench, pictures)
+    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sync(job)
+    kept = {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)}
+    deploy()
+    bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
+    assert bench.sync(job).round == 2
+    masks = bench.masks(job)
+    assert all(masks[spot] == points for spot, points in kept.items())
+
+
+def test_an_object_is_forgotten(bench: Bench, deploy: Callable[[], None], pictures: Pictures) -> None:
+    job = drawn(bench, pictures)
+    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sync(job)
+    bench.delete(job, *(s for s in bench.shapes(job) if s["group"] == 2))
+    assert bench.sync(job).removed == [2]
+    assert {tag for _, tag in bench.masks(job)} == {1}
+    bench.scribble(job, 4, (40, 60, 50, 60), tag=1)
+    bench.sync(job)
+    assert {tag for _, tag in bench.masks(job)} == {1}
+
+
+def test_a_neighbouring_job_gets_masks_from_shared_frames(
+    bench: Bench, deploy: Callable[[], None], pictures: Pictures
+) -> None:
+    first, second = bench.task(pictures[:8], segment=5, overlap=2)
+    bench.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
+    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sync(first)
+    bench.carry(from_job=first, to_job=second)
+    shared = {spot: points for spot, points in bench.masks(first).items() if spot[0] in (3, 4)}
+    assert shared
+    assert {s: p for s, p in bench.masks(second).items() if s[0] in (3, 4)} == shared
+
+
+def test_a_job_begun_elsewhere_goes_on_from_its_masks_but_not_back(
+    bench: Bench, deploy: Callable[[], None], pictures: Pictures
+) -> None:
+    job = drawn(bench, pictures)
+    local = bench.engines
+    bench.sync(job)
+    bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
+    bench.engines = through_cvat(bench.server, "siaf")
+    assert bench.sync(job).round == 2
+    bench.scribble(job, 2, (40, 60, 50, 60), tag=2)
+    bench.engines = local
+    with pytest.raises(StateError, match="state: .*use the same model and weights"):
+        bench.sync(job)
+
+
+def test_a_function_that_cannot_do_it_is_named(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = drawn(bench, pictures)
+    bench.engines = through_cvat(bench.server, "siaf")
+    with pytest.raises(InputError, match="function 'siaf': there is none"):
+        bench.sync(job)
+    standin.functions["siaf"] = Function("siaf", "tracker", lambda payload: (200, {}))
+    with pytest.raises(InputError, match="function 'siaf': is not a tracker for mask, points, polyline"):
+        bench.sync(job)
+    standin.functions["siaf"] = Function("siaf", "tracker", lambda payload: (200, {"states": []}), TYPES)
+    with pytest.raises(InputError, match="does not answer as a siaf function does"):
+        bench.sync(job)

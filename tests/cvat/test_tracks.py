@@ -1,0 +1,141 @@
+"""Results as polygon and rectangle tracks; what a human sets in them stays."""
+
+from typing import Any
+
+import pytest
+from bench import Bench, Pictures
+
+from siaf.errors import InputError
+
+ANY = (("car", "any"), ("person", "any"))
+SQUARE = [30.0, 30.0, 44.0, 30.0, 44.0, 49.0, 30.0, 49.0]
+
+
+def started(bench: Bench, pictures: Pictures, write_as: str = "polygon-track") -> int:
+    (job,) = bench.task(pictures[:5], labels=ANY)
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    bench.scribble(job, 2, (72, 50, 85, 50), tag=2, label="person")
+    bench.sync(job, write_as=write_as)
+    return job
+
+
+def track(bench: Bench, job: int, tag: int) -> dict[str, Any]:
+    (found,) = [t for t in bench.tracks(job) if t["group"] == tag]
+    return found
+
+
+def edit(bench: Bench, job: int, tag: int, frame: int, **changes: Any) -> None:
+    """Change a keyframe as CVAT's interface does: the whole track is sent, with its ids."""
+    old = track(bench, job, tag)
+    shapes = [{**k, **changes} if k["frame"] == frame else k for k in old["shapes"]]
+    bench.server.patch_annotations(job, "update", tracks=[{**old, "source": "semi-auto", "shapes": shapes}])
+
+
+@pytest.mark.parametrize(("write_as", "kind"), [("polygon-track", "polygon"), ("rectangle-track", "rectangle")])
+def test_one_track_for_each_object(anywhere: Bench, pictures: Pictures, write_as: str, kind: str) -> None:
+    job = started(anywhere, pictures, write_as)
+    tracks = anywhere.tracks(job)
+    assert sorted(t["group"] for t in tracks) == [1, 2]
+    assert anywhere.shapes(job) == []
+    for found in tracks:
+        keyframes = found["shapes"]
+        assert {k["type"] for k in keyframes} == {kind}
+        assert not keyframes[0]["outside"]
+        frames = [k["frame"] for k in keyframes]
+        assert frames == list(range(frames[0], frames[-1] + 1))
+        assert frames[-1] == 4 or keyframes[-1]["outside"]
+        assert [a["value"] for a in found["attributes"]] == [str(found["group"])]
+
+
+def test_frames_that_a_human_drew_are_not_shown_twice(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:4], labels=ANY)
+    for frame in (0, 2, 3):
+        bench.box_mask(job, frame, (10, 10, 20, 20), "car", tag=1)
+    bench.sync(job, write_as="polygon-track")
+    shown = [k["frame"] for t in bench.tracks(job) for k in t["shapes"] if not k["outside"]]
+    assert set(shown) <= {1}
+
+
+def test_syncing_again_keeps_the_tracks(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    before = anywhere.server.annotations(job)
+    report = anywhere.sync(job)
+    assert (report.created, report.updated, report.deleted) == (0, 0, 0)
+    assert anywhere.server.annotations(job) == before
+
+
+def test_the_form_can_change_between_rounds(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures, "mask")
+    masks = anywhere.masks(job)
+    anywhere.sync(job, write_as="polygon-track")
+    assert anywhere.shapes(job) == []
+    assert len(anywhere.tracks(job)) == 2
+    anywhere.sync(job, write_as="mask")
+    assert anywhere.tracks(job) == []
+    assert anywhere.masks(job) == masks
+
+
+def test_a_keyframe_that_a_human_changed_is_a_reference_and_stays(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    edit(anywhere, job, 1, 0, points=SQUARE)
+    report = anywhere.sync(job)
+    assert report.references == [0]
+    first = track(anywhere, job, 1)["shapes"][0]
+    assert (first["frame"], first["points"]) == (0, SQUARE)
+    assert anywhere.sync(job).round == report.round
+    anywhere.scribble(job, 4, (60, 10, 80, 10), tag=2)
+    anywhere.sync(job)
+    assert track(anywhere, job, 1)["shapes"][0]["points"] == SQUARE
+
+
+def test_a_keyframe_set_outside_says_that_the_object_is_not_there(bench: Bench, pictures: Pictures) -> None:
+    job = started(bench, pictures)
+    edit(bench, job, 1, 1, outside=True)
+    report = bench.sync(job)
+    assert report.references == [1]
+    keyframe = next(k for k in track(bench, job, 1)["shapes"] if k["frame"] == 1)
+    assert keyframe["outside"]
+
+
+def test_a_deleted_track_is_a_forgotten_object(bench: Bench, pictures: Pictures) -> None:
+    job = started(bench, pictures)
+    bench.server.patch_annotations(job, "delete", tracks=[track(bench, job, 2)])
+    report = bench.sync(job)
+    assert report.removed == [2]
+    assert [t["group"] for t in bench.tracks(job)] == [1]
+
+
+def test_a_track_with_a_new_label_changes_the_object(bench: Bench, pictures: Pictures) -> None:
+    job = started(bench, pictures)
+    old = track(bench, job, 1)
+    person = bench.label_id(job, "person")
+    bench.server.patch_annotations(job, "update", tracks=[{**old, "label_id": person, "attributes": []}])
+    report = bench.sync(job)
+    assert report.relabelled == [1]
+    found = track(bench, job, 1)
+    assert found["label_id"] == person
+    assert [a["value"] for a in found["attributes"]] == ["1"]
+
+
+def test_a_human_s_own_track_is_used_and_left_alone(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:5], labels=ANY)
+    car = bench.label_id(job, "car")
+    shapes = [
+        {"type": "polygon", "frame": 0, "points": SQUARE, "outside": False, "attributes": []},
+        {"type": "polygon", "frame": 3, "points": SQUARE, "outside": True, "attributes": []},
+    ]
+    drawn = {"frame": 0, "label_id": car, "attributes": bench.attributes(job, "car", {"object": 4}), "shapes": shapes}
+    bench.server.patch_annotations(job, "create", tracks=[drawn])
+    before = bench.tracks(job)
+    report = bench.sync(job)
+    assert report.references == [0, 3]
+    assert bench.tracks(job) == before
+    assert {frame for frame, tag in bench.masks(job) if tag == 4} <= {4}
+
+
+def test_a_label_for_masks_only_cannot_hold_a_track(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:3])
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    with pytest.raises(InputError, match="as: label 'car' is of type mask: it cannot hold a polygon-track"):
+        bench.sync(job, write_as="polygon-track")
+    assert bench.tracks(job) == []

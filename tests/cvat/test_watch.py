@@ -1,0 +1,244 @@
+"""Rounds as labelers ask for them: by a tag, by a job's state, by webhook or polling; never by siaf's own writes."""
+
+import hashlib
+import hmac
+import http.client
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+from bench import Bench, Pictures
+from standin import StandIn
+
+from siaf.cvat import commands
+from siaf.cvat.report import SyncReport
+from siaf.cvat.sync import SyncOptions
+from siaf.cvat.watch import RUN_TAG, Trigger, Watcher
+from siaf.cvat.webhooks import WebhookReceiver
+from siaf.errors import InputError
+
+
+def watcher(bench: Bench, job: int, trigger: str = "tag") -> tuple[Watcher, list[SyncReport]]:
+    reports: list[SyncReport] = []
+    task = bench.server.job(job)["task_id"]
+    commands.setup(bench.client, task=task, run_tag=True, apply=True)
+    made = Watcher(
+        bench.server,
+        bench.store,
+        bench.engines,
+        SyncOptions(),
+        Trigger.parse(trigger),
+        task=task,
+        on_report=reports.append,
+    )
+    return made, reports
+
+
+def ask(bench: Bench, job: int, frame: int = 0) -> None:
+    """Put the tag on a frame, as a labeler does."""
+    tag = {"frame": frame, "label_id": bench.label_id(job, RUN_TAG)}
+    url = f"{bench.server.url}/api/jobs/{job}/annotations?action=create"
+    body = json.dumps({"tags": [tag], "shapes": [], "tracks": []}).encode()
+    headers = {"Authorization": "Bearer full", "Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers, method="PATCH")):
+        pass
+
+
+def drawn_job(bench: Bench, pictures: Pictures) -> int:
+    (job,) = bench.task(pictures[:3])
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    return job
+
+
+def test_a_tag_asks_for_a_round(bench: Bench, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    watch, reports = watcher(bench, job)
+    assert watch.look() == []
+    ask(bench, job)
+    assert watch.look() == [job]
+    assert reports[0].created == len(bench.masks(job)) > 0
+    assert bench.server.annotations(job)["tags"] == []
+    assert watch.look() == []
+
+
+def test_siaf_s_own_writes_ask_for_nothing(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    watch, reports = watcher(bench, job, "state:in progress")
+    bench.server.patch_annotations(job, "create")
+    standin.world.jobs[job].state = "in progress"
+    assert watch.look() == [job]
+    count = len(reports)
+    assert [watch.look() for _ in range(3)] == [[], [], []]
+    assert len(reports) == count
+    bench.scribble(job, 2, (40, 20, 60, 20), tag=1)
+    assert watch.look() == [job]
+    assert any(report.scribbles == {2: 1} for report in reports[count:])
+
+
+def test_other_states_ask_for_nothing(bench: Bench, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    watch, reports = watcher(bench, job, "state:rejected")
+    assert watch.look() == []
+    assert reports == []
+
+
+def test_a_restart_forgets_nothing(bench: Bench, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    watch, reports = watcher(bench, job)
+    ask(bench, job)
+    watch.look()
+    again, later = watcher(bench, job)
+    assert again.seen == watch.seen
+    assert again.look() == []
+    assert len(reports) > 0 and later == []
+
+
+def test_what_is_wrong_with_a_job_does_not_stop_the_others(
+    bench: Bench, pictures: Pictures, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = bench.task(pictures[:6], segment=3)
+    bench.scribble(second, 4, (8, 20, 20, 20), tag=1, label="car")
+    caplog.set_level("WARNING", "siaf.cvat.watch")
+    watch, _ = watcher(bench, first)
+    ask(bench, first)
+    ask(bench, second, 4)
+    assert watch.look() == [first, second]
+    assert "nothing is drawn" in caplog.text
+    assert bench.masks(second)
+    caplog.clear()
+    assert watch.look() == []
+    assert caplog.text == ""
+
+
+def test_a_fault_of_the_server_is_waited_out(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    watch, reports = watcher(bench, job)
+    ask(bench, job)
+    standin.fault = lambda request: 503
+    looks = 0
+
+    def stop() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks > 3:
+            standin.fault = lambda request: None
+        return bool(reports)
+
+    watch.run(poll_s=0.05, stop=stop)
+    assert bench.masks(job)
+
+
+def test_a_webhook_wakes_the_watcher(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    project = standin.world.add_project({"name": "p", "labels": [{"name": "car", "type": "mask"}]})
+    commands.setup(bench.client, project=project, run_tag=True, apply=True)
+    task = standin.world.add_task({"name": "t", "project_id": project})
+    (job,) = bench.task(pictures[:3])
+    media = standin.world.jobs[job].task.media
+    assert media is not None
+    standin.world.add_data(task, media.files, {})
+    job = next(number for number, j in standin.world.jobs.items() if j.task is task)
+    reports: list[SyncReport] = []
+    done = threading.Event()
+    port = free_port()
+    thread = threading.Thread(
+        target=commands.watch,
+        args=(bench.client,),
+        kwargs={
+            "project": project,
+            "store": bench.store,
+            "engines": bench.engines,
+            "poll_s": 60.0,
+            "listen": f"127.0.0.1:{port}",
+            "secret": "s3cret",
+            "on_report": lambda report: (reports.append(report), done.set()),
+            "stop": done.is_set,
+        },
+    )
+    thread.start()
+    hook = {"target_url": f"http://127.0.0.1:{port}/", "project_id": project, "events": ["update:job"]}
+    standin.world.webhooks[1] = {**hook, "id": 1, "secret": "s3cret"}
+    time.sleep(0.2)
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1)
+    ask(bench, job)
+    assert done.wait(30)
+    thread.join(30)
+    assert reports[0].scribbles == {0: 1}
+
+
+def free_port() -> int:
+    receiver = WebhookReceiver("127.0.0.1:0", "x", lambda job: None)
+    receiver.close()
+    return receiver.port
+
+
+def deliver(port: int, body: bytes, signature: str) -> int:
+    headers = {"X-Signature-256": signature}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/", body, headers)) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def signed(body: bytes, secret: str) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+UPDATE = json.dumps({"event": "update:job", "job": {"id": 14}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "signature", "status", "jobs"),
+    [
+        (UPDATE, lambda body: signed(body, "s3cret"), 200, [14]),
+        (UPDATE, lambda body: signed(body, "other"), 401, []),
+        (UPDATE, lambda body: "", 401, []),
+        (b"nonsense", lambda body: signed(body, "s3cret"), 200, []),
+        (json.dumps({"event": "ping"}).encode(), lambda body: signed(body, "s3cret"), 200, []),
+    ],
+)
+def test_only_signed_deliveries_count(
+    body: bytes, signature: Callable[[bytes], str], status: int, jobs: list[int]
+) -> None:
+    heard: list[int] = []
+    receiver = WebhookReceiver("127.0.0.1:0", "s3cret", heard.append)
+    try:
+        assert deliver(receiver.port, body, signature(body)) == status
+        deadline = time.monotonic() + 2
+        while heard != jobs and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert heard == jobs
+    finally:
+        receiver.close()
+
+
+def test_a_huge_delivery_is_not_read() -> None:
+    receiver = WebhookReceiver("127.0.0.1:0", "s3cret", lambda job: None)
+    connection = http.client.HTTPConnection("127.0.0.1", receiver.port)
+    connection.putrequest("POST", "/")
+    connection.putheader("Content-Length", str(2**20 + 1))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+    receiver.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"project": 1, "task": 1}, "project: give --project N or --task N"),
+        ({"task": 99}, "task 99: there is none"),
+        ({"task": 1}, "trigger: there is no label 'siaf:run'"),
+        ({"task": 1, "trigger": "now"}, "trigger: 'now' is not one of: tag, state:new"),
+        ({"task": 1, "trigger": "state:new", "listen": "127.0.0.1:0"}, "listen: webhooks need a secret"),
+        ({"task": 1, "trigger": "state:new", "listen": "nowhere", "secret": "x"}, "listen: cannot listen on 'nowhere'"),
+    ],
+)
+def test_bad_input_is_named(bench: Bench, pictures: Pictures, arguments: dict[str, object], message: str) -> None:
+    bench.task(pictures[:2])
+    with pytest.raises(InputError, match=message):
+        commands.watch(bench.client, store=bench.store, engines=bench.engines, **arguments)  # type: ignore[arg-type]

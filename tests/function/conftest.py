@@ -1,0 +1,62 @@
+"""The function with random weights at a small resolution, called as Nuclio calls it."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from function_client import Client, encode
+from numpy.typing import NDArray
+
+from function.service import Service
+from function.settings import Settings
+from siaf.network import Model
+from siaf.weights import save_weights
+
+Frames = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SIAF_")}
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
+    """Random weights in a file, as users have real ones."""
+    path = tmp_path_factory.mktemp("weights") / "siaf-t.safetensors"
+    nets = tiny_model.interaction.state_dict(), tiny_model.propagation.state_dict()
+    save_weights(path, "siaf-t", *nets, {"source": "random"})
+    return path
+
+
+@pytest.fixture(scope="session")
+def settings(weights: Path) -> Callable[..., Settings]:
+    """Settings of a function as small as can be; keywords change them."""
+
+    def make(**changes: Any) -> Settings:
+        return Settings(**{"weights": weights, "short_side": 65, "interaction_short_side": 65, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def start(settings: Callable[..., Settings]) -> Callable[..., Client]:
+    """Start a function; keywords are settings."""
+    return lambda **changes: Client(Service.start(settings(**changes)))
+
+
+@pytest.fixture(scope="session")
+def client(start: Callable[..., Client]) -> Client:
+    """One function for all tests that need nothing special: they must not disturb each other."""
+    return start(interactor_reply="both")
+
+
+@pytest.fixture(scope="session")
+def jpegs(clip: Frames) -> list[bytes]:
+    """The clip's frames as image files."""
+    return [encode(frame) for frame in clip]

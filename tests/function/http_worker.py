@@ -1,0 +1,129 @@
+"""A real worker process behind HTTP, that may be killed, and a client that knows nothing but to try again."""
+
+import http.client
+import json
+import multiprocessing
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from function.serve import serve
+from function.settings import Settings
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["function.serve"])  # so that a new worker is there in a second, not in ten
+
+RETRY_S = 0.05
+PATIENCE_S = 60.0
+
+
+def free_port() -> int:
+    """A port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Worker:
+    """A worker that somebody starts again whenever it died."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.port, self._settings, self.kills = free_port(), settings, 0
+        os.environ["OMP_NUM_THREADS"] = "1"
+        self._start()
+
+    def _start(self) -> None:
+        self._process = _context.Process(target=serve, args=("127.0.0.1", self.port, self._settings), daemon=True)
+        self._process.start()
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError("the worker did not start")
+
+    def kill(self) -> None:
+        """SIGKILL, then a new one."""
+        self._process.kill()
+        self._process.join()
+        self.kills += 1
+        self._start()
+
+    def close(self) -> None:
+        """The end."""
+        self._process.kill()
+        self._process.join()
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[Worker]:
+    """A worker for a while."""
+    running = Worker(settings)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@contextmanager
+def killing(victim: Worker, kills: int, seed: int) -> Iterator[threading.Event]:
+    """Kill the worker so many times at random moments; the event says that it is over."""
+    over, stop = threading.Event(), threading.Event()
+    rng = np.random.default_rng(seed)
+
+    def run() -> None:
+        for _ in range(kills):
+            if stop.wait(rng.uniform(0, 0.5)):
+                break
+            victim.kill()
+        over.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield over
+    finally:
+        stop.set()
+        thread.join()
+
+
+class StubbornClient:
+    """Sends every request again until it is answered with anything but 503."""
+
+    def __init__(self, port: int, token: str = "") -> None:
+        self._port = port
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def bytes(self, method: str, path: str, body: bytes = b"", content_type: str = "image/png") -> tuple[int, bytes]:
+        """Any request: status and body."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+            try:
+                connection.request(method, path, body, {"Content-Type": content_type, **self._headers})
+                response = connection.getresponse()
+                answer = response.status, response.read()
+                if answer[0] != 503:
+                    return answer
+            except (OSError, http.client.HTTPException):
+                pass
+            finally:
+                connection.close()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{method} {path} was never answered")
+            time.sleep(RETRY_S)
+
+    def json(self, method: str, path: str, body: Any = None) -> Any:
+        """A request with a JSON body, which must succeed."""
+        data = b"" if body is None else json.dumps(body).encode()
+        status, answer = self.bytes(method, path, data, "application/json")
+        assert 200 <= status < 300, (status, answer)
+        return json.loads(answer)

@@ -1,0 +1,230 @@
+"""Rounds over HTTP: sessions, frames, rounds, propagation, states."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from function_client import Client, encode
+from numpy.typing import NDArray
+
+from siaf import Scribble, Session
+from siaf.masks import index_mask_to_rles, rles_to_index_mask
+from siaf.network import Model
+from siaf.weights import load_model
+
+HEIGHT, WIDTH = 72, 96
+Frames = NDArray[np.uint8]
+Masks = dict[int, NDArray[np.uint8]]
+
+FIRST = {3: [(1, [[20, 20], [30, 20]])], 8: [(2, [[45, 50], [55, 50]])]}
+SECOND = {6: [(1, [[30, 25], [40, 25]]), (0, [[5, 60], [30, 65]])]}
+
+
+def open_session(client: Client, jpegs: list[bytes], **more: Any) -> str:
+    body = {"frames": len(jpegs), "width": WIDTH, "height": HEIGHT, **more}
+    session = str(client.ok("POST", "/v1/sessions", body)["id"])
+    for number, image in enumerate(jpegs):
+        client.upload(session, number, image)
+    return session
+
+
+def round_body(revision: int, strokes: dict[int, list[tuple[int, Any]]], **more: Any) -> dict[str, Any]:
+    scribbles = [
+        {"frame": frame, "strokes": [{"tag": tag, "points": points} for tag, points in lines]}
+        for frame, lines in strokes.items()
+    ]
+    return {"revision": revision, "scribbles": scribbles, **more}
+
+
+def read(frames: list[dict[str, Any]]) -> Masks:
+    return {
+        f["frame"]: rles_to_index_mask(
+            {m["tag"]: m["rle"] for m in f["masks"] if m["rle"] is not None}, height=HEIGHT, width=WIDTH
+        )
+        for f in frames
+    }
+
+
+def propagate(client: Client, session: str, budget_s: float = 60) -> Masks:
+    masks, after = {}, 0
+    while True:
+        answer = client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": budget_s, "after": after})
+        masks |= read(answer["frames"])
+        after = answer["done"]
+        if after == answer["total"]:
+            return masks
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> Model:
+    model = load_model("siaf-t", device="cpu", weights=weights)
+    model.short_side = model.interaction_short_side = 65
+    return model
+
+
+@pytest.fixture(scope="module")
+def expected(model: Model, clip: Frames) -> list[Masks]:
+    """Masks of all frames after each of the two rounds, from the library itself."""
+    session = Session(model, clip)
+    result = []
+    for strokes in (FIRST, SECOND):
+        session.interact({f: [Scribble(t, np.array(p, float)) for t, p in lines] for f, lines in strokes.items()})
+        for _ in session.propagate():
+            pass
+        result.append({f: session.mask(f) for f in range(len(clip))})
+    return result
+
+
+def test_two_rounds_give_what_the_library_gives(client: Client, jpegs: list[bytes], expected: list[Masks]) -> None:
+    session = open_session(client, jpegs)
+    for revision, (strokes, masks) in enumerate(zip((FIRST, SECOND), expected, strict=True)):
+        answer = client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(revision, strokes))
+        found = {**read(answer["frames"]), **propagate(client, session)}
+        assert all(np.array_equal(found[frame], masks[frame]) for frame in found)
+        assert answer["round"] == answer["revision"] == revision + 1
+    assert set(found) >= set(range(12)) - {3, 8}
+
+
+def test_small_budgets_change_nothing(client: Client, jpegs: list[bytes], expected: list[Masks]) -> None:
+    session = open_session(client, jpegs)
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, FIRST))
+    found = propagate(client, session, budget_s=1e-6)
+    assert all(np.array_equal(found[frame], expected[0][frame]) for frame in found)
+
+
+def test_a_call_works_no_longer_than_its_budget(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, {0: FIRST[3]}))
+    answer = client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 1e-6})
+    assert (answer["done"], answer["total"], len(answer["frames"])) == (1, 11, 1)
+    assert answer["suggest"] == []
+
+
+def test_an_answer_that_was_lost_is_given_again(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    body = round_body(0, {0: FIRST[3]})
+    first = client.ok("POST", f"/v1/sessions/{session}/rounds", body)
+    assert client.ok("POST", f"/v1/sessions/{session}/rounds", body) == first
+    step = {"budget_s": 1e-6, "after": 0}
+    lost = client.ok("POST", f"/v1/sessions/{session}/propagate", step)
+    assert client.ok("POST", f"/v1/sessions/{session}/propagate", step) == lost
+    assert client.ok("POST", f"/v1/sessions/{session}/rounds", body) == first
+
+
+def test_another_round_on_an_old_revision_is_refused(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, FIRST))
+    status, answer = client.call("POST", f"/v1/sessions/{session}/rounds", round_body(0, SECOND))
+    assert (status, answer["error"]["code"], answer["error"]["field"]) == (409, "stale", "revision")
+    status, answer = client.call("POST", f"/v1/sessions/{session}/propagate", {"revision": 0})
+    assert (status, answer["error"]["field"]) == (409, "revision")
+    status, answer = client.call("POST", f"/v1/sessions/{session}/propagate", {"after": 5})
+    assert (status, answer["error"]["field"]) == (409, "after")
+
+
+def test_nothing_is_uploaded_twice(client: Client, clip: Frames) -> None:
+    images = [encode(255 - frame) for frame in clip]
+    first = client.ok("POST", "/v1/sessions", {"frames": 12, "width": WIDTH, "height": HEIGHT})["id"]
+    digests = [client.upload(first, n, image)["digest"] for n, image in enumerate(images[:9])]
+    assert client.ok("POST", f"/v1/sessions/{first}/frames/missing", {})["missing"] == [9, 10, 11]
+    second = client.ok("POST", "/v1/sessions", {"frames": 5, "width": WIDTH, "height": HEIGHT})["id"]
+    known = [{"frame": n, "digest": digest} for n, digest in enumerate(digests[6:9])]
+    unknown = [{"frame": 3, "digest": "0" * 32}]
+    body = {"digests": known + unknown}
+    assert client.ok("POST", f"/v1/sessions/{second}/frames/missing", body)["missing"] == [3, 4]
+    assert client.ok("GET", f"/v1/sessions/{second}")["missing"] == 2
+
+
+def test_a_round_needs_its_own_frames_and_propagation_all(client: Client, jpegs: list[bytes]) -> None:
+    session = client.ok("POST", "/v1/sessions", {"frames": 12, "width": WIDTH, "height": HEIGHT})["id"]
+    body = round_body(0, {0: FIRST[3]})
+    status, answer = client.call("POST", f"/v1/sessions/{session}/rounds", body)
+    assert (status, answer["error"]["code"]) == (409, "frames_missing")
+    client.upload(session, 0, jpegs[0])
+    client.ok("POST", f"/v1/sessions/{session}/rounds", body)
+    status, answer = client.call("POST", f"/v1/sessions/{session}/propagate", {})
+    assert (status, answer["error"]["code"]) == (409, "frames_missing")
+    for number, image in enumerate(jpegs[1:], 1):
+        client.upload(session, number, image)
+    assert sorted(propagate(client, session)) == list(range(1, 12))
+
+
+def test_human_masks_labels_and_progress_are_kept(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs, name="clip")
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:30, 5:25] = 9
+    references = [{"frame": 0, "masks": [{"tag": 9, "rle": index_mask_to_rles(mask)[9]}]}]
+    objects = [{"tag": 9, "label": "car", "origin": {"label_id": "4"}}]
+    answer = client.ok(
+        "POST", f"/v1/sessions/{session}/rounds", {"revision": 0, "references": references, "objects": objects}
+    )
+    assert np.array_equal(read(answer["frames"])[0], mask)
+    client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 1e-6})
+    shown = client.ok("GET", f"/v1/sessions/{session}")
+    assert shown["objects"] == objects
+    assert (shown["name"], shown["interacted"], shown["done"], shown["total"]) == ("clip", [0], 1, 11)
+
+
+def test_undo_and_removing_an_object(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, FIRST))
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(1, {6: [(5, [[30, 25]])]}))
+    shown = client.ok("DELETE", f"/v1/sessions/{session}/objects/2")
+    assert [o["tag"] for o in shown["objects"]] == [1, 5]
+    assert client.call("DELETE", f"/v1/sessions/{session}/objects/2")[0] == 404
+    shown = client.ok("POST", f"/v1/sessions/{session}/undo", {"revision": shown["revision"]})
+    assert (shown["interacted"], [o["tag"] for o in shown["objects"]]) == ([3, 8], [1])
+
+
+def test_a_state_moves_to_another_machine(
+    client: Client, start: Callable[..., Client], jpegs: list[bytes], expected: list[Masks]
+) -> None:
+    here = open_session(client, jpegs)
+    client.ok("POST", f"/v1/sessions/{here}/rounds", round_body(0, FIRST))
+    propagate(client, here)
+    state = client.raw("GET", f"/v1/sessions/{here}/state")
+    assert (state.status_code, state.content_type) == (200, "application/octet-stream")
+
+    other = start()
+    there = open_session(other, jpegs)
+    put = other.raw("PUT", f"/v1/sessions/{there}/state", state.body, "application/octet-stream")
+    assert put.status_code == 200, put.body
+    assert b'"restored"' in put.body.encode()
+    other.ok("POST", f"/v1/sessions/{there}/rounds", round_body(1, SECOND))
+    found = propagate(other, there)
+    assert all(np.array_equal(found[frame], expected[1][frame]) for frame in found)
+
+
+def test_a_state_of_another_clip_is_inherited(client: Client, jpegs: list[bytes], clip: Frames) -> None:
+    here = open_session(client, jpegs)
+    client.ok("POST", f"/v1/sessions/{here}/rounds", round_body(0, FIRST))
+    propagate(client, here)
+    state = client.raw("GET", f"/v1/sessions/{here}/state").body
+    there = open_session(client, [encode(np.ascontiguousarray(frame[:, ::-1])) for frame in clip[:6]])
+    put = client.raw("PUT", f"/v1/sessions/{there}/state", state, "application/octet-stream")
+    assert '"inherited"' in put.body
+    assert [o["tag"] for o in client.ok("GET", f"/v1/sessions/{there}")["objects"]] == [1, 2]
+    assert sorted(propagate(client, there)) == list(range(6))
+
+
+def test_a_deleted_session_is_gone(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    client.ok("DELETE", f"/v1/sessions/{session}")
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/propagate"), ("GET", "/state")):
+        assert client.call(method, f"/v1/sessions/{session}{path}", {} if method == "POST" else None)[0] == 404
+
+
+def test_a_labeler_who_clicks_gets_turns_in_between(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, {0: FIRST[3]}))
+    client.cvat(jpegs[1], pos_points=[[20, 20]], neg_points=[])
+    import function.rounds as module
+
+    turn, module._TURN_S = module._TURN_S, 1e-6
+    try:
+        answer = client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 60})
+    finally:
+        module._TURN_S = turn
+    assert answer["done"] == 1

@@ -1,0 +1,92 @@
+"""The handler over real HTTP, as Nuclio would be reached."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from function_client import base64_of
+from http_worker import StubbornClient, Worker, worker
+
+from function.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def server(settings: Callable[..., Settings]) -> Iterator[Worker]:
+    changes = {"log_level": "error", "token": "swordfish", "worker_wait_s": 0.1, "max_body_bytes": 200_000}
+    with worker(settings(**changes)) as running:
+        yield running
+
+
+@pytest.fixture
+def http(server: Worker) -> StubbornClient:
+    return StubbornClient(server.port, token="swordfish")
+
+
+def click(images: list[bytes], number: int) -> bytes:
+    points = [[20.0 + number / 10, 20.0]]
+    return json.dumps({"image": base64_of(images[number % 12]), "pos_points": points, "neg_points": []}).encode()
+
+
+def test_a_click_a_session_and_its_state(http: StubbornClient, jpegs: list[bytes]) -> None:
+    status, answer = http.bytes("POST", "/", click(jpegs, 0), "application/json")
+    assert (status, len(json.loads(answer)["mask"])) == (200, 72)
+    session = http.json("POST", "/v1/sessions", {"frames": 2, "width": 96, "height": 72})["id"]
+    assert http.bytes("PUT", f"/v1/sessions/{session}/frames/1", jpegs[1], "image/jpeg")[0] == 200
+    status, state = http.bytes("GET", f"/v1/sessions/{session}/state")
+    assert (status, state[:1] != b"{") == (200, True)
+    assert http.bytes("GET", "/__internal/health")[0] == 200
+
+
+def test_too_much_is_refused_in_words(http: StubbornClient) -> None:
+    status, answer = http.bytes("POST", "/", b"x" * 300_000, "application/json")
+    assert (status, json.loads(answer)["error"]["code"]) == (413, "too_large")
+
+
+def test_the_token(server: Worker) -> None:
+    assert StubbornClient(server.port).bytes("POST", "/v1/sessions")[0] == 401
+
+
+def test_two_at_once_are_both_answered(http: StubbornClient, jpegs: list[bytes]) -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    def ask(number: int) -> None:
+        answers.append(http.bytes("POST", "/", click(jpegs, number), "application/json"))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [status for status, _ in answers] == [200] * 8
+
+
+def test_waiting_too_long_is_503(server: Worker, jpegs: list[bytes]) -> None:
+    import http.client
+
+    statuses = []
+
+    def ask(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        points = [[i % 90, i % 70] for i in range(number, number + 1500)]
+        body = json.dumps({"image": base64_of(jpegs[number]), "pos_points": points, "neg_points": []})
+        connection.request("POST", "/", body, {"Content-Type": "application/json"})
+        statuses.append(connection.getresponse().status)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) <= {200, 503}
+    assert 200 in statuses
+
+
+def test_settings_that_cannot_be_met_end_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from function.serve import serve
+    from siaf.errors import SiafError
+
+    monkeypatch.setenv("SIAF_WEIGHTS", str(tmp_path / "none"))
+    with pytest.raises(SiafError, match="SIAF_WEIGHTS: no such file"):
+        serve("127.0.0.1", 0)

@@ -1,0 +1,35 @@
+"""What an operator sees: log lines with timings, and metrics."""
+
+from collections.abc import Callable
+
+from function_client import Client
+
+
+def test_a_request_is_one_log_line_with_its_id_and_timings(client: Client, jpegs: list[bytes]) -> None:
+    client.log.lines.clear()
+    response = client.raw("GET", "/v1/info", headers={"X-Request-Id": "abc"})
+    client.cvat(jpegs[11], pos_points=[[40, 20]], neg_points=[])
+    info, click = client.log.lines
+    assert response.headers["X-Request-Id"] == info["id"] == "abc"
+    assert (info["call"], info["status"]) == ("info", 200)
+    assert click["call"] == "cvat"
+    assert click["ms"] >= click["model_ms"] > 0
+    assert {"decode_ms", "encode_ms"} <= click.keys()
+
+
+def test_a_session_is_named_in_the_log(client: Client) -> None:
+    client.log.lines.clear()
+    client.call("GET", f"/v1/sessions/{'0' * 32}")
+    assert (client.log.lines[0]["session"], client.log.lines[0]["status"]) == ("0" * 32, 404)
+
+
+def test_metrics_count_calls_and_phases(start: Callable[..., Client], jpegs: list[bytes]) -> None:
+    client = start()
+    client.cvat(jpegs[0], pos_points=[[40, 20]], neg_points=[])
+    client.call("GET", "/nothing")
+    response = client.raw("GET", "/v1/metrics")
+    assert response.content_type.startswith("text/plain; version=0.0.4")
+    assert 'siaf_requests_total{call="cvat",status="200"} 1.0' in response.body
+    assert 'siaf_requests_total{call="none",status="404"} 1.0' in response.body
+    assert 'siaf_phase_seconds_count{phase="model"} 1.0' in response.body
+    assert "siaf_feature_cache_bytes" in response.body

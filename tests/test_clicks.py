@@ -1,0 +1,99 @@
+"""Clicks and boxes on a frame: which object is meant, and what the network is asked."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from siaf import Session
+from siaf.clicks import Clicks, join_clicks, segment_clicks
+from siaf.errors import InputError
+from siaf.network import Model
+
+Frames = NDArray[np.uint8]
+NONE = np.zeros((0, 2))
+
+
+def at(*points: tuple[float, float]) -> NDArray[np.float64]:
+    return np.array(points, np.float64).reshape(-1, 2)
+
+
+@pytest.fixture
+def session(tiny_model: Model, clip: Frames) -> Session:
+    """Object 7 left, object 4 right, on frame 0."""
+    session = Session(tiny_model, clip)
+    mask = np.zeros(clip.shape[1:3], np.uint8)
+    mask[10:30, 5:25], mask[40:60, 70:90] = 7, 4
+    session.interact(references={0: mask})
+    return session
+
+
+def test_near_clicks_are_one_stroke_and_far_ones_are_not() -> None:
+    strokes = join_clicks(at((10, 10), (12, 10), (14, 11), (60, 60), (62, 61)), 3, long_side=200)
+    assert [s.points.tolist() for s in strokes] == [[[10, 10], [12, 10], [14, 11]], [[60, 60], [62, 61]]]
+    assert {s.tag for s in strokes} == {3}
+
+
+def test_a_known_object_keeps_its_tag(session: Session) -> None:
+    assert [s.tag for s in segment_clicks(session, 0, Clicks(at((75, 45)), NONE))] == [4]
+    assert [s.tag for s in segment_clicks(session, 0, Clicks(NONE, NONE, ((4, 9, 26, 31),)))] == [7]
+
+
+def test_a_new_object_gets_a_free_tag(session: Session) -> None:
+    assert [s.tag for s in segment_clicks(session, 0, Clicks(at((50, 5)), NONE))] == [1]
+    boxes = ((40.0, 2.0, 55.0, 12.0), (68.0, 38.0, 92.0, 62.0), (30.0, 50.0, 45.0, 70.0))
+    assert [s.tag for s in segment_clicks(session, 0, Clicks(NONE, NONE, boxes))] == [1, 4, 2]
+
+
+def test_a_click_belongs_to_the_nearest_box(session: Session) -> None:
+    boxes = ((40.0, 2.0, 55.0, 12.0), (30.0, 50.0, 45.0, 70.0))
+    one, two = segment_clicks(session, 0, Clicks(at((42, 4), (32, 52), (48, 60)), NONE, boxes))
+    assert one.mask[4, 42]
+    assert two.mask[52, 32]
+    assert two.mask[60, 48]
+    assert not (one.mask & two.mask).any()
+
+
+def test_what_was_clicked_is_never_contradicted(session: Session) -> None:
+    clicks = Clicks(at((50, 5)), at((15, 15), (52, 30)))
+    (segment,) = segment_clicks(session, 0, clicks)
+    assert segment.mask[5, 50]
+    assert not segment.mask[15, 15]
+    assert not segment.mask[30, 52]
+    assert 0 < segment.confidence <= 1
+
+
+def test_the_session_stays_as_it_is(session: Session) -> None:
+    before = session.mask(0), session.objects.tags, session.revision
+    segment_clicks(session, 5, Clicks(at((50, 5)), NONE))
+    after = session.mask(0), session.objects.tags, session.revision
+    assert np.array_equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+def test_earlier_masks_are_where_the_network_starts(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    preview = Session.preview
+    monkeypatch.setattr(
+        Session,
+        "preview",
+        lambda self, frame, s, b, previous: given.append(previous) or preview(self, frame, s, b, previous),
+    )
+    earlier = np.zeros((72, 96), bool)
+    earlier[2:9, 45:60] = True
+    segment_clicks(session, 0, Clicks(at((50, 5), (55, 5)), NONE), earlier={1: earlier})
+    assert ((given[0] == 1) == earlier).all()
+    assert (given[0][45, 75], given[0][15, 15]) == (4, 7)
+
+
+@pytest.mark.parametrize(
+    ("clicks", "field"),
+    [
+        (Clicks(NONE, NONE), "pos_points"),
+        (Clicks(NONE, at((5, 5))), "pos_points"),
+        (Clicks(at((900, 5)), NONE), "pos_points"),
+        (Clicks(at((5, 5)), at((5, 900))), "neg_points"),
+    ],
+)
+def test_clicks_that_cannot_be_are_refused_by_name(session: Session, clicks: Clicks, field: str) -> None:
+    with pytest.raises(InputError, match=f"^{field}"):
+        segment_clicks(session, 0, clicks)
