@@ -52,8 +52,7 @@ class Route:
 
 def find(routes: list[Route], request: Request) -> tuple[Route, dict[str, str]]:
     """The route of a request. Raises ApiError 404 or 405."""
-    path = request.path.split("?")[0]
-    path = path.rstrip("/") or "/"
+    path = request.path.rstrip("/") or "/"
     allowed = []
     for route in routes:
         parts = route.match(path)

@@ -34,7 +34,7 @@ class TestAtomicWrite:
 
     def test_a_failing_block_leaves_the_old_file_and_nothing_else(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"old")
-        with pytest.raises(RuntimeError), atomic_write(tmp_path / "a") as file:  # noqa: PT012
+        with pytest.raises(RuntimeError), atomic_write(tmp_path / "a") as file:
             file.write(b"half")
             raise RuntimeError
         assert tree(tmp_path) == {"a": b"old"}
@@ -81,7 +81,7 @@ class TestStagedFolder:
 
     def test_a_failing_block_leaves_everything_as_it_was(self, tmp_path: Path) -> None:
         (tmp_path / "report.html").write_bytes(b"old")
-        with pytest.raises(RuntimeError), staged_folder(tmp_path) as stage:  # noqa: PT012
+        with pytest.raises(RuntimeError), staged_folder(tmp_path) as stage:
             (stage / "report.html").write_bytes(b"new")
             raise RuntimeError
         assert tree(tmp_path) == {"report.html": b"old"}
@@ -90,7 +90,7 @@ class TestStagedFolder:
     @pytest.mark.usefixtures("full_disk")
     def test_a_full_disk_leaves_everything_as_it_was(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"old")
-        with pytest.raises(OSError, match="too large"), staged_folder(tmp_path) as stage:  # noqa: PT012
+        with pytest.raises(OSError, match="too large"), staged_folder(tmp_path) as stage:
             (stage / "a").write_bytes(b"new")
             (stage / "b").write_bytes(bytes(200_000))
         assert tree(tmp_path) == {"a": b"old"}
@@ -115,7 +115,7 @@ class TestStagedFolder:
             rename(source, target)
 
         monkeypatch.setattr(os, "replace", failing)
-        with pytest.raises(OSError, match="Input/output"), staged_folder(tmp_path) as stage:  # noqa: PT012
+        with pytest.raises(OSError, match="Input/output"), staged_folder(tmp_path) as stage:
             for name in "abc":
                 (stage / name).write_bytes(b"new")
         assert tree(tmp_path) == {"a": b"old a", "b": b"old b"}

@@ -41,7 +41,15 @@ def folder(clip: Frames, tmp_path: Path) -> Path:
 
 
 def segment(folder: Path, *more: str) -> list[str]:
-    return ["segment", str(folder / "clip"), "--scribbles", str(folder / "round1.json"), "--out", str(folder / "out"), *more]
+    return [
+        "segment",
+        str(folder / "clip"),
+        "--scribbles",
+        str(folder / "round1.json"),
+        "--out",
+        str(folder / "out"),
+        *more,
+    ]
 
 
 def test_two_rounds_leave_everything_in_the_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +60,13 @@ def test_two_rounds_leave_everything_in_the_folder(folder: Path, capsys: pytest.
     assert result["interacted"] == [2, 6, 9]
     assert result["objects"] == {"1": "object 1", "2": "car"}
     out = folder / "out"
-    assert sorted(p.name for p in out.iterdir()) == ["annotations.xml", "masks", "overlay.mp4", "report.html", "session.siaf"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "annotations.xml",
+        "masks",
+        "overlay.mp4",
+        "report.html",
+        "session.siaf",
+    ]
     masks = [np.asarray(Image.open(out / "masks" / f"{n:05d}.png")) for n in range(12)]
     assert masks[2][int(0.25 * 71), int(0.2 * 95)] == 1
     assert all(mask.shape == (72, 96) and set(np.unique(mask)) <= {0, 1, 2} for mask in masks)
@@ -102,7 +116,10 @@ def no_frames(folder: Path) -> None:
         (as_json("round1.json", strokes(5)), "has 5 frames, the video 12"),
         (as_json("round1.json", strokes(12)), "no stroke"),
         (as_json("round1.json", strokes(12, f3=[line(1, float("nan"), 0.1, 0.2, 0.2)])), r"scribbles\[3\]\[0\]\.path"),
-        (as_json("round1.json", strokes(12, f3=[line(1, 9.0, 0.1, 0.2, 0.2)])), r"scribbles\[3\]\[0\]\.path.*far outside"),
+        (
+            as_json("round1.json", strokes(12, f3=[line(1, 9.0, 0.1, 0.2, 0.2)])),
+            r"scribbles\[3\]\[0\]\.path.*far outside",
+        ),
         (as_json("round1.json", strokes(12, f3=[{"path": [], "object_id": 1}])), r"scribbles\[3\]\[0\]\.path.*empty"),
         (as_json("round1.json", strokes(12, f3=[line(256, 0.1, 0.1, 0.2, 0.2)])), r"scribbles\[3\]\[0\]\.object_id"),
         (larger_frame, "7.png"),
@@ -130,7 +147,9 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (["--model", "siaf-swinb"], "no weights of siaf-swinb ship"),
     ],
 )
-def test_bad_options_are_named(folder: Path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str) -> None:
+def test_bad_options_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str
+) -> None:
     assert main(segment(folder, *extra)) == 2
     assert message in capsys.readouterr().err
 

@@ -55,7 +55,7 @@ def test_a_full_disk_leaves_what_was_there_before(tmp_path: Path, results: Make)
 
 def test_a_writer_that_is_dropped_halfway_leaves_what_was_there_before(tmp_path: Path, results: Make) -> None:
     (tmp_path / "report.html").write_text("old")
-    with pytest.raises(KeyboardInterrupt), staged_folder(tmp_path) as stage:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), staged_folder(tmp_path) as stage:
         next(write_results(stage, results()))
         raise KeyboardInterrupt
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"report.html": "old"}
