@@ -46,7 +46,7 @@ class Annotations:
         )
 
     def get_many(self, stops: Mapping[int, int]) -> Json:
-        """A task's view: all its jobs' annotations; a track that goes on is ended after its job. Job id → last frame."""
+        """A task's view, from job id → last frame: what its jobs hold; a track that goes on is ended after its job."""
         merged = _collection()
         for job, stop in stops.items():
             part = self.get(job)

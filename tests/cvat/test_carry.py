@@ -154,8 +154,8 @@ def test_a_session_moves_to_another_store(bench: Bench, pictures: Pictures, tmp_
     assert tags(bench, second) <= tags(bench, first)
     with pytest.raises(InputError, match="has a session in this store already"):
         commands.import_state(bench.client, first, tmp_path / "state.zip", store=bench.store)
+    fresh = StateStore(str(tmp_path / "third"))
     with pytest.raises(InputError, match=f"was exported from job {first}"):
-        fresh = StateStore(str(tmp_path / "third"))
         commands.import_state(bench.client, second, tmp_path / "state.zip", store=fresh)
 
 

@@ -199,9 +199,13 @@ def test_a_wrong_address_is_named(
 ) -> None:
     monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures)
-    with pytest.raises(error, match=message):
+
+    def sync() -> None:
         bench.engines = remote_engines(FunctionClient(url))
         bench.sync(job)
+
+    with pytest.raises(error, match=message):
+        sync()
 
 
 def test_a_wrong_token_is_named(bench: Bench, serve: Callable[..., Served], pictures: Pictures) -> None:

@@ -124,9 +124,9 @@ def test_a_damaged_ledger_is_named(tmp_path: Path, data: bytes, message: str) ->
 
 def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="^store: "):
+    with pytest.raises(InputError, match=r"^store: "):
         StateStore(str(tmp_path / "file" / "below"))
-    with pytest.raises(InputError, match="^store: "):
+    with pytest.raises(InputError, match=r"^store: "):
         StateStore("nosuchprotocol://bucket")
 
 

@@ -161,7 +161,7 @@ def test_a_job_begun_elsewhere_goes_on_from_its_masks_but_not_back(
     assert bench.sync(job).round == 2
     bench.scribble(job, 2, (40, 60, 50, 60), tag=2)
     bench.engines = local
-    with pytest.raises(StateError, match="state: .*use the same model and weights"):
+    with pytest.raises(StateError, match=r"state: .*use the same model and weights"):
         bench.sync(job)
 
 
