@@ -192,10 +192,11 @@ class Session:
         """
         self._check_frame(frame, "frame")
         check_scribbles(scribbles, height=self.height, width=self.width)
-        objects = self.objects.copy()
-        for tag in sorted(object_tags({frame: scribbles}) | set(boxes or ())):
-            objects.add(tag)
         before = self._known_mask(frame) if previous is None else previous
+        shown = () if before is None else np.unique(before[before > 0]).tolist()
+        objects = self.objects.copy()
+        for tag in sorted({*object_tags({frame: scribbles}), *(boxes or ()), *shown}):
+            objects.add(tag)
         start = {} if before is None else {frame: before}
         frames, probabilities, tags = self._ask({frame: list(scribbles)}, start, {frame: dict(boxes or {})}, objects)
         return probabilities[frames.index(frame)], tags
