@@ -97,10 +97,8 @@ def _segment(
     threshold: float | None,
 ) -> Segment:
     chance = probabilities[int(np.flatnonzero(tags == whole.tag)[0])].cpu().numpy()
-    if threshold is None:
-        found = tags[probabilities.argmax(0).cpu().numpy()] == whole.tag
-    else:
-        found = chance >= threshold
+    winner = tags[probabilities.argmax(0).cpu().numpy()]
+    found = winner == whole.tag if threshold is None else chance >= threshold
     mask = honour_strokes(np.where(found, whole.tag, 0).astype(np.uint8), strokes) == whole.tag
     denied = any(stroke.polarity == "negative" for stroke in strokes)
     if whole.box is not None and not mask.any() and not denied:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -161,30 +162,40 @@ class JobStore:
 
     @contextmanager
     def locked(self, *, wait_s: float = 0.0) -> Iterator[Callable[[], None]]:
-        """Only one sync at a time. Gives a function that says "still here"; call it now and then during long work.
+        """Only one sync at a time. Gives a function that raises Busy once somebody else has taken the job over.
 
         Raises Busy, saying who holds the job, once `wait_s` seconds have passed.
         """
         token = uuid.uuid4().hex
         path = f"{self._folder}/lock.json"
         deadline = time.monotonic() + wait_s
+        ended, lost = threading.Event(), threading.Event()
+
+        def renew() -> None:
+            while not lost.is_set() and not ended.wait(LEASE_S / 5):
+                with suppress(SiafError):  # a store that is away for a moment: the lease is longer than that
+                    if self._lease(path).get("token") == token:
+                        self._store.write(path, _lease(token))
+                    else:
+                        lost.set()
+
+        def still_mine() -> None:
+            if lost.is_set():
+                raise Busy(f"job {self._job} was taken over by {self._holder(path)}")
+
         _mine.add(token)
-        renewed = time.monotonic()
-
-        def still_here() -> None:
-            nonlocal renewed
-            if time.monotonic() - renewed > LEASE_S / 5:
-                if self._lease(path).get("token") != token:
-                    raise Busy(f"job {self._job} was taken over by {self._holder(path)}")
-                self._store.write(path, _lease(token))
-                renewed = time.monotonic()
-
         try:
             while not self._try(path, token):
                 if time.monotonic() >= deadline:
                     raise Busy(f"another sync works on job {self._job} ({self._holder(path)})")
                 time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
-            yield still_here
+            renewal = threading.Thread(target=renew, daemon=True)
+            renewal.start()
+            try:
+                yield still_mine
+            finally:
+                ended.set()
+                renewal.join()
         finally:
             _mine.discard(token)
             if self._lease(path).get("token") == token:

@@ -73,14 +73,14 @@ class JobSync:
         self._report = SyncReport(job=number, dry_run=options.dry_run)
         self._engine: Engine | None = None
         self._frames: JobFrames | None = None
-        self._still_here: Callable[[], None] = lambda: None
+        self._still_mine: Callable[[], None] = lambda: None
 
     def run(self) -> SyncReport:
         """The whole round. Raises InputError, Busy, ServerFault; after any of them the call may be repeated."""
         if self._options.dry_run:
             self._look(self._jobs.ledger())
             return self._finished()
-        with self._jobs.locked(wait_s=self._options.wait_s) as self._still_here:
+        with self._jobs.locked(wait_s=self._options.wait_s) as self._still_mine:
             try:
                 ledger = self._interact(*self._look(self._jobs.ledger()))
                 self._propagate(ledger)
@@ -171,7 +171,7 @@ class JobSync:
         self._jobs.save(ledger, engine.state())
 
     def _progress(self, done: int, total: int) -> None:
-        self._still_here()
+        self._still_mine()
         self._report.frames = total
         self._options.progress(done, total)
 
@@ -200,7 +200,7 @@ class JobSync:
         self._jobs.save(ledger)
 
     def _send(self, batch: Change, ledger: Ledger) -> None:
-        self._still_here()
+        self._still_mine()
         ledger.pending = Pending(batch.action, batch.ids, batch.own_shapes, batch.own_tracks)
         self._jobs.save(ledger)
         answer = self._server.patch_annotations(self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks)

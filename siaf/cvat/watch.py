@@ -87,10 +87,13 @@ class Watcher:
         for job in self.server.jobs(**self._owner, type="annotation"):
             if job["state"] == "completed" or self.seen.get(str(job["id"])) == job["updated_date"]:
                 continue
-            if self.trigger.state is None or job["state"] == self.trigger.state:
-                ran += [job["id"]] if self._handle(job) else []
-            else:
+            if self.trigger.state is not None and job["state"] != self.trigger.state:
                 self._remember(job)
+                continue
+            try:
+                ran += [job["id"]] if self._handle(job) else []
+            except SiafError as error:  # not this job's fault: it is tried again at the next look, the others now
+                log.warning("%s", error)
         return ran
 
     # -- inside ---------------------------------------------------------------------------------------------------

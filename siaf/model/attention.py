@@ -109,6 +109,7 @@ class LocalAttention(nn.Module):
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(mode=False)  # kept for later calls, which may train
 def _window_index(tile: int, radius: int, device: torch.device) -> Tensor:
     """Where in the flattened halo each query's window lies: long tile²×window²."""
     halo, window = tile + 2 * radius, 2 * radius + 1
@@ -119,6 +120,7 @@ def _window_index(tile: int, radius: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(mode=False)
 def _outside(height: int, width: int, tile: int, radius: int, device: torch.device) -> Tensor:
     """Which window positions lie outside the image: bool tiles×tile²×window²."""
 

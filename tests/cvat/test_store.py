@@ -59,8 +59,8 @@ def test_a_lost_state_is_an_error(jobs: JobStore) -> None:
 
 
 def test_only_one_may_hold_a_job(jobs: JobStore) -> None:
-    with jobs.locked() as still_here:
-        still_here()
+    with jobs.locked() as still_mine:
+        still_mine()
         with pytest.raises(Busy, match=rf"another sync works on job 14 \(process {os.getpid()} on "), jobs.locked():
             pass
     with jobs.locked():
@@ -85,8 +85,8 @@ def test_a_second_one_may_wait(jobs: JobStore) -> None:
 )
 def test_the_lock_of_a_dead_sync_is_taken_over(jobs: JobStore, lease: dict[str, str]) -> None:
     jobs._store.write(f"{jobs._folder}/lock.json", json.dumps(lease).encode())
-    with jobs.locked() as still_here:
-        still_here()
+    with jobs.locked() as still_mine:
+        still_mine()
 
 
 def test_a_living_sync_elsewhere_is_respected(jobs: JobStore) -> None:
@@ -97,11 +97,23 @@ def test_a_living_sync_elsewhere_is_respected(jobs: JobStore) -> None:
 
 
 def test_whoever_lost_the_lock_stops(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "LEASE_S", 0.0)
-    with jobs.locked() as still_here:
+    monkeypatch.setattr(store_module, "LEASE_S", 0.05)
+    with jobs.locked() as still_mine:
+        still_mine()
         jobs._store.write(f"{jobs._folder}/lock.json", json.dumps({"token": "other", "host": "h", "pid": "1"}).encode())
+        time.sleep(0.3)
         with pytest.raises(Busy, match="was taken over by process 1 on h"):
-            still_here()
+            still_mine()
+
+
+def test_a_long_sync_keeps_its_lock(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "LEASE_S", 0.3)
+    with jobs.locked() as still_mine:
+        time.sleep(0.6)
+        monkeypatch.setattr(store_module, "_mine", set())
+        with pytest.raises(Busy), jobs.locked():
+            pass
+        still_mine()
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ class TestFrameOfASession:
         )
         monkeypatch.setattr(type(model), "propagate", lambda m, *args: asked.append("memory") or propagate(m, *args))
         client.cvat(jpegs[6], pos_points=[[15, 20]], neg_points=[])
-        assert asked == ["memory", "afi 2"]
+        assert asked == ["memory", "afi 2", "afi 2", "afi 2"]
 
     def test_clicking_changes_nothing_in_the_session(self, client: Client, session: str, jpegs: list[bytes]) -> None:
         before = client.raw("GET", f"/v1/sessions/{session}/state").body

@@ -64,3 +64,12 @@ def test_global_attention_ignores_the_order_of_memory() -> None:
     order = torch.randperm(20)
     with torch.no_grad():
         assert torch.allclose(layer(query, key, value), layer(query, key[:, order], value[:, order]), atol=1e-5)
+
+
+def test_training_works_after_inference_on_the_same_size() -> None:
+    layer = LocalAttention(dim=8, heads=2, radius=2)
+    tokens = torch.randn(1, 6 * 7, 8)
+    with torch.inference_mode():
+        layer(tokens, tokens, tokens, (6, 7))
+    layer(tokens, tokens, tokens, (6, 7)).sum().backward()
+    assert layer.relative_emb_v.grad is not None
