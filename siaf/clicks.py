@@ -77,15 +77,17 @@ def segment_clicks(
     scale = session.height / session.model.interaction_size(**size)[0]
     drawn = [replace(stroke, width=min(1000.0, _SHOWN_WIDTH * scale)) for stroke in strokes]
 
-    boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in (earlier or {})}
     says_something = session.interacted or session.memory.carried or earlier
     previous = _over(known, earlier or {}) if says_something else None
     segments: list[Segment] = []
+    answered = set(earlier or ())
     for _ in range(1 if earlier else _PASSES):
+        shown = answered & set(() if previous is None else np.unique(previous).tolist())
+        boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in shown}
         probabilities, tags = session.preview(frame, drawn, boxes, previous)
         segments = [_segment(whole, probabilities, tags, strokes, threshold) for whole in wholes]
         previous = _over(known, {segment.tag: segment.mask for segment in segments})
-        boxes = {}
+        answered = {whole.tag for whole in wholes}
     return segments
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from siaf.cvat.frames import JobFrames
+from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput
-from siaf.errors import StateError
 from siaf.masks import IndexMask
 from siaf.network import Model
 from siaf.scribbles import Scribble
@@ -56,6 +56,10 @@ class Engine(Protocol):
     def tags(self) -> list[int]:
         """Objects that the session has."""
 
+    @property
+    def restarted(self) -> bool:
+        """Whether the state was of another model: the session began again from the masks of its interacted frames."""
+
 
 class EngineFactory(Protocol):
     """Makes the engine of a job, resumed from `state` if there is one; `memo` is the engine's own note of last time."""
@@ -69,10 +73,13 @@ class LocalEngine:
 
     def __init__(self, model: Model, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
         self._digests = digests
-        if state is None:
+        self.restarted = state is not None and not made_with(state, model.name, model.digest)
+        if state is None or self.restarted:
             self._session = Session(model, frames, digests=digests)
         else:  # a state of other frames is refused
             self._session = parse_session(state, model, frames, digests=digests)
+        if state is not None and self.restarted:
+            begin_with_masks(self, state)
 
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`."""
@@ -113,6 +120,20 @@ class LocalEngine:
         return self._session.objects.tags
 
 
+def made_with(state: bytes, model: str, weights: str) -> bool:
+    """Whether a session of this model and these weights can go on from a state."""
+    document = read_document(state)
+    return (document["model"], document.get("weights")) == (model, weights)
+
+
+def begin_with_masks(engine: Engine, state: bytes) -> None:
+    """What can be taken over from another model's session: the masks of its interacted frames."""
+    results = Results(state)
+    masks = {frame: results.mask(frame) for frame in results.interacted}
+    if masks:
+        engine.interact(Interaction(references=masks))
+
+
 def same_frames(state: bytes, session: Session) -> bool:
     """Whether a state is of a session's own clip: as many frames, of its size, the same pictures where people drew."""
     document = read_document(state)
@@ -132,12 +153,7 @@ def local_engines(load: Callable[[], Model]) -> EngineFactory:
     def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
         if not models:
             models.append(load())
-        try:
-            return LocalEngine(models[0], frames, state, digests)
-        except StateError as error:
-            raise StateError(
-                f"{error.message}; the job was begun with it: use the same model and weights", field="state"
-            ) from None
+        return LocalEngine(models[0], frames, state, digests)
 
     return make
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from siaf.cvat.connection import ServerFault
-from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
+from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress, begin_with_masks, made_with
 from siaf.cvat.frames import JobFrames
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
@@ -120,19 +120,15 @@ class RemoteEngine:
         self._digests = digests
         self._suggest: list[int] = []
         self.uploaded_frames = self.uploaded = 0
+        self.restarted = False
+        self._tags: list[int] = []
+        self._done = 0
         info = self._resume()
-        if info is None:
-            body = {"frames": len(frames), "width": frames.width, "height": frames.height}
-            info = function.ask("POST", "/v1/sessions", body)
-            memo |= {"url": function.url, "session": info["id"], "revision": str(info["revision"])}
+        if info is not None:
             self._upload()
-            if state is not None:
-                self._put_state(state)
-                info = function.ask("GET", self._path())
+            self._tags, self._done = [entry["tag"] for entry in info["objects"]], info["done"]
         else:
-            self._upload()
-        self._tags = [entry["tag"] for entry in info["objects"]]
-        self._done = info["done"]
+            self._begin(state)
 
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`."""
@@ -214,6 +210,22 @@ class RemoteEngine:
         except Gone:
             return None
         return info if str(info["revision"]) == self._memo["revision"] else None
+
+    def _begin(self, state: bytes | None) -> None:
+        body = {"frames": len(self._frames), "width": self._frames.width, "height": self._frames.height}
+        info = self._function.ask("POST", "/v1/sessions", body)
+        self._memo |= {"url": self._function.url, "session": info["id"], "revision": str(info["revision"])}
+        self._upload()
+        if state is None:
+            return
+        about = self._function.ask("GET", "/v1/info")
+        if made_with(state, about["model"], about["weights"]):
+            self._put_state(state)
+            info = self._function.ask("GET", self._path())
+            self._tags, self._done = [entry["tag"] for entry in info["objects"]], info["done"]
+        else:
+            self.restarted = True
+            begin_with_masks(self, state)
 
     def _upload(self) -> None:
         """Send the frames that the function lacks: it knows them by content, from any session."""

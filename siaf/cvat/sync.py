@@ -139,6 +139,7 @@ class JobSync:
             if self._frames is None:
                 self._frames = JobFrames(self._server, self._clip)
             self._engine = self._engines(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
+            ledger.propagated = ledger.propagated and not self._engine.restarted
         return self._engine
 
     def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:
@@ -259,6 +260,10 @@ class JobSync:
             )
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
+        if self._engine is not None and self._engine.restarted:
+            self._report.notes.append(
+                "the session was of another model: begun again from the masks of annotated frames"
+            )
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]
             self._report.suggest = [frame for frame in shown if self._clip.shows(frame)]

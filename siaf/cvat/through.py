@@ -36,6 +36,7 @@ class ThroughEngine:
         self._confidence: dict[int, dict[int, float]] = {}
         self._interacted: set[int] = set()
         self._suggest: list[int] = []
+        self.restarted = False
         if memo.get("function") != function:
             memo.clear()
         memo["function"] = function
@@ -52,14 +53,16 @@ class ThroughEngine:
                     "no object is left on it: that cannot be said through CVAT; use --url, or scribble on the frame",
                     field=f"frame {task_frame}",
                 )
-        try:
-            return self._interact(shapes)
-        except Refusal as refusal:
-            if refusal.status not in _EXPIRED or not self._states():
-                raise
+        if self._states() or not self._interacted:
+            try:
+                return self._interact(shapes)
+            except Refusal as refusal:
+                if refusal.status not in _EXPIRED or not self._states():
+                    raise
         # The function forgot the session, or CVAT the states: go on from the masks that the interacted frames had.
         known = {frame: self._masks[frame] for frame in sorted(self._interacted) if frame not in call.references}
-        self._memo.pop("states")
+        self._memo.pop("states", None)
+        self.restarted = True
         before = dict(_shapes(Interaction(references={f: m for f, m in known.items() if m.any()})))
         return self._interact({f: [*before.get(f, []), *shapes.get(f, [])] for f in sorted({*before, *shapes})})
 

@@ -146,6 +146,21 @@ def test_a_round_goes_on_in_this_process(bench: Bench, serve: Callable[..., Serv
     assert bench.sync(job).round == 2
 
 
+def test_new_weights_begin_again_from_the_annotated_frames(
+    bench: Bench, serve: Callable[..., Served], pictures: Pictures, tiny_model: Model
+) -> None:
+    job = drawn(bench, pictures)
+    bench.engines = local_engines(lambda: tiny_model)  # its digest is not that of the function's file
+    bench.sync(job)
+    kept = {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)}
+    bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
+    use(bench, serve())
+    report = bench.sync(job)
+    assert report.notes == ["the session was of another model: begun again from the masks of annotated frames"]
+    assert {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)} == kept
+    assert bench.sync(job).notes == []
+
+
 def test_a_function_that_dies_in_the_middle(
     bench: Bench,
     standin: StandIn,
