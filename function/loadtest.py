@@ -73,7 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Labelers click while a propagation runs.")
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--labelers", type=int, default=8)
-    parser.add_argument("--pause", type=float, default=1.0, help="seconds between a labeler's clicks")
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds between a labeler's clicks")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=360)
     arguments = parser.parse_args()
@@ -119,8 +119,9 @@ def _run(
     """The load itself."""
     figures = _Figures()
     over = threading.Event()
-    size = (arguments.height, arguments.width)
-    jobs: list[Callable[[], None]] = [partial(_propagate, url, token, size, over, figures)]
+    film = _Film(_Connection(url, token), (arguments.height, arguments.width))
+    film.round(over, _Figures())  # its features are kept from here on: memory that the load itself does not take
+    jobs: list[Callable[[], None]] = [partial(_propagate, film, over, figures)]
     for mine, masks in zip(calls, expected, strict=True):
         jobs.append(partial(_label, url, token, mine, masks, arguments.pause, over, figures))
     threads = [threading.Thread(target=_guarded, args=(job, figures)) for job in jobs]
@@ -186,29 +187,36 @@ def _label(
                 figures.mixed += found != mask
 
 
-def _propagate(
-    url: str,
-    token: str,
-    size: tuple[int, int],
-    over: threading.Event,
-    figures: _Figures,
-) -> None:
-    """A sync sends rounds of a film, one after the other."""
-    connection, rng = _Connection(url, token), np.random.default_rng(1)
-    body = {"frames": _FILM, "width": size[1], "height": size[0]}
-    path = f"/v1/sessions/{connection.json('POST', '/v1/sessions', body)['id']}"
-    for number in range(_FILM):
-        connection.send("PUT", f"{path}/frames/{number}", _picture(rng, size, number), "image/jpeg")
-    revision = 0
-    while not over.is_set():
-        points = [[size[1] * 0.3, size[0] * 0.4], [size[1] * 0.4, size[0] * 0.4]]
-        scribbles = [{"frame": revision % _FILM, "strokes": [{"tag": 1, "points": points}]}]
-        answer = connection.json("POST", f"{path}/rounds", {"revision": revision, "scribbles": scribbles})
-        revision, done, total = answer["revision"], 0, answer["total"]
+class _Film:
+    """A session that a sync sends rounds to."""
+
+    def __init__(self, connection: _Connection, size: tuple[int, int]) -> None:
+        self._connection, self._size = connection, size
+        body = {"frames": _FILM, "width": size[1], "height": size[0]}
+        self._path = f"/v1/sessions/{connection.json('POST', '/v1/sessions', body)['id']}"
+        self._revision = 0
+        rng = np.random.default_rng(1)
+        for number in range(_FILM):
+            picture = _picture(rng, size, number)
+            connection.send("PUT", f"{self._path}/frames/{number}", picture, "image/jpeg")
+
+    def round(self, over: threading.Event, figures: _Figures) -> None:
+        """A scribble on a further frame, then all others."""
+        height, width = self._size
+        strokes = [{"tag": 1, "points": [[width * 0.3, height * 0.4], [width * 0.4, height * 0.4]]}]
+        scribbles = [{"frame": self._revision % _FILM, "strokes": strokes}]
+        body = {"revision": self._revision, "scribbles": scribbles}
+        answer = self._connection.json("POST", f"{self._path}/rounds", body)
+        self._revision, done, total = answer["revision"], 0, answer["total"]
         while done < total and not over.is_set():
-            answer = connection.json("POST", f"{path}/propagate", {"after": done})
+            answer = self._connection.json("POST", f"{self._path}/propagate", {"after": done})
             figures.frames += len(answer["frames"])
             done, total = answer["done"], answer["total"]
+
+
+def _propagate(film: _Film, over: threading.Event, figures: _Figures) -> None:
+    while not over.is_set():
+        film.round(over, figures)
 
 
 def _picture(rng: np.random.Generator, size: tuple[int, int], turn: int = 0) -> bytes:

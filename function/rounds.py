@@ -42,7 +42,7 @@ from siaf.state import parse_session, read_document
 _PAGE_NUMBERS = 1_500_000
 """Run lengths in one propagate answer, about 8 MB of JSON; what exceeds it comes with the next call."""
 _SUGGESTIONS = 3
-_CLICKING_S, _TURN_S = 10.0, 1.0
+_CLICKING_S, _TURN_S = 10.0, 0.5
 """For this long after a click, a propagate call works for this long at most."""
 
 

@@ -70,7 +70,7 @@ class Service:
 
     def answer(self, request: Request, log: Log) -> Reply:
         """The reply to a request, whatever it is. One log line."""
-        request_id = request.header("X-Request-Id") or request.id or uuid4().hex
+        request_id = _printable(request.header("X-Request-Id") or "") or request.id or uuid4().hex
         start = time.perf_counter()
         call, parts = "none", dict[str, str]()
         with timed() as phases:
@@ -176,6 +176,11 @@ class Service:
         session.interact({0: [Scribble(1, np.array([[8.0, 8.0], [24.0, 24.0]]))]})
         for _ in session.propagate():
             pass
+
+
+def _printable(text: str) -> str:
+    """A caller's own request id, as far as it may go into logs and headers."""
+    return "".join(c for c in text if c.isascii() and c.isprintable())[:100]
 
 
 def _load(settings: Settings) -> Model:

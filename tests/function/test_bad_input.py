@@ -150,6 +150,7 @@ class TestPoints:
             ({"pos_points": [[NAN, 5]]}, 400, "pos_points[0][0]"),
             ({"pos_points": [[5, INFINITE]]}, 400, "pos_points[0][1]"),
             ({"pos_points": [["5", 5]]}, 400, "pos_points[0][0]"),
+            ({"pos_points": [[10**400, 5]]}, 400, "pos_points[0][0]"),
             ({"pos_points": [[5]]}, 400, "pos_points[0]"),
             ({"pos_points": [[5, 5, 5]]}, 400, "pos_points[0]"),
             ({"pos_points": [5, 5]}, 400, "pos_points[0]"),
@@ -184,6 +185,8 @@ class TestShapes:
             ({"type": "rectangle", "points": [1, 2, 3]}, 400, "shapes[0].points"),
             ({"type": "rectangle", "points": ["1", 2, 3, 4]}, 400, "shapes[0].points"),
             ({"type": "rectangle", "points": [1, NAN, 3, 4]}, 400, "shapes[0].points"),
+            ({"type": "rectangle", "points": [1, 10**400, 3, 4]}, 400, "shapes[0].points"),
+            ({"type": "mask", "points": [10**400] * 6}, 400, "shapes[0].points"),
             ({"type": "rectangle", "points": [30, 10, 20, 20]}, 422, "shapes[0].points"),
             ({"type": "rectangle", "points": [10, 10, 10, 20]}, 422, "shapes[0].points"),
             ({"type": "rectangle", "points": [1e9, 1e9, 2e9, 2e9]}, 422, "shapes[0].points"),
@@ -336,6 +339,19 @@ class TestRounds:
     def test_states_that_are_none(self, client: Client, session: str, data: bytes) -> None:
         response = client.raw("PUT", f"/v1/sessions/{session}/state", data, "application/octet-stream")
         assert (response.status_code, json.loads(response.body)["error"]["field"]) == (422, "body")
+
+    def test_a_frame_that_was_forgotten_is_asked_for_again(
+        self, client: Client, session: str, jpegs: list[bytes]
+    ) -> None:
+        path = f"/v1/sessions/{session}"
+        round_ = {"revision": 0, "scribbles": [{"frame": 0, "strokes": [{"tag": 1, "points": [[20, 20]]}]}]}
+        client.ok("POST", f"{path}/rounds", round_)
+        digest = client.upload(session, 2, jpegs[2])["digest"]
+        client.service._store.delete(f"frame/{digest}")
+        assert error_of(client, {}, path=f"{path}/propagate") == (409, "frames")
+        assert client.ok("POST", f"{path}/frames/missing", {})["missing"] == [2]
+        client.upload(session, 2, jpegs[2])
+        assert client.ok("POST", f"{path}/propagate", {"budget_s": 20, "after": 0})["done"] == 2
 
     def test_an_expired_session(self, start: Callable[..., Client]) -> None:
         client = start(session_ttl=1)

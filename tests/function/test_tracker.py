@@ -216,6 +216,63 @@ class TestObjects:
         assert follow(client, jpegs[1], states)["shapes"] == [None]
 
 
+class TestRounds:
+    """Shapes with tags are collected until a call comes without any."""
+
+    def stroke(self, tag: int, *points: float, **more: Any) -> dict[str, Any]:
+        return {"type": "polyline", "points": list(points), "tag": tag, **more}
+
+    def test_prompts_of_several_frames_are_one_joint_pass(
+        self, client: Client, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+        interact = Model.interact
+        monkeypatch.setattr(
+            Model, "interact", lambda m, frames, *rest: asked.append(len(frames)) or interact(m, frames, *rest)
+        )
+        shapes = [
+            self.stroke(3, 20, 20, 30, 20),
+            self.stroke(0, 2, 2, 9, 2),
+            self.stroke(3, 50, 5, 55, 5, polarity="negative"),
+        ]
+        first = client.cvat(jpegs[2], shapes=shapes, states=[])
+        assert first["shapes"] == shapes
+        second = client.cvat(jpegs[8], shapes=[self.stroke(5, 45, 50, 55, 50)], states=first["states"][:1])
+        assert asked == []
+        # The state of object 3 is older than that of 5: while prompts are collected, that does not matter.
+        answer = follow(client, jpegs[2], [first["states"][0], second["states"][0]])
+        assert asked == [2]
+        mask = decode_rle(answer["shapes"][0]["points"], height=HEIGHT, width=WIDTH)
+        assert answer["shapes"][0]["tag"] == 3
+        assert mask[20, 20:31].all()
+        assert not mask[5, 50:56].any()
+        answer = follow(client, jpegs[3], answer["states"])
+        assert [s["tag"] for s in answer["states"]] == [3, 5]
+        assert all(s is None or (s["type"], 0 <= s["confidence"] <= 1) == ("mask", True) for s in answer["shapes"])
+
+    def test_a_second_round_starts_from_what_was_found(self, client: Client, jpegs: list[bytes]) -> None:
+        states = client.cvat(jpegs[0], shapes=[mask_shape(square(5, 10), tag=4)], states=[])["states"]
+        for image in jpegs[1:4]:
+            answer = follow(client, image, states)
+            states = answer["states"]
+        corrected = client.cvat(jpegs[3], shapes=[self.stroke(4, 20, 20, 30, 22)], states=states)
+        answer = follow(client, jpegs[3], corrected["states"])
+        assert decode_rle(answer["shapes"][0]["points"], height=HEIGHT, width=WIDTH)[20, 20]
+        assert follow(client, jpegs[0], answer["states"])["shapes"][0]["points"] == mask_shape(square(5, 10))["points"]
+
+    def test_tags_on_some_shapes_only(self, client: Client, jpegs: list[bytes]) -> None:
+        body = {"image": base64_of(jpegs[0]), "shapes": [self.stroke(4, 20, 20, 30, 22), BOX], "states": []}
+        status, answer = client.call("POST", "/", body)
+        assert (status, answer["error"]["field"]) == (400, "shapes[1].tag")
+
+    def test_states_of_two_sessions(self, client: Client, jpegs: list[bytes]) -> None:
+        states = [*init(client, jpegs[0], BOX), *init(client, jpegs[0], BOX)]
+        shapes = [self.stroke(4, 20, 20, 30, 22), self.stroke(5, 20, 20, 30, 22)]
+        body = {"image": base64_of(jpegs[0]), "shapes": shapes, "states": states}
+        status, answer = client.call("POST", "/", body)
+        assert (status, answer["error"]["field"]) == (422, "states")
+
+
 class TestTokens:
     """Nobody else's, nobody's old ones, nothing changed."""
 
