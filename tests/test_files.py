@@ -3,6 +3,7 @@
 import resource
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ from siaf.errors import InputError
 from siaf.files import atomic_write, staged_folder
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
     """No file may grow beyond 64 KiB: writing fails in the kernel, as on a full disk."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    try:
+        yield  # inside a test only: pytest writes to a log of its own between tests
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -39,10 +42,9 @@ class TestAtomicWrite:
             raise RuntimeError
         assert tree(tmp_path) == {"a": b"old"}
 
-    @pytest.mark.usefixtures("full_disk")
     def test_a_full_disk_leaves_the_old_file_and_nothing_else(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"old")
-        with pytest.raises(OSError, match="too large"), atomic_write(tmp_path / "a") as file:
+        with full_disk(), pytest.raises(OSError, match="too large"), atomic_write(tmp_path / "a") as file:
             file.write(bytes(200_000))
         assert tree(tmp_path) == {"a": b"old"}
 
@@ -87,10 +89,9 @@ class TestStagedFolder:
         assert tree(tmp_path) == {"report.html": b"old"}
         assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
-    @pytest.mark.usefixtures("full_disk")
     def test_a_full_disk_leaves_everything_as_it_was(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"old")
-        with pytest.raises(OSError, match="too large"), staged_folder(tmp_path) as stage:
+        with full_disk(), pytest.raises(OSError, match="too large"), staged_folder(tmp_path) as stage:
             (stage / "a").write_bytes(b"new")
             (stage / "b").write_bytes(bytes(200_000))
         assert tree(tmp_path) == {"a": b"old"}

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from siaf.video import open_video
 Make = Callable[..., Results]
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
     """No file may grow beyond 2 KiB."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    try:
+        yield  # inside a test only: pytest writes to a log of its own between tests
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 def test_a_folder_gets_masks_video_annotations_and_report(tmp_path: Path, results: Make) -> None:
@@ -45,10 +48,9 @@ def test_the_video_has_every_frame_and_an_even_size(tmp_path: Path, results: Mak
     assert (len(video), video.height, video.width, video.fps) == (8, 42, 64, 12.5)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_what_was_there_before(tmp_path: Path, results: Make) -> None:
     (tmp_path / "report.html").write_text("old")
-    with pytest.raises(OSError, match="too large"), staged_folder(tmp_path) as stage:
+    with full_disk(), pytest.raises(OSError, match="too large"), staged_folder(tmp_path) as stage:
         list(write_results(stage, results()))
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"report.html": "old"}
 
