@@ -120,13 +120,22 @@ class Rounds:
             after = done if body.after is None else body.after
             if after > done:
                 raise stale(f"{done} frames are finished, not {after}", "after")
-            if current.ahead and after == done:
+            page = _Page(current, after)
+            if current.ahead and not page.frames:  # what was finished before is not kept waiting
                 self.sessions.require(change.record, current.ahead)
                 for _ in current.propagate():
                     change.dirty = True
-                    if time.monotonic() >= until:
+                    page.fill()
+                    if page.full or time.monotonic() >= until:
                         break
-            reply = self._page(change.record, current, after)
+            total = len(current.results)
+            reply = PropagateReply(
+                revision=change.record.revision,
+                frames=page.frames,
+                done=page.done,
+                total=total,
+                suggest=current.suggest(_SUGGESTIONS) if page.done == total else [],
+            )
         return _reply(reply)
 
     def undo(self, request: Request, session: str) -> Reply:
@@ -188,21 +197,6 @@ class Rounds:
             known.label, known.origin = info.label, info.origin
         change.dirty = True
 
-    def _page(self, record: Record, session: Session, after: int) -> PropagateReply:
-        frames: list[PropagatedFrame] = []
-        numbers = 0
-        for frame in session.results[after : session.settled]:
-            if numbers > _PAGE_NUMBERS:
-                break
-            rles = index_mask_to_rles(session.mask(frame))
-            numbers += sum(map(len, rles.values()))
-            scores = session.confidence.get(frame, {}) if frame not in session.interacted else {}
-            masks = [ScoredMask(tag=tag, rle=rles.get(tag), confidence=scores.get(tag)) for tag in session.objects.tags]
-            frames.append(PropagatedFrame(frame=frame, masks=masks))
-        done, total = after + len(frames), len(session.results)
-        suggest = session.suggest(_SUGGESTIONS) if done == total else []
-        return PropagateReply(revision=record.revision, frames=frames, done=done, total=total, suggest=suggest)
-
     def _take_state(self, change: Change, data: bytes) -> Literal["restored", "inherited"]:
         record = change.record
         try:
@@ -248,6 +242,33 @@ class Rounds:
             done=session.settled if session else 0,
             total=len(session.results) if session else 0,
         )
+
+
+class _Page:
+    """Finished frames of a session as an answer, from the `done`-th on, as many as fit into one."""
+
+    def __init__(self, session: Session, done: int) -> None:
+        self._session, self.done = session, done
+        self.frames: list[PropagatedFrame] = []
+        self._numbers = 0
+        self.fill()
+
+    @property
+    def full(self) -> bool:
+        """No further frame should be added."""
+        return self._numbers > _PAGE_NUMBERS
+
+    def fill(self) -> None:
+        """Add what has been finished meanwhile."""
+        session = self._session
+        while self.done < session.settled and not self.full:
+            frame = session.results[self.done]
+            rles = index_mask_to_rles(session.mask(frame))
+            scores = session.confidence.get(frame, {}) if frame not in session.interacted else {}
+            masks = [ScoredMask(tag=tag, rle=rles.get(tag), confidence=scores.get(tag)) for tag in session.objects.tags]
+            self.frames.append(PropagatedFrame(frame=frame, masks=masks))
+            self._numbers += sum(map(len, rles.values()))
+            self.done += 1
 
 
 def _scribble(stroke: dict[str, object], name: str) -> Scribble:

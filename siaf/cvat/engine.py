@@ -159,23 +159,30 @@ def local_engines(load: Callable[[], Model]) -> EngineFactory:
 
 
 def run_round(engine: Engine, planned: RoundInput) -> None:
-    """One round of a job.
+    """One round of a job, in as few calls as say exactly what was drawn.
 
-    A frame with both strokes and a corrected mask takes two steps more: the strokes may change what siaf had there,
-    but not what the human drew.
+    Corrected frames that do not speak for the round's new objects come first, before those exist. A frame with both
+    strokes and a corrected mask takes two calls more: strokes may change what siaf had there, not what a human drew.
     """
     labels = {tag: known.label for tag, known in planned.objects.items()}
-    references, fixed = planned.references, planned.fixed
-    both = {f for f in planned.strokes.keys() & references.keys() if not np.array_equal(references[f], fixed[f])}
-    if not both:
-        engine.interact(Interaction(planned.strokes, references, planned.about, labels))
+    references, fixed, strokes = planned.references, planned.fixed, planned.strokes
+    both = {f for f in strokes.keys() & references.keys() if not np.array_equal(references[f], fixed[f])}
+    groups: dict[frozenset[int], dict[int, IndexMask]] = {}
+    for frame, mask in references.items():
+        groups.setdefault(frozenset(planned.about[frame]), {})[frame] = mask
+    drawn = {stroke.tag for here in strokes.values() for stroke in here if stroke.tag}
+    if not both and (not groups or (len(groups) == 1 and drawn <= next(iter(groups)))):
+        engine.interact(Interaction(strokes, references, planned.about, labels))
         return
-    engine.interact(Interaction({}, references, planned.about, labels))
-    masks = engine.interact(Interaction(planned.strokes, labels=labels))
+    for about, masks in sorted(groups.items(), key=lambda group: (len(group[0]), sorted(group[1]))):
+        engine.interact(Interaction({}, masks, {frame: set(about) for frame in masks}, labels))
+    if not strokes:
+        return
+    found = engine.interact(Interaction(strokes, labels=labels))
     again = {}
     for frame in both:
-        drawn = [int(tag) for tag in np.unique(fixed[frame]) if tag]
-        rest = np.where(np.isin(masks[frame], drawn), 0, masks[frame])
+        rest = np.where(np.isin(found[frame], np.unique(fixed[frame][fixed[frame] > 0])), 0, found[frame])
         again[frame] = np.where(fixed[frame] > 0, fixed[frame], rest).astype(np.uint8)
-    about = {f: planned.about[f] | {s.tag for s in planned.strokes[f] if s.tag} for f in both if f in planned.about}
-    engine.interact(Interaction({}, again, about, labels))
+    if again:
+        spoken = {f: planned.about[f] | {s.tag for s in strokes[f] if s.tag} for f in both}
+        engine.interact(Interaction({}, again, spoken, labels))

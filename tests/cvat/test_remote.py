@@ -90,7 +90,7 @@ def corrected(bench: Bench, job: int) -> None:
     frame, tag = next(spot for spot in sorted(bench.masks(job)) if spot[0] in (1, 2, 4))
     shape = next(s for s in bench.shapes(job) if (s["frame"], s["group"]) == (frame, tag))
     bench.edit(job, shape, points=[0.0, 300.0, 30.0, 30.0, 44.0, 49.0])
-    bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
+    bench.scribble(job, 4, (10, 60, 20, 60), tag=3, label="person")
 
 
 def test_rounds_in_a_function_give_the_same_masks(
