@@ -44,10 +44,10 @@ def test_a_neighbouring_job_gets_masks_with_the_same_tags(anywhere: Bench, pictu
 def test_carrying_again_changes_nothing(bench: Bench, pictures: Pictures) -> None:
     first, second = neighbours(bench, pictures)
     bench.carry(from_job=first, to_job=second)
-    before = bench.server.annotations(second)
+    before = bench.everything(second)
     (report,) = bench.carry(from_job=first, to_job=second)
     assert (report.references, report.created, report.updated, report.deleted) == ([], 0, 0, 0)
-    assert bench.server.annotations(second) == before
+    assert bench.everything(second) == before
 
 
 def test_a_correction_in_the_first_job_reaches_the_second(bench: Bench, pictures: Pictures) -> None:

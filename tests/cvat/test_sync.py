@@ -55,9 +55,9 @@ def test_syncing_again_changes_nothing(anywhere: Bench, pictures: Pictures) -> N
     (job,) = anywhere.task(pictures)
     two_scribbles(anywhere, job)
     first = anywhere.sync(job)
-    before = anywhere.server.annotations(job)
+    before = anywhere.everything(job)
     again = anywhere.sync(job)
-    assert anywhere.server.annotations(job) == before
+    assert anywhere.everything(job) == before
     assert (again.created, again.updated, again.deleted, again.round) == (0, 0, 0, first.round)
 
 
@@ -140,11 +140,11 @@ def test_a_second_round_takes_exactly_the_new_scribbles(anywhere: Bench, picture
 def test_dry_run_changes_nothing(bench: Bench, pictures: Pictures) -> None:
     (job,) = bench.task(pictures)
     two_scribbles(bench, job)
-    before = bench.server.annotations(job)
+    before = bench.everything(job)
     report = bench.sync(job, dry_run=True)
     assert report.scribbles == {0: 1, 4: 1}
     assert report.created == 0
-    assert bench.server.annotations(job) == before
+    assert bench.everything(job) == before
     assert bench.sync(job).round == 1
 
 

@@ -58,10 +58,10 @@ def test_frames_that_a_human_drew_are_not_shown_twice(bench: Bench, pictures: Pi
 
 def test_syncing_again_keeps_the_tracks(anywhere: Bench, pictures: Pictures) -> None:
     job = started(anywhere, pictures)
-    before = anywhere.server.annotations(job)
+    before = anywhere.everything(job)
     report = anywhere.sync(job)
     assert (report.created, report.updated, report.deleted) == (0, 0, 0)
-    assert anywhere.server.annotations(job) == before
+    assert anywhere.everything(job) == before
 
 
 def test_the_form_can_change_between_rounds(anywhere: Bench, pictures: Pictures) -> None:

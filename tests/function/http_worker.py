@@ -101,6 +101,7 @@ class StubbornClient:
     def __init__(self, port: int, token: str = "") -> None:
         self._port = port
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.retries = 0
 
     def bytes(self, method: str, path: str, body: bytes = b"", content_type: str = "image/png") -> tuple[int, bytes]:
         """Any request: status and body."""
@@ -119,6 +120,7 @@ class StubbornClient:
                 connection.close()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{method} {path} was never answered")
+            self.retries += 1
             time.sleep(RETRY_S)
 
     def json(self, method: str, path: str, body: Any = None) -> Any:
