@@ -38,14 +38,17 @@ def load_model(
         raise InputError(f"no such file: {path}", field="weights")
     tensors = read_weights(path, name)
     for part, net in (("interaction", model.interaction), ("propagation", model.propagation)):
-        prefix = part + "."
-        _load(
-            net,
-            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
-            f"{path}:{part}",
-        )
+        _load(net, _part(tensors, part), f"{path}:{part}")
     model.digest = file_digest(path)
     return model
+
+
+def load_part(net: nn.Module, path: Path, name: str, part: str) -> None:
+    """Give `net` the weights of one network, "interaction" or "propagation", of a weights file of the model `name`.
+
+    Raises StateError for a file that does not fit.
+    """
+    _load(net, _part(read_weights(path, name), part), f"{path}:{part}")
 
 
 def build_model(name: str, *, device: str | torch.device = "auto", seed: int = 0) -> Model:
@@ -110,6 +113,11 @@ def file_digest(path: Path) -> str:
     """blake2b-128 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    prefix = part + "."
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _load(net: nn.Module, state: dict[str, Tensor], where: str) -> None:

@@ -13,9 +13,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with segments/, instances/, cutouts/, backgrounds/"
     )
-    parser.add_argument(
-        "--encoder-weights", type=Path, required=True, help="ImageNet weights (torchvision MobileNetV2)"
-    )
+    begin = parser.add_mutually_exclusive_group(required=True)
+    begin.add_argument("--encoder-weights", type=Path, help="begin with ImageNet weights (torchvision MobileNetV2)")
+    begin.add_argument("--start", type=Path, help="begin with this weights file (siaf weights pack)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint.safetensors and log.csv")
     parser.add_argument("--config", type=Path, help="TOML file; default: the packaged one of the stage")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.data,
         arguments.out,
         encoder_weights=arguments.encoder_weights,
+        start=arguments.start,
         config=arguments.config,
         resume=arguments.resume,
     )
