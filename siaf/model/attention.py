@@ -57,6 +57,7 @@ class LocalAttention(nn.Module):
     """
 
     _TILE = 8
+    relative_emb_v: nn.Parameter | None
 
     def __init__(self, dim: int, heads: int, radius: int = 7) -> None:
         super().__init__()
@@ -69,14 +70,19 @@ class LocalAttention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
         """B×N×C each, on the same H×W grid `size` → B×N×C."""
-        batch, tokens, dim = query.shape
+        out: Tensor = self.projection(self.read(query, key, value, size))
+        return out
+
+    def read(self, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
+        """What `forward` projects: B×N×C, C the width of the values, which may differ from that of queries and keys."""
+        batch, tokens, _ = query.shape
         height, width = size
         tile, radius, heads = self._TILE, self.radius, self.heads
         rows, cols = -(-height // tile), -(-width // tile)
         halo = tile + 2 * radius
 
         def to_map(x: Tensor) -> Tensor:
-            return x.transpose(1, 2).reshape(batch, dim, height, width)
+            return x.transpose(1, 2).reshape(batch, -1, height, width)
 
         bias = self.relative_emb_k(to_map(query)).view(batch, heads * self.window**2, height, width)
         pad = (0, cols * tile - width, 0, rows * tile - height)
@@ -100,12 +106,13 @@ class LocalAttention(nn.Module):
         logits = ((q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)).gather(-1, index)
         attention = (logits + tiles(bias)).masked_fill(outside, MASKED).softmax(-1)
         spread = torch.zeros(*q.shape[:3], halo * halo, dtype=attention.dtype, device=q.device)
-        read = spread.scatter(-1, index, attention) @ v + attention @ self.relative_emb_v.transpose(1, 2).to(v.dtype)
+        read = spread.scatter(-1, index, attention) @ v
+        if self.relative_emb_v is not None:
+            read = read + attention @ self.relative_emb_v.transpose(1, 2).to(v.dtype)
 
         read = read.view(batch, rows, cols, heads, tile, tile, -1).permute(0, 1, 4, 2, 5, 3, 6)
-        read = read.reshape(batch, rows * tile, cols * tile, dim)[:, :height, :width]
-        out: Tensor = self.projection(read.reshape(batch, tokens, dim))
-        return out
+        read = read.reshape(batch, rows * tile, cols * tile, -1)[:, :height, :width]
+        return read.reshape(batch, tokens, -1)
 
 
 @lru_cache(maxsize=8)
