@@ -10,11 +10,12 @@ MAX_TAGS = 10  # objects that one pass can tell apart (paper §III: 10 identitie
 
 @dataclass(frozen=True, kw_only=True)
 class PropagationConfig:
-    """Across-round propagation network (AOT's architecture).
+    """Across-round propagation network (AOT's architecture; `gated`: DeAOT's).
 
     `matching` is the input of the projector: "last" is the encoder's deepest map (official AOT), "8+16" the stride-8
     and stride-16 maps together, which match better when the encoder was trained on ImageNet only.
     `memory_gap`: a predicted frame enters the long-term memory every so many frames; 0 = never (AOTT, AOTS, AOTB).
+    `short_side`: input size in pixels that the network is run at.
     """
 
     encoder: EncoderName
@@ -24,11 +25,13 @@ class PropagationConfig:
     matching: Literal["last", "8+16"] = "last"
     memory_gap: int = 0
     align_corners: bool = True
+    gated: bool = False
+    short_side: int = 480
 
 
 @dataclass(frozen=True, kw_only=True)
 class InteractionConfig:
-    """Across-frame interaction network (AFI)."""
+    """Across-frame interaction network (AFI). `short_side` as above."""
 
     encoder: EncoderName
     dim: int = 256
@@ -37,20 +40,33 @@ class InteractionConfig:
     head_dim: int = 64
     aspp_rates: tuple[int, ...] = (6, 12, 18)
     align_corners: bool = True
+    short_side: int = 480
 
 
 PROPAGATION: dict[str, PropagationConfig] = {
-    "siaf-t": PropagationConfig(encoder="mobilenetv2", layers=1, dim=128, heads=4, matching="8+16", memory_gap=5),
+    "siaf-t": PropagationConfig(
+        encoder="mobilenetv2", layers=1, dim=128, heads=4, matching="8+16", memory_gap=5, short_side=321
+    ),
     "aott": PropagationConfig(encoder="mobilenetv2", layers=1),
     "aots": PropagationConfig(encoder="mobilenetv2", layers=2),
     "aotb": PropagationConfig(encoder="mobilenetv2", layers=3),
     "aotl": PropagationConfig(encoder="mobilenetv2", layers=3, memory_gap=5),
     "r50_aotl": PropagationConfig(encoder="resnet50", layers=3, memory_gap=5),
     "swinb_aotl": PropagationConfig(encoder="swinb", layers=3, memory_gap=5, align_corners=False),
+    "deaott": PropagationConfig(encoder="mobilenetv2", layers=1, heads=1, gated=True),
+    "deaots": PropagationConfig(encoder="mobilenetv2", layers=2, heads=1, gated=True),
+    "deaotb": PropagationConfig(encoder="mobilenetv2", layers=3, heads=1, gated=True),
+    "deaotl": PropagationConfig(encoder="mobilenetv2", layers=3, heads=1, gated=True, memory_gap=5),
+    "r50_deaotl": PropagationConfig(encoder="resnet50", layers=3, heads=1, gated=True, memory_gap=5),
+    "swinb_deaotl": PropagationConfig(
+        encoder="swinb", layers=3, heads=1, gated=True, memory_gap=5, align_corners=False
+    ),
 }
 
 INTERACTION: dict[str, InteractionConfig] = {
-    "siaf-t": InteractionConfig(encoder="mobilenetv2", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9)),
+    "siaf-t": InteractionConfig(
+        encoder="mobilenetv2", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9), short_side=321
+    ),
     "siaf-r50": InteractionConfig(encoder="resnet50"),
     "siaf-swinb": InteractionConfig(encoder="swinb", aspp_rates=(3, 6, 9), align_corners=False),
 }

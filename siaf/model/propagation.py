@@ -101,7 +101,8 @@ class Decoder(nn.Module):
         super().__init__()
         dim = config.dim
         self.align_corners = config.align_corners
-        self.conv_in = ConvGN(dim * (config.layers + 1), dim, 1)
+        # AOT decodes what every layer and the encoder say, DeAOT both streams of its last layer.
+        self.conv_in = ConvGN(2 * dim if config.gated else dim * (config.layers + 1), dim, 1)
         self.conv_16x = ConvGN(dim, dim, 3)
         self.conv_8x = ConvGN(dim, dim // 2, 3)
         self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
@@ -111,7 +112,7 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(dim // 2, MAX_TAGS + 1, 1)
 
     def forward(self, embeddings: list[Tensor], levels: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Stride-16 embeddings (encoder's and every layer's) → logits B×11×(H/4)×(W/4)."""
+        """Stride-16 embeddings → logits B×11×(H/4)×(W/4)."""
         fine, middle, coarse = levels
         x = F.relu(self.conv_in(torch.cat(embeddings, dim=1)))
         x = F.relu(self.conv_16x(self.adapter_16x(coarse) + x))

@@ -8,6 +8,7 @@ import torch
 
 from siaf.model.config import PROPAGATION, PropagationConfig
 from siaf.model.identity import one_hot_mask
+from siaf.model.gated import build_propagation
 from siaf.model.propagation import FrameFeatures, PropagationNet, concatenate
 
 AOT = json.loads((Path(__file__).parent.parent / "data" / "aot-state-dicts.json").read_text())
@@ -16,7 +17,7 @@ AOT = json.loads((Path(__file__).parent.parent / "data" / "aot-state-dicts.json"
 @pytest.mark.parametrize("name", sorted(AOT))
 def test_state_dict_has_aots_keys_and_shapes(name: str) -> None:
     with torch.device("meta"):
-        net = PropagationNet(PROPAGATION[name])
+        net = build_propagation(PROPAGATION[name])
     assert {key: list(value.shape) for key, value in net.state_dict().items()} == AOT[name]
 
 
