@@ -75,55 +75,53 @@ class LocalAttention(nn.Module):
 
     def read(self, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
         """What `forward` projects: B×N×C, C the width of the values, which may differ from that of queries and keys."""
-        batch, tokens, _ = query.shape
+        batch, tokens, dim = query.shape
         height, width = size
         tile, radius, heads = self._TILE, self.radius, self.heads
-        rows, cols = -(-height // tile), -(-width // tile)
-        halo = tile + 2 * radius
+        rows, cols, halo = -(-height // tile), -(-width // tile), tile + 2 * radius
+        count, area = batch * rows * cols, tile * tile
+        down, right = rows * tile - height, cols * tile - width
 
-        def to_map(x: Tensor) -> Tensor:
-            return x.transpose(1, 2).reshape(batch, -1, height, width)
-
-        bias = self.relative_emb_k(to_map(query)).view(batch, heads * self.window**2, height, width)
-        pad = (0, cols * tile - width, 0, rows * tile - height)
-
-        def tiles(x: Tensor) -> Tensor:
-            # B×(heads·D)×H×W → (B·tiles)×heads×(tile²)×D
-            x = F.pad(x, pad).view(batch, heads, -1, rows, tile, cols, tile)
-            return x.permute(0, 3, 5, 1, 4, 6, 2).reshape(batch * rows * cols, heads, tile * tile, -1)
+        # queries (B·tiles)×heads×tile²×D, keys and values (B·tiles)×heads×halo²×D
+        q = F.pad(query.reshape(batch, height, width, dim), (0, 0, 0, right, 0, down))
+        q = q.view(batch, rows, tile, cols, tile, heads, -1).permute(0, 1, 3, 5, 2, 4, 6)
+        q = q.reshape(count, heads, area, dim // heads)
 
         def halos(x: Tensor) -> Tensor:
-            # B×C×H×W → (B·tiles)×heads×(halo²)×D
-            x = F.pad(x, (radius, pad[1] + radius, radius, pad[3] + radius))
-            x = x.unfold(2, halo, tile).unfold(3, halo, tile).reshape(batch, heads, -1, rows, cols, halo, halo)
-            return x.permute(0, 3, 4, 1, 5, 6, 2).reshape(batch * rows * cols, heads, halo * halo, -1)
+            x = F.pad(x.reshape(batch, height, width, -1), (0, 0, radius, right + radius, radius, down + radius))
+            x = x.unfold(1, halo, tile).unfold(2, halo, tile).unflatten(3, (heads, -1))
+            return x.permute(0, 1, 2, 3, 5, 6, 4).reshape(count, heads, halo * halo, -1)
 
-        q, k, v = tiles(to_map(query)), halos(to_map(key)), halos(to_map(value))
-        index = _window_index(tile, radius, query.device).expand(*q.shape[:2], -1, -1)
-        outside = _outside(height, width, tile, radius, query.device)
-        outside = outside.repeat(batch, 1, 1).unsqueeze(1)
+        weight, shift = self.relative_emb_k.weight.view(heads, self.window**2, -1), self.relative_emb_k.bias
+        assert shift is not None
+        bias = q @ weight.transpose(1, 2) + shift.view(heads, 1, -1)
+        logits = _windows((q / math.sqrt(q.shape[-1])) @ halos(key).transpose(-1, -2), tile, radius)
+        outside = _outside(height, width, tile, radius, query.device).repeat(batch, 1, 1).unsqueeze(1)
+        near = (logits + bias.view(logits.shape)).view(bias.shape).masked_fill(outside, MASKED)
+        attention = near.softmax(-1)
 
-        logits = ((q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)).gather(-1, index)
-        attention = (logits + tiles(bias)).masked_fill(outside, MASKED).softmax(-1)
-        spread = torch.zeros(*q.shape[:3], halo * halo, dtype=attention.dtype, device=q.device)
-        read = spread.scatter(-1, index, attention) @ v
+        spread = attention.new_zeros(count, heads, area, halo * halo)
+        _windows(spread, tile, radius).copy_(attention.view(logits.shape))
+        read = spread @ halos(value)
         if self.relative_emb_v is not None:
-            read = read + attention @ self.relative_emb_v.transpose(1, 2).to(v.dtype)
+            read = read + attention @ self.relative_emb_v.transpose(1, 2).to(read.dtype)
 
         read = read.view(batch, rows, cols, heads, tile, tile, -1).permute(0, 1, 4, 2, 5, 3, 6)
         read = read.reshape(batch, rows * tile, cols * tile, -1)[:, :height, :width]
         return read.reshape(batch, tokens, -1)
 
 
-@lru_cache(maxsize=8)
-@torch.inference_mode(mode=False)  # kept for later calls, which may train
-def _window_index(tile: int, radius: int, device: torch.device) -> Tensor:
-    """Where in the flattened halo each query's window lies: long tile²×window²."""
+def _windows(x: Tensor, tile: int, radius: int) -> Tensor:
+    """Each query's own window of its tile's halo, as a view: N×heads×tile²×halo² → N×heads×tile×tile×window×window.
+
+    Query (y, x) of the tile sees halo rows y … y + 2·radius, columns likewise. One step of a query moves its window by
+    one step of the halo, so plain strides say it all, and no index is read.
+    """
+    count, heads, area, halo_area = x.shape
     halo, window = tile + 2 * radius, 2 * radius + 1
-    at, offset = torch.arange(tile, device=device), torch.arange(window, device=device)
-    rows = at[:, None, None, None] + offset[None, None, :, None]
-    cols = at[None, :, None, None] + offset[None, None, None, :]
-    return (rows * halo + cols).reshape(tile * tile, window * window)
+    row = heads * area * halo_area, area * halo_area
+    steps = tile * halo_area + halo, halo_area + 1
+    return x.as_strided((count, heads, tile, tile, window, window), (*row, *steps, halo, 1), x.storage_offset())
 
 
 @lru_cache(maxsize=32)
