@@ -128,6 +128,12 @@ class FrameMasks(_Body):
     masks: list[MaskModel]
 
 
+class ReferenceMasks(FrameMasks):
+    """A human's masks of one frame. `about`: tags that they speak for, be it that those are absent; by default all."""
+
+    about: list[Tag] | None = None
+
+
 class RoundRequest(_Body):
     """One round: scribbles and human-made masks on any frames, for any objects, all taken together.
 
@@ -136,7 +142,7 @@ class RoundRequest(_Body):
 
     revision: int
     scribbles: list[FrameStrokes] = []
-    references: list[FrameMasks] = []
+    references: list[ReferenceMasks] = []
     objects: list[ObjectModel] = Field(default=[], description="labels and origins to remember")
 
 

@@ -3,7 +3,8 @@
 For teams that reach CVAT but not the function. CVAT hands over every frame; the client needs no frame at all and gets
 exactly the masks that the calls of `/v1` would give:
 
-1. Per frame of the round one call with its shapes: strokes, masks, boxes; `remove` forgets an object.
+1. Per frame of the round one call with its shapes: strokes, masks, boxes; `remove` forgets an object, `reference` says
+   that the frame's masks are all that there is of some objects.
 2. Per frame of the round one call with shapes that have `read` (their type and points do not matter): its masks. The
    first of them runs the network on all frames.
 3. As long as an answer has `next`: one call for that frame with null shapes. If `done` has grown, the masks of `frame`
@@ -16,7 +17,7 @@ means is said by its state's `tag`. Any later round goes on from the last states
 import hashlib
 import json
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,6 @@ from siaf.masks import IndexMask, encode_rle, index_mask_to_rles, rles_to_index_
 from siaf.network import Model
 from siaf.relay import ArrivingFrames, Relay
 from siaf.scribbles import Scribble
-from siaf.tracking import Prompt
 from siaf.video import Frame
 
 SESSION_PREFIX = "r"
@@ -152,7 +152,7 @@ class RelayCalls:
         if parent.digests.get(number, picture.digest) != picture.digest:
             raise impossible(f"frame {number} had another content before", "shapes[0].frame")
         for index, entry in enumerate(asked):  # what is wrong is said now, to the call that brought it
-            if entry.shape is not None and not entry.shape.remove:
+            if entry.shape is not None and entry.shape.draws:
                 as_prompt(entry.shape, entry.tag, *picture.size, f"shapes[{index}]")
         self._store.put(frame_key(picture.digest), picture.data, self._settings.session_ttl)
         raws = tuple(asdict(shape) for shape in drawn)
@@ -183,24 +183,19 @@ class RelayCalls:
         if not snapshot.pending:
             return snapshot
         session = relay.session
-        scribbles: dict[int, list[Scribble]] = {}
-        references: dict[int, IndexMask] = {}
-        boxes: dict[int, dict[int, Box]] = {}
+        said = _Said(snapshot.height, snapshot.width)
         for number, raws in snapshot.pending:
             seen = self._seen(snapshot, number)
             if seen is not None and number not in session.interacted:
                 session.presume(number, seen)
             for i, raw in enumerate(raws):
                 shape = Shape(**raw)
-                tag = shape.tag or 0
-                if shape.remove:
-                    if tag in session.objects:
-                        session.remove_object(tag)
-                    continue
-                prompt = as_prompt(shape, tag, snapshot.height, snapshot.width, f"shapes[{i}]")
-                _add(prompt, number, scribbles, references, boxes)
-        if scribbles or references or boxes:
-            session.interact(scribbles, references, boxes)
+                if not shape.remove:
+                    said.add(number, shape, f"shapes[{i}]")
+                elif shape.tag in session.objects:
+                    session.remove_object(shape.tag)
+        if said.scribbles or said.references or said.boxes:
+            session.interact(said.scribbles, said.references, said.boxes, said.about)
         return replace(snapshot, pending=())
 
     def _save(self, snapshot: _Snapshot, relay: Relay) -> _Snapshot:
@@ -265,20 +260,34 @@ def _frame_of(drawn: list[Shape], snapshot: _Snapshot) -> int:
     return number
 
 
-def _add(
-    prompt: Prompt,
-    number: int,
-    scribbles: dict[int, list[Scribble]],
-    references: dict[int, IndexMask],
-    boxes: dict[int, dict[int, Box]],
-) -> None:
-    if prompt.mask is not None:
-        given = references.setdefault(number, np.zeros(prompt.mask.shape, np.uint8))
-        given[prompt.mask] = prompt.tag
-    if prompt.box is not None:
-        boxes.setdefault(number, {})[prompt.tag] = prompt.box
-    if prompt.strokes:
-        scribbles.setdefault(number, []).extend(prompt.strokes)
+@dataclass
+class _Said:
+    """What the shapes of a round say, as `Session.interact` takes it."""
+
+    height: int
+    width: int
+    scribbles: dict[int, list[Scribble]] = field(default_factory=dict)
+    references: dict[int, IndexMask] = field(default_factory=dict)
+    boxes: dict[int, dict[int, Box]] = field(default_factory=dict)
+    about: dict[int, set[int]] = field(default_factory=dict)
+
+    def add(self, number: int, shape: Shape, name: str) -> None:
+        """Take a shape of a frame. Raises InputError naming `name`.points."""
+        if shape.reference:
+            self._reference(number)
+            if shape.about is not None:
+                self.about.setdefault(number, set()).update(shape.about)
+            return
+        prompt = as_prompt(shape, shape.tag or 0, self.height, self.width, name)
+        if prompt.mask is not None:
+            self._reference(number)[prompt.mask] = prompt.tag
+        if prompt.box is not None:
+            self.boxes.setdefault(number, {})[prompt.tag] = prompt.box
+        if prompt.strokes:
+            self.scribbles.setdefault(number, []).extend(prompt.strokes)
+
+    def _reference(self, number: int) -> IndexMask:
+        return self.references.setdefault(number, np.zeros((self.height, self.width), np.uint8))
 
 
 def _shape(mask: IndexMask | None, tag: int, scores: dict[int, float]) -> dict[str, Any] | None:

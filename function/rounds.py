@@ -189,7 +189,8 @@ class Rounds:
         if unknown:
             raise impossible(f"frame {unknown[0]} is not in the video (0 to {record.frames - 1})", "frame")
         self.sessions.require(record, sorted(touched | set(session.interacted)))
-        session.interact(scribbles, references)
+        about = {frame.frame: frame.about for frame in body.references if frame.about is not None}
+        session.interact(scribbles, references, about=about)
         for i, info in enumerate(body.objects):
             if info.tag not in session.objects:
                 raise impossible(f"there is no object with tag {info.tag}", f"objects[{i}].tag")

@@ -29,7 +29,8 @@ class Shape:
 
     The others are keys that survive CVAT. `tag` is set if the shape is part of a round: an object's, 0 for background.
     `frame` is the frame's number in a job of `frames`. `read` asks for the object instead of drawing it, `remove`
-    forgets it.
+    forgets it. `reference` draws nothing either: it says that the frame's masks are a human's, be it that there are
+    none, and, with `about`, which tags they speak for (by default all).
     """
 
     kind: Kind
@@ -42,6 +43,13 @@ class Shape:
     frames: int | None = None
     read: bool = False
     remove: bool = False
+    reference: bool = False
+    about: list[int] | None = None
+
+    @property
+    def draws(self) -> bool:
+        """Whether it says by its points where something is."""
+        return not (self.read or self.remove or self.reference)
 
 
 def read_shape(raw: dict[str, Any] | list[float], name: str, max_points: int) -> Shape:
@@ -80,8 +88,13 @@ def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
         raise bad_request("must be a number", f"{name}.width")
     if (raw.get("frame") is None) != (raw.get("frames") is None):
         raise bad_request("frame and frames go together", f"{name}.frame")
-    flags = {key: raw.get(key) is True for key in ("read", "remove")}
-    numbers = {key: raw.get(key) for key in ("tag", "frame", "frames")}
+    about = raw.get("about")
+    if about is not None and not (isinstance(about, list) and all(type(t) is int and 1 <= t <= MAX_TAG for t in about)):
+        raise bad_request(f"must be a list of whole numbers, 1 to {MAX_TAG}", f"{name}.about")
+    flags = {key: raw.get(key) is True for key in ("read", "remove", "reference")}
+    if any(flags.values()) and raw.get("frame") is None:
+        raise bad_request("read, remove and reference need a numbered frame", f"{name}.frame")
+    numbers = {key: raw.get(key) for key in ("tag", "frame", "frames", "about")}
     strokes = {"polarity": raw.get("polarity", "positive"), "width": float(raw.get("width", DEFAULT_WIDTH))}
     return {**numbers, **strokes, **flags}
 

@@ -155,7 +155,7 @@ class RemoteEngine:
             "references": references,
             "objects": [{"tag": tag, "label": label} for tag, label in call.labels.items() if tag in tags],
         }
-        answer = self._round(body)
+        answer = self._call("POST", "/rounds", body)
         self._tags = sorted(tags)
         self._done = 0
         return {
@@ -242,17 +242,6 @@ class RemoteEngine:
             self._function.raw("PUT", f"{self._path()}/frames/{frame}", data)
             self.uploaded += len(data)
             self.uploaded_frames += 1
-
-    def _round(self, body: Json) -> Json:
-        try:
-            return self._call("POST", "/rounds", body)
-        except InputError as error:
-            if ".about" not in error.message:
-                raise
-        # A function from before `about`: it takes what a corrected frame does not show for absent there.
-        for entry in body["references"]:
-            entry.pop("about", None)
-        return self._call("POST", "/rounds", body)
 
     def _put_state(self, state: bytes) -> None:
         answer = json.loads(self._function.raw("PUT", self._path() + "/state", state))

@@ -7,7 +7,7 @@ the masks of the interacted frames.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,10 +16,13 @@ from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
 from siaf.cvat.frames import JobFrames
 from siaf.cvat.results import Results, pack_results
 from siaf.errors import InputError, StateError
-from siaf.masks import IndexMask, decode_rle, encode_rle
+from siaf.masks import IndexMask, decode_rle, index_mask_to_rles
 
 _EXPIRED = (400, 404, 422)
 """What CVAT answers to a state older than 8 hours, and the function to one that it forgot."""
+
+_NO_POINTS: Json = {"type": "points", "points": [0.0, 0.0]}
+"""A shape that is there for its other keys."""
 
 
 class ThroughEngine:
@@ -45,26 +48,17 @@ class ThroughEngine:
 
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`: collects frame by frame, then asks for the masks of these frames."""
-        shapes = dict(_shapes(call))
-        for frame, drawn in shapes.items():
-            if not drawn:
-                task_frame = self._frames.to_task(frame)
-                raise InputError(
-                    "no object is left on it: that cannot be said through CVAT; use --url, or scribble on the frame",
-                    field=f"frame {task_frame}",
-                )
         if self._states() or not self._interacted:
             try:
-                return self._interact(shapes)
+                return self._interact(call)
             except Refusal as refusal:
                 if refusal.status not in _EXPIRED or not self._states():
                     raise
         # The function forgot the session, or CVAT the states: go on from the masks that the interacted frames had.
-        known = {frame: self._masks[frame] for frame in sorted(self._interacted) if frame not in call.references}
         self._memo.pop("states", None)
         self.restarted = True
-        before = dict(_shapes(Interaction(references={f: m for f, m in known.items() if m.any()})))
-        return self._interact({f: [*before.get(f, []), *shapes.get(f, [])] for f in sorted({*before, *shapes})})
+        self._interact(Interaction(references={frame: self._masks[frame] for frame in sorted(self._interacted)}))
+        return self._interact(call)
 
     def remove_object(self, tag: int) -> None:
         """Forget an object: here at once, in the function with the next round."""
@@ -103,17 +97,17 @@ class ThroughEngine:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _interact(self, shapes: Mapping[int, list[Json]]) -> dict[int, IndexMask]:
-        count = len(self._frames)
-        removed = [{"type": "points", "points": [0.0, 0.0], "tag": tag, "remove": True} for tag in self._removed()]
+    def _interact(self, call: Interaction) -> dict[int, IndexMask]:
+        shapes = dict(_shapes(call))
+        more = {"frames": len(self._frames)}
+        removed = [{**_NO_POINTS, "tag": tag, "remove": True} for tag in self._removed()]
         for frame in sorted(shapes):
             drawn = removed + shapes[frame] if self._states() else shapes[frame]
             removed = []
-            self._call(frame, [{**shape, "frame": frame, "frames": count} for shape in drawn])
-        tags = sorted({shape["tag"] for drawn in shapes.values() for shape in drawn if shape["tag"]} | set(self.tags()))
+            self._call(frame, [{**shape, **more, "frame": frame} for shape in drawn])
+        tags = sorted({shape["tag"] for drawn in shapes.values() for shape in drawn} | set(self.tags()))
         for frame in sorted(shapes):
-            read = {"type": "points", "points": [0.0, 0.0], "read": True, "frame": frame, "frames": count}
-            answer = self._call(frame, [{**read, "tag": tag} for tag in tags])
+            answer = self._call(frame, [{**_NO_POINTS, **more, "frame": frame, "tag": t, "read": True} for t in tags])
             self._take(frame, answer["shapes"])
             self._interacted.add(frame)
             self._confidence.pop(frame, None)
@@ -160,12 +154,11 @@ def _shapes(call: Interaction) -> Iterator[tuple[int, list[Json]]]:
     """Strokes and references of a round as shapes, frame by frame."""
     for frame in sorted({*call.strokes, *call.references}):
         shapes: list[Json] = []
-        mask = call.references.get(frame)
-        if mask is not None:
-            for tag in np.unique(mask):
-                if tag:
-                    points = [float(n) for n in encode_rle(mask == tag)]
-                    shapes.append({"type": "mask", "points": points, "tag": int(tag)})
+        if frame in call.references:
+            about = {"about": sorted(call.about[frame])} if frame in call.about else {}
+            shapes.append({**_NO_POINTS, "tag": 0, "reference": True, **about})
+            for tag, rle in index_mask_to_rles(call.references[frame]).items():
+                shapes.append({"type": "mask", "points": [float(n) for n in rle], "tag": tag})
         for stroke in call.strokes.get(frame, ()):
             flat = [float(value) for value in stroke.points.ravel()]
             kind = "polyline" if len(stroke.points) > 1 else "points"

@@ -94,6 +94,25 @@ def test_rounds_through_cvat_give_the_same_masks(
     assert not [request for request in standin.log[start:] if request.path.endswith("/data")]
 
 
+def test_masks_of_new_objects_and_emptied_frames_say_the_same(
+    bench: Bench, deploy: Callable[[], None], pictures: Pictures
+) -> None:
+    """New objects drawn as masks on different frames, then a frame from which every mask is deleted."""
+    jobs = [bench.task(pictures[:5])[0] for _ in range(2)]
+    ways = (bench.engines, through_cvat(bench.server, "siaf"))
+    for job, bench.engines in zip(jobs, ways, strict=True):
+        bench.box_mask(job, 0, (8, 12, 24, 28), "car", tag=1)
+        bench.box_mask(job, 3, (70, 44, 88, 58), "person", tag=2)
+        bench.sync(job)
+    assert bench.contents(jobs[0]) == bench.contents(jobs[1])
+    frame = next(f for f, _ in sorted(bench.masks(jobs[0])) if f not in (0, 3))
+    for job, bench.engines in zip(jobs, ways, strict=True):
+        bench.delete(job, *(s for s in bench.shapes(job) if s["frame"] == frame))
+        assert bench.sync(job).references == [frame]
+    assert bench.contents(jobs[0]) == bench.contents(jobs[1])
+    assert all(f != frame for f, _ in bench.masks(jobs[1]))
+
+
 def test_ctrl_c_keeps_what_is_done(bench: Bench, deploy: Callable[[], None], pictures: Pictures) -> None:
     job, whole = drawn(bench, pictures), drawn(bench, pictures)
     bench.engines = through_cvat(bench.server, "siaf")

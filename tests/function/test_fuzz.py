@@ -78,6 +78,8 @@ extra = st.fixed_dictionaries(
         "frames": st.integers(-1, 4),
         "read": st.booleans(),
         "remove": st.booleans(),
+        "reference": st.booleans(),
+        "about": st.one_of(st.none(), st.lists(st.integers(0, 5), max_size=3)),
     },
 )
 shapes = st.one_of(good_shapes, good_shapes, st.none(), extra, json_values)

@@ -72,9 +72,14 @@ def strokes(lines: list[tuple[int, list[list[float]]]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def expected(weights: Any, clip: Frames) -> list[Masks]:
-    model: Model = load_model("siaf-t", device="cpu", weights=weights)
+def model(weights: Any) -> Model:
+    model = load_model("siaf-t", device="cpu", weights=weights)
     model.short_side = model.interaction_short_side = 65
+    return model
+
+
+@pytest.fixture(scope="module")
+def expected(model: Model, clip: Frames) -> list[Masks]:
     session = Session(model, clip)
     result = []
     for given in ROUNDS:
@@ -130,6 +135,28 @@ def test_masks_and_boxes_and_removing(client: Client, jpegs: list[bytes]) -> Non
     assert all(not (relayed.masks[frame] == 2).any() for frame in range(12) if frame != 0)
 
 
+@pytest.mark.parametrize("about", [None, [1], [1, 2], []])
+def test_what_a_human_s_masks_speak_for(
+    client: Client, model: Model, jpegs: list[bytes], clip: Frames, about: list[int] | None
+) -> None:
+    """`reference` and `about` are references and `about` of the library; a frame may be a reference without a mask."""
+    shown = np.zeros((HEIGHT, WIDTH), np.uint8)
+    shown[10:30, 5:25] = 1
+    spoken = {} if about is None else {6: about, 9: about}
+    session = Session(model, clip)
+    line = ROUNDS[0][8][:1]
+    drawn = {3: [Scribble(tag, np.array(points, float)) for tag, points in line]}
+    session.interact(drawn, {6: shown, 9: np.zeros_like(shown)}, about=spoken)
+    for _ in session.propagate():
+        pass
+
+    said = {"tag": 0, "reference": True, **({} if about is None else {"about": about})}
+    mask = {"type": "mask", "points": index_mask_to_rles(shown)[1], "tag": 1}
+    relayed = Relayed(client, jpegs)
+    relayed.round({3: strokes(line), 6: [said, mask], 9: [said]})
+    assert all(np.array_equal(relayed.masks[frame], session.mask(frame)) for frame in range(12))
+
+
 @pytest.mark.parametrize(
     ("change", "status", "field"),
     [
@@ -141,6 +168,9 @@ def test_masks_and_boxes_and_removing(client: Client, jpegs: list[bytes]) -> Non
         ({"frame": -1}, 400, "shapes[0].frame"),
         ({"frame": 5, "read": True}, 422, "shapes[0].frame"),
         ({"points": [900, 900]}, 422, "shapes[0].points"),
+        ({"reference": True, "about": [0]}, 400, "shapes[0].about"),
+        ({"reference": True, "about": "all"}, 400, "shapes[0].about"),
+        ({"reference": True, "frame": None, "frames": None}, 400, "shapes[0].frame"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(

@@ -186,6 +186,33 @@ def test_human_masks_labels_and_progress_are_kept(client: Client, jpegs: list[by
     assert (shown["name"], shown["interacted"], shown["done"], shown["total"]) == ("clip", [0], 1, 11)
 
 
+@pytest.mark.parametrize("about", [None, [1], [1, 2], []])
+def test_what_a_human_s_masks_speak_for(
+    client: Client, model: Model, jpegs: list[bytes], clip: Frames, about: list[int] | None
+) -> None:
+    """`about` over HTTP is `about` of the library; a frame without masks says that these objects are absent."""
+    shown = np.zeros((HEIGHT, WIDTH), np.uint8)
+    shown[10:30, 5:25] = 1
+    nothing = np.zeros_like(shown)
+    spoken = {} if about is None else {6: about, 9: about}
+    session = Session(model, clip)
+    session.interact({3: [Scribble(2, np.array([[45.0, 50], [55, 50]]))]}, {6: shown, 9: nothing}, about=spoken)
+    for _ in session.propagate():
+        pass
+
+    there = open_session(client, jpegs)
+    more = {} if about is None else {"about": about}
+    references = [
+        {"frame": 6, "masks": [{"tag": 1, "rle": index_mask_to_rles(shown)[1]}], **more},
+        {"frame": 9, "masks": [], **more},
+    ]
+    body = round_body(0, {3: [(2, [[45, 50], [55, 50]])]}, references=references)
+    answer = client.ok("POST", f"/v1/sessions/{there}/rounds", body)
+    found = {**read(answer["frames"]), **propagate(client, there)}
+    assert set(found) == set(range(12))
+    assert all(np.array_equal(found[frame], session.mask(frame)) for frame in found)
+
+
 def test_undo_and_removing_an_object(client: Client, jpegs: list[bytes]) -> None:
     session = open_session(client, jpegs)
     client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, FIRST))
