@@ -25,13 +25,15 @@ _SLOTS = 4  # background and up to three objects: what a training clip holds
 class InteractionRecipe:
     """`frames`: share of steps with 1, 2, 3 interacted frames; `budget`: frames of a batch over all clips.
 
-    `feedback`: probability of a second pass that corrects the network's own result.
+    `feedback`: probability of a second pass that corrects the network's own result. `untouched`: as of
+    `ClipSynthesizer`.
     """
 
     frames: tuple[float, ...] = (0.5, 0.3, 0.2)
     budget: int = 8
     feedback: float = 0.3
     kept: tuple[float, float] = (1.0, 0.35)
+    untouched: float = 0.6
     bfloat16: bool = False
 
 
@@ -40,7 +42,9 @@ def interaction_batches(
 ) -> Callable[[np.random.Generator], Batch]:
     """A function that draws a batch: frames uint8 B×f×H×W×3, labels, strokes and previous masks int16 B×f×H×W."""
     makers = [
-        ClipSynthesizer(sources, size=size, length=f + 1, max_objects=max_objects, gaps=STILL_GAPS)
+        ClipSynthesizer(
+            sources, size=size, length=f + 1, max_objects=max_objects, gaps=STILL_GAPS, untouched=recipe.untouched
+        )
         for f in range(len(recipe.frames))
     ]
 

@@ -60,6 +60,8 @@ class Layer:
     """Additional way (px) made by the last frame."""
     smear: float = 0.0
     """Motion blur as a share of the way made in one frame time."""
+    labels: Bytes | None = None
+    """Index map of a canvas that shows its objects where they were photographed, of the sprite's size."""
 
 
 def affine(state: Floats, centre: tuple[float, float]) -> NDArray[np.float64]:
@@ -98,13 +100,17 @@ def _maps(
     return u[None] + du[:, None], v[None] + dv[:, None]
 
 
-def warp_canvas(layer: Layer, view: NDArray[np.float64], state: Floats, size: int) -> Bytes:
+def warp_canvas(layer: Layer, view: NDArray[np.float64], state: Floats, size: int) -> tuple[Bytes, Bytes]:
+    """The bottom layer as the camera sees it, mirrored at its edges: picture and index map, both size x size."""
     place = np.array([[1, 0, layer.centre[0]], [0, 1, layer.centre[1]], [0, 0, 1.0]])
     u, v = _maps(view @ place, layer.sprite, size, (0, 0, size, size))
     push = _elastic(layer, state, size, size) * (0.02 * size)
     u, v = u + push[:, :, 0], v + push[:, :, 1]
     picture = cv2.remap(layer.sprite, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return picture.astype(np.uint8, copy=False)
+    if layer.labels is None:
+        return picture.astype(np.uint8, copy=False), np.zeros((size, size), np.uint8)
+    labels = cv2.remap(layer.labels, u, v, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
+    return picture.astype(np.uint8, copy=False), labels.astype(np.uint8, copy=False)
 
 
 def composite(

@@ -19,10 +19,10 @@ Bytes = NDArray[np.uint8]
 NO_MASK = 255
 """Value of every pixel of a previous mask that does not exist."""
 
-_FIRST, _BOX = 0.42, 0.12
+_FIRST, _BOX = 0.45, 0.15
 """Share of frames without a previous mask, and with boxes as one; the others have a damaged mask."""
 _BACKGROUND = 0.30
-_CLICKS = 0.25
+_CLICKS = 0.40
 _WHOLE_REGION = 0.30
 _WRONG_OBJECT = 0.25
 _FORGOTTEN = 0.08

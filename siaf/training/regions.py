@@ -9,6 +9,8 @@ from siaf.training.sources import AnnotatedPhoto
 Bytes = NDArray[np.uint8]
 _MERGED = 0.5
 """How often regions of a full segmentation are joined with neighbours, so that objects are not only parts."""
+_RIDDEN = 0.25
+"""How often an instance is joined with one that touches it: users also mean a horse with its rider."""
 
 
 def pick_regions(photo: AnnotatedPhoto, count: int, rng: np.random.Generator) -> list[Bytes]:
@@ -28,12 +30,14 @@ def pick_regions(photo: AnnotatedPhoto, count: int, rng: np.random.Generator) ->
     chosen = rng.choice(usable, min(count, usable.size), replace=False, p=weights / weights.sum())
     taken = {int(c) for c in chosen}
     groups = [[int(c)] for c in chosen]
-    if not photo.has_background and rng.random() < _MERGED:
+    if rng.random() < (_RIDDEN if photo.has_background else _MERGED):
         touching = _contacts(index_map, len(areas))
+        if photo.has_background:
+            touching[0] = touching[:, 0] = 0
         # A part shares much of its outline with the rest of its object, scenery little of its own.
         attraction = touching / (touching.sum(0) + 1e-6) * wholeness
         for group in groups:
-            _grow(group, taken, attraction, areas, int(rng.integers(1, 6)), rng)
+            _grow(group, taken, attraction, areas, 1 if photo.has_background else int(rng.integers(1, 6)), rng)
     masks = []
     for group in groups:
         table = np.zeros(256, np.uint8)

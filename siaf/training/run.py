@@ -87,7 +87,7 @@ def _propagation(
         load_mobilenet(net.encoder, encoder_weights)
         seeds = [(schedule.seed, 7, i) for i in range(60)]
         start_as_matching(net, [clips.sample(np.random.default_rng(seed)).frames[0] for seed in seeds])
-    net.encoder.requires_grad_(False)
+    net.encoder.requires_grad_(schedule.factor("encoder.") > 0)
     return net, draw, PropagationLoss(net, recipe, steps=schedule.steps, seed=schedule.seed)
 
 

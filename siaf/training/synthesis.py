@@ -41,8 +41,8 @@ STILL_GAPS = Gaps((4.0, 30.0), (4.0, 30.0))
 
 # Proportions of the recipe.
 _IN_PLACE = 0.55
-_IN_PLACE_SEGMENTS = 0.75
-_PASTED_CUTOUT, _PASTED_SEGMENT = 0.42, 0.33
+_IN_PLACE_SEGMENTS = 0.35
+_PASTED_CUTOUT, _PASTED_SEGMENT = 0.25, 0.20
 _OCCLUDER = 0.30
 _DISTRACTOR = 0.20
 _VANISHING = 0.12
@@ -62,11 +62,20 @@ class Clip:
 class ClipSynthesizer:
     """Makes clips of `length` frames of `size` x `size` px with 1 to `max_objects` objects.
 
+    `untouched`: share of the clips with objects in their own photo that show the photo as it was taken, so that
+    outlines and shadows are real; then only the camera moves.
     Raises InputError if one of these is below 1, and in `sample` if the sources show no object.
     """
 
     def __init__(
-        self, sources: Sources, *, size: int, length: int, max_objects: int = 3, gaps: Gaps | None = None
+        self,
+        sources: Sources,
+        *,
+        size: int,
+        length: int,
+        max_objects: int = 3,
+        gaps: Gaps | None = None,
+        untouched: float = 0.12,
     ) -> None:
         for name, value in (("size", size), ("length", length), ("max_objects", max_objects)):
             if value < 1:
@@ -76,6 +85,7 @@ class ClipSynthesizer:
         self._length = length
         self._max_objects = max_objects
         self._gaps = gaps or Gaps()
+        self._untouched = untouched
         grain = np.random.default_rng(0).standard_normal((2 * size, 2 * size, 3)).astype(np.float32)
         coarse = cv2.GaussianBlur(grain, (0, 0), 0.8).astype(np.float32)
         self._grain = (grain, coarse * 2)
@@ -84,7 +94,7 @@ class ClipSynthesizer:
         """A clip that depends on nothing but the state of `rng`."""
         for _ in range(_MAX_ATTEMPTS):
             layers = self._in_place(rng) if rng.random() < _IN_PLACE else self._pasted(rng)
-            if len(layers) > 1:
+            if layers and (len(layers) > 1 or layers[0].labels is not None):
                 clip = self._render(layers, rng)
                 if clip.labels[0].any():
                     return clip
@@ -109,6 +119,12 @@ class ClipSynthesizer:
         slack = np.maximum(np.array([width, height]) - side, 0) / 2
         centre = np.clip(centre, np.array([width, height]) / 2 - slack, np.array([width, height]) / 2 + slack)
         keep = max(1, int(rng.integers(1, self._max_objects + 1)))
+        if rng.random() < self._untouched:
+            layer = self._canvas(image, centre, scale, rng)
+            index_map = reduce(np.maximum, [mask * np.uint8(tag) for tag, mask in enumerate(masks[:keep], 1)])
+            shown = cv2.resize(index_map, layer.sprite.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            layer.labels = shown.astype(np.uint8, copy=False)
+            return [layer]
         hole = reduce(np.maximum, masks[:keep])
         canvas = fill_hole(image, hole, rng) if rng.random() < 0.9 else image
         layers = [self._canvas(canvas, centre, scale, rng)]
@@ -252,7 +268,7 @@ class ClipSynthesizer:
         flicker = 1 + rng.normal(0, 0.02, (length, len(layers))).cumsum(0)
         for t in range(length):
             view = affine(camera[t], (0.0, 0.0))
-            picture = warp_canvas(layers[0], view, states[0][t], size)
+            picture, labels[t] = warp_canvas(layers[0], view, states[0][t], size)
             for index, layer in enumerate(layers[1:], 1):
                 if t in layer.hidden:
                     continue

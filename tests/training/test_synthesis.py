@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from siaf.errors import InputError
-from siaf.training.layers import Layer, Motion, affine, composite
+from siaf.training.layers import Layer, Motion, affine, composite, warp_canvas
 from siaf.training.regions import cut_out, fill_hole, pick_regions
 from siaf.training.sources import AnnotatedPhoto, Sources
 from siaf.training.synthesis import STILL_GAPS, Clip, ClipSynthesizer, Gaps
@@ -209,3 +209,14 @@ class TestLayers:
         states = motion.states(np.array([0.0, 50.0, 5000.0], np.float32))
         assert (states[0] == 0).all()
         assert (np.abs(states[1:] - motion.noise[1:]) <= motion.limit * 1.001).all()
+
+
+def test_an_untouched_photo_is_shown_as_it_was_taken(sources: Sources) -> None:
+    """The scene around and below the object is the photo's own: where the label ends, the object's colour ends."""
+    maker = ClipSynthesizer(sources, size=97, length=2, untouched=1.0)
+    layers = [maker._in_place(np.random.default_rng(seed)) for seed in range(5)]
+    assert all(len(scene) == 1 and scene[0].labels is not None and scene[0].labels.any() for scene in layers)
+    for scene in layers:
+        picture, labels = warp_canvas(scene[0], np.eye(3), scene[0].motion.states(np.zeros(1, np.float32))[0], 97)
+        red = picture[:, :, 0] > picture[:, :, 2]
+        assert (red != (labels > 0)).mean() < 0.02
