@@ -1,21 +1,28 @@
 """`siaf evaluate`: measure a model on a folder in DAVIS's layout, beside baselines that learn nothing."""
 
 import argparse
-import csv
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments
-from siaf.evaluation.davis import DavisFolder, LabelledSequence
-from siaf.files import atomic_write
+from siaf.errors import InputError
+from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
+from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
 from siaf.network import Model
 from siaf.weights import load_model
 
-Row = dict[str, Any]
+if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
+    from siaf.evaluation.baselines import Method
+    from siaf.evaluation.interactive import PlayedRound
+    from siaf.evaluation.paper import Setting
+
+Measure = Callable[[Model, LabelledSequence], Iterator[Row]]
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -24,143 +31,303 @@ def add_parser(subparsers: Subparsers) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, run, text in (
         ("propagation", run_propagation, "ground truth of the first frame given, all others propagated"),
-        ("interaction", run_interaction, "strokes of the scribble robot on single frames, no propagation"),
         ("interactive", run_interactive, "the robot plays the labeler: f frames per round, r rounds"),
+        ("composites", run_composites, "the same on clips made of several sequences' objects"),
+        ("interaction", run_interaction, "strokes of the robot on single frames, no propagation"),
+        ("clicks", run_clicks, "simulated clicks, and the true box, on single frames: CVAT's interactor"),
+        ("boxes", run_boxes, "the first frame's true rectangle, tracked as a rectangle: CVAT's tracker"),
+        ("paper", run_paper, "the paper's Tables I to III"),
+        ("ablations", run_ablations, "of these, Tables II and III: parts switched off, frames and rounds"),
     ):
-        each = kinds.add_parser(kind, help=text)
-        each.add_argument("folder", type=Path, help="JPEGImages/480p/NAME, Annotations/480p/NAME")
+        each = kinds.add_parser(kind, help=text, description=text)
+        each.add_argument(
+            "folder",
+            type=Path,
+            help="JPEGImages/480p/NAME, Annotations/480p/NAME; Scribbles/NAME if there are any",
+        )
         each.add_argument("--sequences", nargs="+", metavar="NAME", help="default: all")
         each.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
+        if kind in ("interaction", "clicks"):
+            each.add_argument("--every", type=_positive, default=10, metavar="N", help="every Nth frame (default: 10)")
+        else:
+            each.add_argument("--length", type=_positive, metavar="N", help="only the first N frames of every sequence")
+        if kind in ("interactive", "composites"):
+            many = 3 if kind == "composites" else 1
+            each.add_argument("--frames", type=_positive, default=many, help=f"frames per round (default: {many})")
+            each.add_argument("--plot", type=Path, metavar="FILE", help="J&F against seconds, as png, svg or pdf")
+        if kind in ("interactive", "composites", "interaction"):
+            rounds = 2 if kind == "interaction" else 3
+            each.add_argument("--rounds", type=_positive, default=rounds, help=f"default: {rounds}")
+        if kind == "composites":
+            each.add_argument("--objects", type=_positive, default=3, help="sequences per clip (default: 3)")
+            each.add_argument("--seed", type=int, default=0)
+            each.add_argument(
+                "--save",
+                type=Path,
+                metavar="DIR",
+                help="only write the clips as a DAVIS 2017 folder, with three sets of the robot's scribbles",
+            )
+        if kind == "clicks":
+            each.add_argument("--clicks", type=_positive, default=5, help="default: 5")
+        if kind not in ("paper", "ablations"):
+            each.add_argument("--no-baselines", action="store_true", help="measure the model only")
+        if kind in ("propagation", "interactive", "composites"):
+            each.add_argument(
+                "--baseline-encoder",
+                type=Path,
+                metavar="FILE",
+                help="ImageNet MobileNetV2 for nearest-neighbour matching; default: the model's own encoder",
+            )
         add_model_arguments(each)
+        for part in ("interaction", "propagation"):
+            each.add_argument(
+                f"--{part}", type=Path, metavar="CHECKPOINT", help=f"this training checkpoint as {part} network"
+            )
         add_json_argument(each)
         each.set_defaults(run=run)
-        if kind == "interaction":
-            each.add_argument("--every", type=int, default=10, help="every so many frames (default: 10)")
-        if kind == "interactive":
-            each.add_argument("--frames", type=int, default=1, help="scribbled frames per round (default: 1)")
-        if kind != "propagation":
-            each.add_argument("--rounds", type=int, default=2 if kind == "interaction" else 3)
 
 
 def run_propagation(arguments: argparse.Namespace) -> None:
-    """J, F and J of the last quarter by sequence and method."""
-    from siaf.evaluation import baselines
-    from siaf.evaluation.propagation import Method, score_masks, siaf_method
-
-    def methods(model: Model) -> dict[str, Method]:
-        return {
-            model.name: siaf_method(model),
-            "copy-nearest": lambda frames, refs: baselines.copy_nearest(len(frames), refs),
-            "nearest-neighbour": lambda frames, refs: baselines.nearest_neighbour(
-                frames, refs, features=baselines.encoder_features(model)
-            ),
-            "optical-flow": baselines.optical_flow,
-        }
+    """J, F, J&F and J of the last quarter by sequence and method."""
+    from siaf.evaluation.propagation import score_masks, siaf_method
 
     def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
-        for name, method in methods(model).items():
+        for name, method in {model.name: siaf_method(model), **_baselines(arguments, model)}.items():
             score = score_masks(method(sequence.frames, {0: sequence.masks[0]}), sequence.masks)
-            yield {"method": name, "J": score.jaccard, "F": score.boundary, "J last quarter": score.last}
+            j_and_f = (score.jaccard + score.boundary) / 2
+            yield {
+                "method": name,
+                "J": score.jaccard,
+                "F": score.boundary,
+                "J&F": j_and_f,
+                "J last quarter": score.last,
+            }
 
-    _table(arguments, measure)
-
-
-def run_interaction(arguments: argparse.Namespace) -> None:
-    """J on single frames after each round of strokes, by sequence and method."""
-    from siaf.evaluation.baselines import grabcut_answer
-    from siaf.evaluation.interaction import siaf_answer, stroke_rounds
-
-    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
-        chosen = [i for i in range(0, len(sequence.frames), arguments.every) if sequence.masks[i].any()]
-        for name, start in ((model.name, siaf_answer), ("grabcut", grabcut_answer)):
-            scores = [
-                stroke_rounds(start(model, sequence.frames[i]), sequence.masks[i], arguments.rounds) for i in chosen
-            ]
-            means = np.mean(scores, axis=0)
-            yield {"method": name, **{f"J round {r}": float(j) for r, j in enumerate(means, 1)}}
-
-    _table(arguments, measure)
+    _report(arguments, _measured(arguments, _sequences(arguments), measure))
 
 
 def run_interactive(arguments: argparse.Namespace) -> None:
     """J, F, J&F and seconds per round; J&F at 60 seconds and the area under the curve."""
-    from siaf.evaluation.curve import summarise
-    from siaf.evaluation.interactive import evaluate_interactive
+    _play(arguments, _sequences(arguments))
 
-    samples = []
+
+def run_composites(arguments: argparse.Namespace) -> None:
+    """As `run_interactive`, on clips of several sequences' objects."""
+    from siaf.evaluation.composites import composites
+
+    clips = composites(list(_sequences(arguments)), arguments.objects, arguments.seed)
+    if not arguments.save:
+        _play(arguments, clips)
+        return
+    _require("skimage", "networkx")
+    from siaf.evaluation.interactive import robot_sets
+
+    for clip in clips:
+        write_sequence(arguments.save, robot_sets(clip))
+        print(f"{clip.name}: {len(clip.masks)} frames, {len(clip.tags)} objects")
+
+
+def run_interaction(arguments: argparse.Namespace) -> None:
+    """J on single frames after each round of strokes, by sequence and method."""
+    _require("skimage", "networkx")
+    from siaf.evaluation.grabcut import grabcut_answer
+    from siaf.evaluation.interaction import siaf_answer, stroke_rounds
 
     def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
-        result = evaluate_interactive(
-            model, sequence.frames, sequence.masks, per_round=arguments.frames, rounds=arguments.rounds
-        )
-        samples.append(result.rounds)
-        for number, score in enumerate(result.rounds, 1):
-            j, f = float(score.jaccard.mean()), float(score.boundary.mean())
-            yield {
-                "method": f"{model.name} round {number}",
-                "J": j,
-                "F": f,
-                "J&F": (j + f) / 2,
-                "seconds": score.seconds,
-                "scribbled frames": min(number * arguments.frames, len(sequence.frames)),
-            }
+        chosen = [i for i in range(0, len(sequence.frames), arguments.every) if sequence.masks[i].any()]
+        methods = {model.name: siaf_answer} | ({} if arguments.no_baselines else {"grabcut": grabcut_answer})
+        for name, start in methods.items():
+            scores = [
+                stroke_rounds(start(model, sequence.frames[i]), sequence.masks[i], arguments.rounds) for i in chosen
+            ]
+            yield {"method": name, **{f"J round {r}": float(j) for r, j in enumerate(np.mean(scores, axis=0), 1)}}
 
-    def extra() -> Row:
-        summary = summarise(samples)
-        return {"J&F@60s": summary.at_threshold, "AUC": summary.auc}
-
-    _table(arguments, measure, extra)
+    _report(arguments, _measured(arguments, _sequences(arguments), measure))
 
 
-def _table(
-    arguments: argparse.Namespace,
-    measure: Callable[[Model, LabelledSequence], Iterator[Row]],
-    extra: Callable[[], Row] | None = None,
-) -> None:
-    """Measure every sequence, print a table with the mean over sequences, and write it where asked."""
-    folder = DavisFolder(arguments.folder)
-    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
-    rows: list[Row] = []
-    for name in arguments.sequences or folder.sequences():
-        rows += [{"sequence": name, **row} for row in measure(model, folder.load(name))]
-        print(f"{name} done", file=sys.stderr)
-    rows += _means(rows)
-    summary = extra() if extra else {}
+def run_clicks(arguments: argparse.Namespace) -> None:
+    """IoU on single frames from the true box alone, and after each click; every object by itself."""
+    from siaf.evaluation.clicks import box_score, click_rounds, siaf_segmenter, true_box
+    from siaf.evaluation.grabcut import grabcut_from_box
+    from siaf.evaluation.metrics import jaccard
+
+    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+        chosen = range(0, len(sequence.frames), arguments.every)
+        truths = [(i, sequence.masks[i] == t) for i in chosen for t in sequence.tags if (sequence.masks[i] == t).any()]
+        boxes = [box_score(siaf_segmenter(model, sequence.frames[i]), truth) for i, truth in truths]
+        scores = [
+            click_rounds(siaf_segmenter(model, sequence.frames[i]), truth, arguments.clicks) for i, truth in truths
+        ]
+        after = {f"IoU click {n}": float(iou) for n, iou in enumerate(np.mean(scores, axis=0), 1)}
+        yield {"method": model.name, "IoU box": float(np.mean(boxes)), **after}
+        if not arguments.no_baselines:
+            cut = [jaccard(grabcut_from_box(sequence.frames[i], true_box(truth)), truth) for i, truth in truths]
+            yield {"method": "grabcut", "IoU box": float(np.mean(cut)), **dict.fromkeys(after, float("nan"))}
+
+    _report(arguments, _measured(arguments, _sequences(arguments), measure))
+
+
+def run_boxes(arguments: argparse.Namespace) -> None:
+    """Mean box IoU by sequence and tracker."""
+    from siaf.evaluation.boxes import first_boxes, mil_boxes, score_boxes, siaf_boxes, still_boxes
+
+    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+        boxes = first_boxes(sequence.masks)
+        if not boxes:
+            raise InputError("its first frame shows no object to track", field=sequence.name)
+        yield {"method": model.name, "box IoU": score_boxes(siaf_boxes(model, sequence.frames, boxes), sequence.masks)}
+        if not arguments.no_baselines:
+            for name, method in (("OpenCV MIL", mil_boxes), ("copy-first", still_boxes)):
+                yield {"method": name, "box IoU": score_boxes(method(sequence.frames, boxes), sequence.masks)}
+
+    _report(arguments, _measured(arguments, _sequences(arguments), measure))
+
+
+def run_paper(arguments: argparse.Namespace) -> None:
+    """Tables I, II and III."""
+    _require("skimage", "networkx")
+    from siaf.evaluation.paper import TABLE_I, TABLE_II, TABLE_III
+
+    _play_settings(arguments, {*TABLE_I, *TABLE_II, *TABLE_III}, ("Table I:", "Table II:", "Table III:"))
+
+
+def run_ablations(arguments: argparse.Namespace) -> None:
+    """Tables II and III."""
+    _require("skimage", "networkx")
+    from siaf.evaluation.paper import TABLE_II, TABLE_III
+
+    _play_settings(arguments, {*TABLE_II, *TABLE_III}, ("Table II:", "Table III:"))
+
+
+# -- inside -------------------------------------------------------------------------------------------------------
+
+
+def _play(arguments: argparse.Namespace, sequences: Iterable[LabelledSequence]) -> None:
+    _require("skimage", "networkx", *(["matplotlib"] if arguments.plot else []))
+    from siaf.evaluation.curve import RoundScore, summarise
+    from siaf.evaluation.interactive import Fill, fill_by, first_strokes, play, repropagate
+
+    samples: dict[str, list[list[RoundScore]]] = {}
+
+    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+        fills: dict[str, Fill] = {model.name: repropagate}
+        fills |= {name: fill_by(method) for name, method in _baselines(arguments, model).items()}
+        firsts = first_strokes(sequence, arguments.frames)
+        for sample, first in enumerate(firsts, 1):
+            for name, fill in fills.items():
+                played = play(
+                    model, sequence, per_round=arguments.frames, rounds=arguments.rounds, first=first, fill=fill
+                )
+                samples.setdefault(name, []).append([r.score for r in played])
+                for number, one in enumerate(played, 1):
+                    j, f = float(one.score.jaccard.mean()), float(one.score.boundary.mean())
+                    yield {
+                        **({"sequence": f"{sequence.name} #{sample}"} if len(firsts) > 1 else {}),
+                        "method": name,
+                        "round": str(number),
+                        "J": j,
+                        "F": f,
+                        "J&F": (j + f) / 2,
+                        "J drawn": one.drawn,
+                        "seconds": one.score.seconds,
+                        "scribbled frames": one.scribbled_frames,
+                        "swaps": one.swaps,
+                    }
+
+    rows = _measured(arguments, sequences, measure)
+    summaries = {name: summarise(own) for name, own in samples.items()}
+    if arguments.plot:
+        plot_curves(arguments.plot, summaries)
+    _report(arguments, rows, {name: {"J&F@60s": s.at_threshold, "AUC": s.auc} for name, s in summaries.items()})
+
+
+def _play_settings(arguments: argparse.Namespace, settings: set["Setting"], wanted: tuple[str, ...]) -> None:
+    from siaf.evaluation.paper import play_setting, tables
+
+    model = _model(arguments)
+    played: dict[Setting, list[list[PlayedRound]]] = {setting: [] for setting in settings}
+    for sequence in _sequences(arguments):
+        for setting in sorted(settings, key=str):
+            played[setting] += play_setting(model, sequence, setting)
+            print(f"{sequence.name}: {setting}", file=sys.stderr)
+    result = {title: rows for title, rows in tables(played).items() if title.startswith(wanted)}
     if arguments.csv:
-        _write_csv(arguments.csv, rows)
+        every = [{"table": title.split(":")[0], **row} for title, rows in result.items() for row in rows]
+        columns = dict.fromkeys(name for row in every for name in row)
+        write_csv(arguments.csv, [{name: row.get(name, "") for name in columns} for row in every])
     if arguments.json:
-        import json
-
-        print(json.dumps({"rows": rows, **summary}))
+        print(json.dumps(result))
         return
-    columns = list(rows[0])
-    print(" | ".join(columns))
-    print(" | ".join("---" for _ in columns))
-    for row in rows:
-        print(" | ".join(_cell(row[c]) for c in columns))
-    for key, value in summary.items():
-        print(f"{key}: {value:.3f}")
+    for title, rows in result.items():
+        print(f"\n{title}\n")
+        for i, row in enumerate(rows):
+            print(markdown(row, header=not i))
 
 
-def _means(rows: Sequence[Row]) -> list[Row]:
-    result = []
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == method]
-        numbers = {k: float(np.mean([row[k] for row in own])) for k in own[0] if k not in ("sequence", "method")}
-        result.append({"sequence": "mean", "method": method, **numbers})
-    return result
+def _sequences(arguments: argparse.Namespace) -> Iterator[LabelledSequence]:
+    folder = DavisFolder(arguments.folder)
+    for name in arguments.sequences or folder.sequences():
+        sequence = folder.load(name)
+        if not sequence.tags:
+            raise InputError("its masks show no object", field=name)
+        length = getattr(arguments, "length", None)
+        yield sequence.first(length) if length else sequence
 
 
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
-    import io
+def _measured(arguments: argparse.Namespace, sequences: Iterable[LabelledSequence], measure: Measure) -> list[Row]:
+    """Rows of all sequences, printed as they come; the table's means are printed by `_report`."""
+    model = _model(arguments)
+    rows: list[Row] = []
+    for sequence in sequences:
+        for row in measure(model, sequence):
+            rows.append({"sequence": sequence.name, **row})
+            if not arguments.json:
+                print(markdown(rows[-1], header=len(rows) == 1), flush=True)
+    return rows
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+
+def _report(arguments: argparse.Namespace, rows: list[Row], summary: dict[str, dict[str, float]] | None = None) -> None:
+    over_sequences = means(rows)
+    if arguments.csv:
+        write_csv(arguments.csv, [*rows, *over_sequences])
+    if arguments.json:
+        print(json.dumps({"rows": rows, "means": over_sequences, **({"summary": summary} if summary else {})}))
+        return
+    for row in over_sequences:
+        print(markdown(row))
+    for name, values in (summary or {}).items():
+        print(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in values.items()))
 
 
-def _cell(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _baselines(arguments: argparse.Namespace, model: Model) -> "dict[str, Method]":
+    from siaf.evaluation.baselines import baselines, encoder_features, mobilenet_features
+
+    if arguments.no_baselines:
+        return {}
+    weights = arguments.baseline_encoder
+    return baselines(mobilenet_features(weights) if weights else encoder_features(model))
+
+
+def _model(arguments: argparse.Namespace) -> Model:
+    from siaf.training.loop import load_averaged
+
+    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+    for part, net in (("interaction", model.interaction), ("propagation", model.propagation)):
+        checkpoint = getattr(arguments, part)
+        if checkpoint:
+            load_averaged(net, checkpoint)
+            model.digest += f"+{checkpoint}"
+    return model
+
+
+def _require(*modules: str) -> None:
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise InputError(f"needs {missing[0]}: pip install 'siaf-cvat[evaluation]'", field="evaluate")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -2,7 +2,7 @@
 
 From the masks of some frames to those of all: `frames`: N frames uint8 H×W×3 RGB; `references`: index masks
 uint8 H×W by frame number, at least one. Answers are index masks uint8 N×H×W, with the references unchanged in
-their places. From the strokes on a frame to its mask: GrabCut.
+their places.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from siaf.errors import InputError
-from siaf.masks import Bitmap, IndexMask
+from siaf.masks import IndexMask
 from siaf.model.encoders import MobileNetV2Encoder
 from siaf.network import Model
 from siaf.preprocessing import network_size, resize_frames
-from siaf.scribbles import UNSCRIBBLED, Scribble, StrokeMap, rasterize
 from siaf.training.pretrained import load_mobilenet
 
 Frame = NDArray[np.uint8]
 Masks = NDArray[np.uint8]
 Positions = NDArray[np.float32]
 """(x, y) of every pixel of a frame in another frame, float32 H×W×2."""
+Method = Callable[[Sequence[Frame], Mapping[int, IndexMask]], Masks]
+"""From frames and the masks of some of them, by frame number, to the masks of all."""
 Features = Callable[[Frame], NDArray[np.float32]]
 """From a frame to features float32 C×h×w, whose dot product says how alike two places are."""
 
@@ -34,9 +35,15 @@ OUTSIDE = (-1e4, -1e4)
 STRIDE8_WEIGHT = 0.7
 NEIGHBOURS = 5
 MATCHING_SHORT_SIDE = 256
-GRABCUT_SHORT_SIDE = 257
-GRABCUT_BORDER = 2
-GRABCUT_STEPS = 5
+
+
+def baselines(features: Features) -> dict[str, Method]:
+    """All of them by name, for tables. `features` are those of nearest-neighbour matching."""
+    return {
+        "copy-nearest": lambda frames, references: copy_nearest(len(frames), references),
+        "nearest-neighbour": lambda frames, references: nearest_neighbour(frames, references, features),
+        "optical-flow": optical_flow,
+    }
 
 
 def copy_nearest(n_frames: int, references: Mapping[int, IndexMask]) -> Masks:
@@ -115,60 +122,6 @@ def _matching_features(encoder: Callable[[Tensor], list[Tensor]], device: torch.
         return found
 
     return features
-
-
-def grabcut_from_strokes(frame: Frame, strokes: Sequence[Scribble]) -> IndexMask:
-    """The index mask that GrabCut (OpenCV) finds from the strokes on one frame.
-
-    Each object on its own: its strokes are foreground, all others and the frame's border are background; of
-    the result, what touches a stroke of the object is kept. Where objects meet, the one with the nearer
-    stroke wins. Works at a short side of 257 pixels. Raises InputError for strokes far outside the frame.
-    """
-    height, width = frame.shape[:2]
-    rows, columns = network_size(height, width, short_side=GRABCUT_SHORT_SIDE, align_corners=True)
-    small = cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    drawn = rasterize(strokes, height, width, size=(rows, columns))
-    mask = np.zeros((height, width), np.uint8)
-    nearest = np.full((height, width), np.inf, np.float32)
-    for tag in np.unique(drawn[drawn > 0]).tolist():
-        away = cv2.distanceTransform((drawn != tag).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        found = _touching(_grabcut(small, drawn, tag), drawn == tag)
-        inside = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
-        distance = cv2.resize(away, (width, height), interpolation=cv2.INTER_LINEAR)
-        wins = inside & (distance < nearest)
-        mask[wins], nearest[wins] = tag, distance[wins]
-    return mask
-
-
-def grabcut_answer(_model: object, frame: Frame) -> Callable[[Sequence[Scribble]], IndexMask]:
-    """GrabCut as a `siaf.evaluation.interaction.Answer`: every call adds strokes to those before. It needs no model."""
-    strokes: list[Scribble] = []
-
-    def answer(new: Sequence[Scribble]) -> IndexMask:
-        strokes.extend(new)
-        return grabcut_from_strokes(frame, strokes)
-
-    return answer
-
-
-def _grabcut(image: Frame, drawn: StrokeMap, tag: int) -> Bitmap:
-    labels = np.full(drawn.shape, cv2.GC_BGD, np.uint8)
-    labels[GRABCUT_BORDER:-GRABCUT_BORDER, GRABCUT_BORDER:-GRABCUT_BORDER] = cv2.GC_PR_BGD
-    labels[drawn != UNSCRIBBLED] = cv2.GC_BGD
-    labels[drawn == tag] = cv2.GC_FGD
-    cv2.setRNGSeed(0)  # its colour models start from k-means
-    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-    no_box = (0, 0, 1, 1)
-    cv2.grabCut(image, labels, no_box, background, foreground, GRABCUT_STEPS, cv2.GC_INIT_WITH_MASK)
-    found: Bitmap = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    return found
-
-
-def _touching(mask: Bitmap, stroke: Bitmap) -> Bitmap:
-    """The connected parts of `mask` that hold a pixel of `stroke`."""
-    _, part = cv2.connectedComponents(mask.astype(np.uint8))
-    kept: Bitmap = mask & np.isin(part, part[stroke])
-    return kept
 
 
 def _nearest(frame: int, references: Mapping[int, IndexMask]) -> int:

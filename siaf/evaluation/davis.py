@@ -2,6 +2,7 @@
 
     ROOT/JPEGImages/480p/NAME/00000.jpg …     frames
     ROOT/Annotations/480p/NAME/00000.png …    one mask per frame, of the same name and size
+    ROOT/Scribbles/NAME/001.json …            optional: first scribbles of humans, DAVIS-interactive JSON
     ROOT/ImageSets/2017/val.txt               optional: the names of the sequences, one per line
 
 "Full-Resolution" may stand for "480p"; where both are there, 480p is read, as DAVIS's own evaluation does. A
@@ -19,7 +20,9 @@ from PIL import Image, UnidentifiedImageError
 
 from siaf.errors import InputError
 from siaf.masks import IndexMask
-from siaf.video import FrameSource, ImageFiles
+from siaf.output.palette import write_mask_png
+from siaf.scribbles import Scribble, read_davis, write_davis
+from siaf.video import ArrayFrames, FrameSource, ImageFiles
 
 RESOLUTIONS = ("480p", "Full-Resolution")
 _WHITE = 255
@@ -27,16 +30,28 @@ _WHITE = 255
 
 @dataclass(frozen=True, eq=False)
 class LabelledSequence:
-    """A clip and its ground truth. `frames`: read when asked for; `masks`: index masks, uint8 N×H×W."""
+    """A clip and its ground truth. `frames`: read when asked for; `masks`: index masks, uint8 N×H×W.
+
+    `scribbles`: first scribbles by frame, one entry per human who drew.
+    """
 
     name: str
     frames: FrameSource
     masks: NDArray[np.uint8]
+    scribbles: tuple[dict[int, list[Scribble]], ...] = ()
 
     @property
     def tags(self) -> list[int]:
         """Tags of all objects that are visible somewhere in the clip, ascending."""
         return [int(tag) for tag in np.unique(self.masks) if tag]
+
+    def first(self, length: int) -> "LabelledSequence":
+        """The first `length` frames, and the scribbles on them."""
+        if length >= len(self.masks):
+            return self
+        sets = ({f: drawn for f, drawn in one.items() if f < length} for one in self.scribbles)
+        kept = tuple(one for one in sets if one)
+        return LabelledSequence(self.name, ArrayFrames(self.frames[:length]), self.masks[:length], kept)
 
 
 class DavisFolder:
@@ -70,7 +85,18 @@ class DavisFolder:
         stems = sorted(frame_files)
         frames = ImageFiles([frame_files[stem] for stem in stems])
         masks = [_read_mask(mask_files[stem], frames.height, frames.width) for stem in stems]
-        return LabelledSequence(name, frames, _as_index_masks(np.stack(masks), self._annotations / name))
+        index_masks = _as_index_masks(np.stack(masks), self._annotations / name)
+        return LabelledSequence(name, frames, index_masks, self._scribbles(name, frames))
+
+    def _scribbles(self, name: str, frames: FrameSource) -> tuple[dict[int, list[Scribble]], ...]:
+        size = {"n_frames": len(frames), "height": frames.height, "width": frames.width}
+        sets = []
+        for path in sorted((self.root / "Scribbles" / name).glob("*.json")):
+            try:
+                sets.append(read_davis(path, **size))
+            except InputError as error:
+                raise InputError(str(error), field=str(path)) from None
+        return tuple(one for one in sets if one)
 
     def _resolution(self) -> tuple[Path, Path]:
         for resolution in RESOLUTIONS:
@@ -81,6 +107,29 @@ class DavisFolder:
             f"{self.root} has no JPEGImages and Annotations with a folder 480p or Full-Resolution in both",
             field="davis",
         )
+
+
+def write_sequence(root: Path, sequence: LabelledSequence) -> None:
+    """Add a sequence, with its scribbles, to a folder in the layout of DAVIS 2017: what `DavisFolder` reads back.
+
+    Frames are JPEGs of quality 95, so their pixels change slightly.
+    """
+    frames, masks = (root / kind / "480p" / sequence.name for kind in ("JPEGImages", "Annotations"))
+    scribbles = root / "Scribbles" / sequence.name
+    for folder in (frames, masks, scribbles):
+        folder.mkdir(parents=True, exist_ok=True)
+    for i, (frame, mask) in enumerate(zip(sequence.frames, sequence.masks, strict=True)):
+        Image.fromarray(frame).save(frames / f"{i:05d}.jpg", quality=95)
+        write_mask_png(masks / f"{i:05d}.png", mask)
+    length, height, width = sequence.masks.shape
+    for number, strokes in enumerate(sequence.scribbles, 1):
+        path = scribbles / f"{number:03d}.json"
+        write_davis(path, strokes, n_frames=length, height=height, width=width, sequence=sequence.name)
+    listed = root / "ImageSets" / "2017" / "val.txt"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    names = listed.read_text().split() if listed.exists() else []
+    if sequence.name not in names:
+        listed.write_text("\n".join([*names, sequence.name]) + "\n")
 
 
 def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:

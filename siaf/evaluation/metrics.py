@@ -16,6 +16,8 @@ from siaf.errors import InputError
 
 BOUNDARY_TOLERANCE = 0.008
 """Fraction of the image diagonal within which two boundary pixels match."""
+MIN_SHOWN = 0.0005
+"""Fraction of the frame from which an object counts as visible where tags are compared."""
 
 
 def jaccard(pred: NDArray[np.bool_], gt: NDArray[np.bool_]) -> float:
@@ -55,6 +57,23 @@ def sequence_boundary_f(pred: NDArray[np.integer], gt: NDArray[np.integer], tags
     """F of every frame and tag: index masks N×H×W in, float64 N×len(tags) out."""
     _require_same_shape(pred, gt, dimensions=3)
     return np.array([[boundary_f(p == tag, g == tag) for tag in tags] for p, g in zip(pred, gt, strict=True)])
+
+
+def swapped_objects(pred: NDArray[np.integer], gt: NDArray[np.integer], tags: Sequence[int]) -> NDArray[np.bool_]:
+    """Where an object carries another object's tag: index masks N×H×W in, bool N×len(tags) out.
+
+    That is the case in a frame where, of the object's true pixels, more have some other object's tag than its own.
+    What covers less than `MIN_SHOWN` of the frame is not judged.
+    """
+    _require_same_shape(pred, gt, dimensions=3)
+    result = np.zeros((len(gt), len(tags)), bool)
+    for i, (p, g) in enumerate(zip(pred, gt, strict=True)):
+        for k, tag in enumerate(tags):
+            inside = p[g == tag]
+            if inside.size >= MIN_SHOWN * g.size:
+                counts = {other: np.count_nonzero(inside == other) for other in tags}
+                result[i, k] = any(counts[other] > counts[tag] for other in tags)
+    return result
 
 
 def box_iou(pred: NDArray[np.float64], gt: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,18 +1,15 @@
 """Semi-supervised evaluation: the ground truth of the first frame is given, all others are propagated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from siaf.evaluation.baselines import Frame, Masks, Method
 from siaf.evaluation.metrics import sequence_boundary_f, sequence_jaccard
+from siaf.masks import IndexMask
 from siaf.network import Model
 from siaf.session import Session
-
-Masks = NDArray[np.uint8]
-Method = Callable[[Sequence[NDArray[np.uint8]], dict[int, Masks]], Masks]
-"""From frames and reference masks by frame number to index masks N×H×W."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Score:
 def siaf_method(model: Model) -> Method:
     """Propagation by a SIAF session from the references."""
 
-    def propagate(frames: Sequence[NDArray[np.uint8]], references: dict[int, Masks]) -> Masks:
+    def propagate(frames: Sequence[Frame], references: Mapping[int, IndexMask]) -> Masks:
         session = Session(model, frames)
         session.interact(references=references)
         for _ in session.propagate():

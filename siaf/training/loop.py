@@ -18,7 +18,8 @@ from siaf.errors import SiafError, StateError
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Optimiser settings. `slow` maps name prefixes to a factor of the learning rate; the longest prefix counts."""
+    """Optimiser settings. `slow` maps name prefixes to a factor of the learning rate, the longest prefix counts; a
+    factor of 0 for "encoder." freezes the propagation network's encoder."""
 
     steps: int
     lr: float
@@ -144,11 +145,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint as if the run had never stopped."""
         tensors, self.step = _read(path)
-        state = {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}
-        try:
-            self.net.load_state_dict(state)
-        except RuntimeError as error:
-            raise StateError(f"checkpoint of another architecture: {error}", field=str(path)) from None
+        _load(self.net, {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}, path)
         for name, parameter in self.trained.items():
             self.ema[name].copy_(tensors[f"ema.{name}"])
             moments = {k: tensors.get(f"optimiser.{k}.{name}") for k in ("step", "exp_avg", "exp_avg_sq")}
@@ -161,6 +158,18 @@ def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
     tensors = _read(path)[0]
     net = {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
     return net | {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}
+
+
+def load_averaged(net: nn.Module, path: Path) -> None:
+    """Give `net` the weights that a run would ship. StateError if the checkpoint is of another architecture."""
+    _load(net, averaged_checkpoint(path), path)
+
+
+def _load(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise StateError(f"checkpoint of another architecture: {error}", field=str(path)) from None
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], int]:

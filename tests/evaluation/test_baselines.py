@@ -12,7 +12,6 @@ from siaf.errors import InputError, StateError
 from siaf.evaluation import baselines
 from siaf.evaluation.metrics import jaccard
 from siaf.network import Model
-from siaf.scribbles import Scribble
 
 Array = NDArray[np.uint8]
 
@@ -85,36 +84,8 @@ def test_a_models_encoder_gives_the_same_kind_of_features(tiny_model: Model) -> 
     assert baselines.encoder_features(tiny_model)(moving_square(1)[0][0]).shape == (128, 6, 8)
 
 
-def two_squares() -> tuple[Array, Array]:
-    rng = np.random.default_rng(2)
-    frame = rng.integers(90, 110, (120, 160, 3), dtype=np.uint8)
-    mask = np.zeros((120, 160), np.uint8)
-    for tag, (top, left, colour) in enumerate([(20, 15, (220, 30, 30)), (50, 95, (30, 40, 220))], start=1):
-        region = np.s_[top : top + 45, left : left + 45]
-        frame[region] = np.clip(np.array(colour) + rng.integers(-15, 16, (45, 45, 3)), 0, 255)
-        mask[region] = tag
-    return frame, mask
-
-
-def stroke(tag: int, *points: tuple[float, float]) -> Scribble:
-    return Scribble(tag, np.array(points))
-
-
-def test_grabcut_separates_two_objects_by_their_strokes() -> None:
-    frame, mask = two_squares()
-    found = baselines.grabcut_from_strokes(frame, [stroke(1, (25, 30), (50, 55)), stroke(2, (105, 60), (130, 85))])
-    assert jaccard(found == 1, mask == 1) > 0.9
-    assert jaccard(found == 2, mask == 2) > 0.9
-
-
-def test_grabcut_without_an_objects_stroke_finds_nothing() -> None:
-    frame, _ = two_squares()
-    assert not baselines.grabcut_from_strokes(frame, [stroke(0, (5, 5), (20, 5))]).any()
-
-
-def test_grabcut_remembers_earlier_strokes() -> None:
-    frame, mask = two_squares()
-    answer = baselines.grabcut_answer(None, frame)
-    answer([stroke(1, (25, 30), (50, 55))])
-    found = answer([stroke(2, (105, 60), (130, 85))])
-    assert jaccard(found == 1, mask == 1) > 0.9
+def test_all_are_listed_by_name() -> None:
+    frames, masks = moving_square()
+    found = {n: method(frames, {0: masks[0]}) for n, method in baselines.baselines(colour_features).items()}
+    assert list(found) == ["copy-nearest", "nearest-neighbour", "optical-flow"]
+    assert all((masks_found[0] == masks[0]).all() for masks_found in found.values())

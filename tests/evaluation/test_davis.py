@@ -122,3 +122,28 @@ def test_what_is_neither_binary_nor_index_mask_is_refused(tmp_path: Path) -> Non
     add_sequence(tmp_path, "coloured", [Image.new("RGB", (WIDTH, HEIGHT), (255, 0, 0))])
     with pytest.raises(InputError, match="colour picture"):
         DavisFolder(tmp_path).load("coloured")
+
+
+def test_written_sequences_are_read_back_with_their_scribbles(davis2017: Path) -> None:
+    folder = DavisFolder(davis2017)
+    assert folder.sequences() == ["duo", "trio"]
+    trio = folder.load("trio")
+    assert trio.tags == [1, 2, 3]
+    assert trio.masks.shape == (6, 72, 96)
+    assert [sorted(one) for one in trio.scribbles] == [[0], [2], [4]]
+    assert {stroke.tag for stroke in trio.scribbles[1][2]} == {1, 2, 3}
+
+
+def test_a_shortened_sequence_keeps_the_scribbles_on_its_frames(davis2017: Path) -> None:
+    short = DavisFolder(davis2017).load("duo").first(3)
+    assert len(short.frames) == len(short.masks) == 3
+    assert [sorted(one) for one in short.scribbles] == [[0], [2]]
+
+
+def test_scribbles_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    add_sequence(tmp_path, "swan", [binary(0), binary(1)])
+    path = tmp_path / "Scribbles" / "swan" / "001.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"scribbles": [[]]}')
+    with pytest.raises(InputError, match=r"001\.json: scribbles: has 1 frames, the video 2"):
+        DavisFolder(tmp_path).load("swan")

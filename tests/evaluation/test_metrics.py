@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from siaf.errors import InputError
-from siaf.evaluation.metrics import boundary_f, box_iou, jaccard, sequence_boundary_f, sequence_jaccard
+from siaf.evaluation.metrics import boundary_f, box_iou, jaccard, sequence_boundary_f, sequence_jaccard, swapped_objects
 
 OFFICIAL = np.load(Path(__file__).parent / "data" / "metrics.npz")
 CASES = range(len(OFFICIAL.files) // 4)
@@ -58,3 +58,19 @@ def test_impossible_boxes_are_refused() -> None:
         box_iou(np.array([[5.0, 0, 1, 2]]), np.array([[0.0, 0, 1, 2]]))
     with pytest.raises(InputError, match="boxes"):
         box_iou(np.zeros((1, 4)), np.zeros((2, 4)))
+
+
+def test_an_object_is_swapped_where_another_tag_covers_more_of_it_than_its_own() -> None:
+    gt = np.zeros((4, 40, 40), np.uint8)
+    gt[:, :10, :10], gt[:, 20:30, 20:30] = 1, 2
+    pred = gt.copy()
+    pred[1, :10, :10] = 0  # lost, not swapped
+    pred[2, :10, :6] = 2
+    pred[3, 20:30, 20:24] = 1
+    assert swapped_objects(pred, gt, (1, 2)).tolist() == [[False] * 2, [False] * 2, [True, False], [False] * 2]
+
+
+def test_slivers_are_not_judged() -> None:
+    gt = np.zeros((1, 100, 100), np.uint8)
+    gt[0, 0, :4] = 1
+    assert not swapped_objects(gt * 2, gt, (1, 2)).any()
