@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from siaf.commands import parity
 from siaf.commands.common import Subparsers, add_json_argument, print_result
 from siaf.errors import InputError
 from siaf.weights import MODELS, packaged_weights, read_weights, save_weights, weights_info
@@ -30,6 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
     pack.add_argument("--note", default="", help="where the weights come from, kept in the file")
     pack.add_argument("--out", type=Path, required=True)
     pack.set_defaults(run=run_pack)
+    parity.add_parser(actions)
 
 
 def run_list(arguments: argparse.Namespace) -> None:

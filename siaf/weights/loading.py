@@ -1,0 +1,130 @@
+"""From a name to a loaded model."""
+
+import hashlib
+import os
+from importlib import resources
+from pathlib import Path
+
+import torch
+
+from siaf.errors import InputError, StateError
+from siaf.model.config import INTERACTION, PROPAGATION
+from siaf.model.gated import build_propagation
+from siaf.model.interaction import InteractionNet
+from siaf.network import Model
+from siaf.weights.catalogue import CATALOGUE
+from siaf.weights.files import DEFAULT_PROPAGATION, file_digest, load_checked, read_parts, weights_info
+
+MODELS = DEFAULT_PROPAGATION
+
+
+def load_model(
+    name: str = "siaf-t",
+    *,
+    device: str | torch.device = "auto",
+    weights: str | Path | None = None,
+    propagation: str | Path | None = None,
+    interaction: str | Path | None = None,
+) -> Model:
+    """Load a model ready for `siaf.Session`.
+
+    `weights`, `propagation` and `interaction` are each a weights file or the name of weights that ship with siaf or
+    lie in the weights folder (`weights_folder`); the latter two replace one network of the model. `weights` is by
+    default the model's own name. Any interaction network goes with any propagation network, but the propagation
+    network must have the encoder of the model's own. `device` "auto" takes the GPU if there is one.
+
+    Raises InputError for an unknown name or missing weights, StateError for weights that do not fit.
+    """
+    _check_name(name)
+    model_file = None
+    if propagation is None or interaction is None:
+        model_file = find_weights(weights if weights is not None else name, "weights")
+        if (model := weights_info(model_file).get("model")) != name:
+            raise StateError(f"weights of {model!r}, not of {name!r}", field=str(model_file))
+    chosen = {"interaction": interaction, "propagation": propagation}
+    paths = {part: find_weights(source, part) for part, source in chosen.items() if source is not None}
+    if model_file is not None:
+        paths = {part: paths.get(part, model_file) for part in chosen}
+    files = {path: read_parts(path) for path in set(paths.values())}
+    for part, path in paths.items():
+        if part not in files[path]:
+            raise StateError(f"holds {', '.join(files[path])}, no {part} network", field=str(path))
+    parts = {part: files[path][part] for part, path in paths.items()}
+    check_encoder(name, parts["propagation"].architecture)
+    loaded = _build(name, parts["interaction"].architecture, parts["propagation"].architecture, device)
+    for part, net in (("interaction", loaded.interaction), ("propagation", loaded.propagation)):
+        load_checked(net, parts[part].tensors, f"{paths[part]}:{part}")
+    digests = [file_digest(paths["interaction"]), file_digest(paths["propagation"])]
+    both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
+    loaded.digest = digests[0] if len(files) == 1 else both
+    return loaded
+
+
+def check_encoder(name: str, architecture: str) -> None:
+    """StateError unless a propagation network of this architecture may stand in the model `name`."""
+    encoder = PROPAGATION[MODELS[name]].encoder
+    if PROPAGATION[architecture].encoder != encoder:
+        fitting = ", ".join(k for k, config in PROPAGATION.items() if config.encoder == encoder)
+        raise StateError(
+            f"{architecture} is no propagation network of {name}; those are {fitting}", field="propagation"
+        )
+
+
+def build_model(name: str, *, device: str | torch.device = "auto", seed: int = 0) -> Model:
+    """A model with random weights, always the same for a seed; its digest says so."""
+    _check_name(name)
+    return _build(name, name, MODELS[name], device, seed)
+
+
+def packaged_weights(name: str) -> Path | None:
+    """The weights file that ships in the package, if there is one for this model."""
+    path = Path(str(resources.files("siaf"))) / "weights_data" / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
+def weights_folder() -> Path:
+    """Where `siaf weights` puts what it fetches: SIAF_WEIGHTS_FOLDER, or siaf in the user's cache folder."""
+    if own := os.environ.get("SIAF_WEIGHTS_FOLDER"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siaf"
+
+
+def find_weights(source: str | Path, field: str = "weights") -> Path:
+    """The file behind a path or a name. InputError, naming `field`, says how to get it."""
+    if isinstance(source, str):
+        for path in (packaged_weights(source), weights_folder() / f"{source}.safetensors"):
+            if path is not None and path.is_file():
+                return path
+        if source in CATALOGUE:
+            raise InputError(f"{source} is not on this machine; run: siaf weights fetch {source}", field=field)
+        if source in MODELS:
+            raise InputError(
+                f"no weights of {source} ship with siaf; pass a file, or an interaction and a propagation network",
+                field=field,
+            )
+    if not Path(source).is_file():
+        raise InputError(f"no such file: {source}", field=field)
+    return Path(source)
+
+
+def _check_name(name: str) -> None:
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}", field="model")
+
+
+def _build(name: str, interaction: str, propagation: str, device: str | torch.device, seed: int = 0) -> Model:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        nets = InteractionNet(INTERACTION[interaction]), build_propagation(PROPAGATION[propagation])
+    for net in nets:
+        net.to(device).eval().requires_grad_(False)
+    return Model(
+        name,
+        f"random-{seed}",
+        *nets,
+        device=torch.device(device),
+        short_side=PROPAGATION[propagation].short_side,
+        interaction_short_side=INTERACTION[interaction].short_side,
+    )
