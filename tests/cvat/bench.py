@@ -84,10 +84,9 @@ class Bench:
             segment_size=segment,
             overlap=overlap,
         )
-        task = self.client.tasks.create_from_data(
-            spec, files, data_params={"image_quality": 100, **data}, status_check_period=1
-        )
-        self._tasks.append(task.id)
+        task = self.client.tasks.create(spec)
+        self._tasks.append(task.id)  # before the upload, which may fail: nothing is left behind
+        task.upload_data(files, params={"image_quality": 100, **data}, status_check_period=1)
         if setup:
             commands.setup(self.client, task=task.id, apply=True)
         return [job["id"] for job in sorted(self.server.jobs(task_id=task.id), key=lambda j: j["start_frame"])]

@@ -43,12 +43,12 @@ def test_jobs_are_done_and_one_that_fails_stops_nothing(bench: Bench, standin: S
     assert list(bulk_lines(rows))[-1] == "4 in all, 2 failed"
 
 
-def test_a_task_is_synced_and_carried_through(bench: Bench, pictures: Pictures) -> None:
-    jobs = bench.task(pictures[:8], segment=4, overlap=1)
-    bench.scribble(jobs[0], 0, (8, 20, 20, 20), tag=1, label="car")
-    (row,) = run(bench, tasks=[bench.server.job(jobs[0])["task_id"]])
+def test_a_task_is_synced_and_carried_through(anywhere: Bench, pictures: Pictures) -> None:
+    jobs = anywhere.task(pictures[:8], segment=4, overlap=1)
+    anywhere.scribble(jobs[0], 0, (8, 20, 20, 20), tag=1, label="car")
+    (row,) = run(anywhere, tasks=[anywhere.server.job(jobs[0])["task_id"]])
     assert (row.kind, row.status, row.objects) == ("task", "done", 1)
-    assert bench.masks(jobs[1])
+    assert anywhere.masks(jobs[1])
 
 
 def test_passing_faults_are_waited_out(bench: Bench, standin: StandIn, pictures: Pictures) -> None:

@@ -41,35 +41,35 @@ def test_a_neighbouring_job_gets_masks_with_the_same_tags(anywhere: Bench, pictu
     assert {spot: points for spot, points in after.items() if spot[0] in (4, 5)} == shared
 
 
-def test_carrying_again_changes_nothing(bench: Bench, pictures: Pictures) -> None:
-    first, second = neighbours(bench, pictures)
-    bench.carry(from_job=first, to_job=second)
-    before = bench.everything(second)
-    (report,) = bench.carry(from_job=first, to_job=second)
+def test_carrying_again_changes_nothing(anywhere: Bench, pictures: Pictures) -> None:
+    first, second = neighbours(anywhere, pictures)
+    anywhere.carry(from_job=first, to_job=second)
+    before = anywhere.everything(second)
+    (report,) = anywhere.carry(from_job=first, to_job=second)
     assert (report.references, report.created, report.updated, report.deleted) == ([], 0, 0, 0)
-    assert bench.everything(second) == before
+    assert anywhere.everything(second) == before
 
 
-def test_a_correction_in_the_first_job_reaches_the_second(bench: Bench, pictures: Pictures) -> None:
-    first, second = neighbours(bench, pictures)
-    bench.carry(from_job=first, to_job=second)
-    bench.box_mask(first, 5, (30, 30, 44, 49), "person", tag=9)
-    bench.sync(first)
-    (report,) = bench.carry(from_job=first, to_job=second)
+def test_a_correction_in_the_first_job_reaches_the_second(anywhere: Bench, pictures: Pictures) -> None:
+    first, second = neighbours(anywhere, pictures)
+    anywhere.carry(from_job=first, to_job=second)
+    anywhere.box_mask(first, 5, (30, 30, 44, 49), "person", tag=9)
+    anywhere.sync(first)
+    (report,) = anywhere.carry(from_job=first, to_job=second)
     assert 5 in report.references
     assert report.objects[9] == "person"
-    assert bitmap(bench.masks(second)[5, 9], pictures)[30:50, 30:45].all()
+    assert bitmap(anywhere.masks(second)[5, 9], pictures)[30:50, 30:45].all()
 
 
-def test_what_people_did_in_the_second_job_stays(bench: Bench, pictures: Pictures) -> None:
-    first, second = neighbours(bench, pictures)
-    number = bench.box_mask(second, 5, (30, 30, 44, 49), "car", tag=1)
-    drawn = next(s for s in bench.shapes(second) if s["id"] == number)
-    bench.carry(from_job=first, to_job=second)
-    assert next(s for s in bench.shapes(second) if s["id"] == number) == drawn
-    bench.scribble(second, 8, (8, 60, 20, 60), tag=4)
-    assert bench.sync(second).scribbles == {8: 1}
-    assert next(s for s in bench.shapes(second) if s["id"] == number) == drawn
+def test_what_people_did_in_the_second_job_stays(anywhere: Bench, pictures: Pictures) -> None:
+    first, second = neighbours(anywhere, pictures)
+    number = anywhere.box_mask(second, 5, (30, 30, 44, 49), "car", tag=1)
+    drawn = next(s for s in anywhere.shapes(second) if s["id"] == number)
+    anywhere.carry(from_job=first, to_job=second)
+    assert next(s for s in anywhere.shapes(second) if s["id"] == number) == drawn
+    anywhere.scribble(second, 8, (8, 60, 20, 60), tag=4)
+    assert anywhere.sync(second).scribbles == {8: 1}
+    assert next(s for s in anywhere.shapes(second) if s["id"] == number) == drawn
 
 
 def test_a_whole_task_is_walked_in_order(anywhere: Bench, pictures: Pictures) -> None:
@@ -109,22 +109,22 @@ def test_a_replica_goes_on_with_the_session_itself(bench: Bench, standin: StandI
     assert bench.masks(replica) == bench.masks(job)
 
 
-def test_a_label_that_the_other_task_lacks_is_named(bench: Bench, pictures: Pictures) -> None:
-    (first,) = bench.task(pictures[:3])
-    (other,) = bench.task(pictures[:3], labels=(("bus", "mask"),))
-    bench.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
-    bench.sync(first)
+def test_a_label_that_the_other_task_lacks_is_named(anywhere: Bench, pictures: Pictures) -> None:
+    (first,) = anywhere.task(pictures[:3])
+    (other,) = anywhere.task(pictures[:3], labels=(("bus", "mask"),))
+    anywhere.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
+    anywhere.sync(first)
     with pytest.raises(InputError, match="no label 'car' for objects here"):
-        bench.carry(from_job=first, to_job=other)
-    assert bench.shapes(other) == []
+        anywhere.carry(from_job=first, to_job=other)
+    assert anywhere.shapes(other) == []
 
 
-def test_one_tag_cannot_be_two_things(bench: Bench, pictures: Pictures) -> None:
-    first, second = neighbours(bench, pictures)
-    bench.scribble(second, 9, (8, 20, 20, 20), tag=1, label="person")
-    bench.sync(second)
+def test_one_tag_cannot_be_two_things(anywhere: Bench, pictures: Pictures) -> None:
+    first, second = neighbours(anywhere, pictures)
+    anywhere.scribble(second, 9, (8, 20, 20, 20), tag=1, label="person")
+    anywhere.sync(second)
     with pytest.raises(InputError, match=f"job {second}: object 1 is a 'car' in job {first}, but a 'person' here"):
-        bench.carry(from_job=first, to_job=second)
+        anywhere.carry(from_job=first, to_job=second)
 
 
 @pytest.mark.parametrize(
@@ -143,20 +143,20 @@ def test_bad_input_is_named(bench: Bench, pictures: Pictures, arguments: dict[st
         bench.carry(**arguments)
 
 
-def test_a_session_moves_to_another_store(bench: Bench, pictures: Pictures, tmp_path: Path) -> None:
-    first, second = neighbours(bench, pictures)
-    commands.export_state(bench.client, first, tmp_path / "state.zip", store=bench.store)
-    bench.store = StateStore(str(tmp_path / "another"))
-    commands.import_state(bench.client, first, tmp_path / "state.zip", store=bench.store)
-    report = bench.sync(first)
+def test_a_session_moves_to_another_store(anywhere: Bench, pictures: Pictures, tmp_path: Path) -> None:
+    first, second = neighbours(anywhere, pictures)
+    commands.export_state(anywhere.client, first, tmp_path / "state.zip", store=anywhere.store)
+    anywhere.store = StateStore(str(tmp_path / "another"))
+    commands.import_state(anywhere.client, first, tmp_path / "state.zip", store=anywhere.store)
+    report = anywhere.sync(first)
     assert (report.round, report.created, report.updated, report.deleted) == (1, 0, 0, 0)
-    bench.carry(from_job=first, to_job=second)
-    assert tags(bench, second) <= tags(bench, first)
+    anywhere.carry(from_job=first, to_job=second)
+    assert tags(anywhere, second) <= tags(anywhere, first)
     with pytest.raises(InputError, match="has a session in this store already"):
-        commands.import_state(bench.client, first, tmp_path / "state.zip", store=bench.store)
+        commands.import_state(anywhere.client, first, tmp_path / "state.zip", store=anywhere.store)
     fresh = StateStore(str(tmp_path / "third"))
     with pytest.raises(InputError, match=f"was exported from job {first}"):
-        commands.import_state(bench.client, second, tmp_path / "state.zip", store=fresh)
+        commands.import_state(anywhere.client, second, tmp_path / "state.zip", store=fresh)
 
 
 def test_a_plain_state_file_becomes_a_job_s_session(

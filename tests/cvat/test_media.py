@@ -43,10 +43,10 @@ def test_a_chunk_is_fetched_once(bench: Bench, standin: StandIn, pictures: Pictu
     frames.close()
 
 
-def test_what_a_function_is_sent_is_the_file_itself(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:3], suffix="jpg")
-    frames = JobFrames(bench.server, open_job(bench.server, job))
-    assert frames.encoded(2) == bench.server.frame(job, 2)
+def test_what_a_function_is_sent_is_the_file_itself(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3], suffix="jpg")
+    frames = JobFrames(anywhere.server, open_job(anywhere.server, job))
+    assert frames.encoded(2) == anywhere.server.frame(job, 2)
     frames.close()
 
 

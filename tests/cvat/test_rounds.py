@@ -2,7 +2,6 @@
 
 import pytest
 from bench import Bench, Pictures, bitmap
-from standin import StandIn
 
 from siaf.cvat.results import Results
 from siaf.errors import InputError
@@ -41,15 +40,15 @@ def test_an_edited_mask_becomes_a_reference_and_stays_as_it_is(anywhere: Bench, 
     assert anywhere.sync(job).round == report.round == 2
 
 
-def test_other_objects_of_a_corrected_frame_stay(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.edit(job, at(bench, job, 0, 1), points=BOX_POINTS)
-    others = {spot: points for spot, points in bench.masks(job).items() if spot[0] == 0 and spot[1] != 1}
-    bench.sync(job)
+def test_other_objects_of_a_corrected_frame_stay(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.edit(job, at(anywhere, job, 0, 1), points=BOX_POINTS)
+    others = {spot: points for spot, points in anywhere.masks(job).items() if spot[0] == 0 and spot[1] != 1}
+    anywhere.sync(job)
     inside = bitmap(BOX_POINTS, pictures)
     for spot, points in others.items():
         expected = bitmap(points, pictures) & ~inside
-        assert (bitmap(bench.masks(job)[spot], pictures) == expected).all()
+        assert (bitmap(anywhere.masks(job)[spot], pictures) == expected).all()
 
 
 def test_a_drawn_mask_starts_a_new_object(anywhere: Bench, pictures: Pictures) -> None:
@@ -63,13 +62,13 @@ def test_a_drawn_mask_starts_a_new_object(anywhere: Bench, pictures: Pictures) -
     anywhere.masks(job)  # never two masks of an object on a frame
 
 
-def test_polygons_are_masks_too(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.draw(job, 4, "polygon", (30, 30, 44, 30, 44, 49, 30, 49), "person", object=9)
-    report = bench.sync(job)
+def test_polygons_are_masks_too(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.draw(job, 4, "polygon", (30, 30, 44, 30, 44, 49, 30, 49), "person", object=9)
+    report = anywhere.sync(job)
     assert report.references == [4]
     assert report.objects[9] == "person"
-    assert (4, 9) not in bench.masks(job)
+    assert (4, 9) not in anywhere.masks(job)
 
 
 def test_a_deleted_mask_says_that_the_object_is_not_there(anywhere: Bench, pictures: Pictures) -> None:
@@ -84,33 +83,33 @@ def test_a_deleted_mask_says_that_the_object_is_not_there(anywhere: Bench, pictu
     assert (frame, tag) not in anywhere.masks(job)
 
 
-def test_an_object_whose_masks_were_all_deleted_is_forgotten(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.delete(job, *(s for s in bench.shapes(job) if s["group"] == 2))
-    report = bench.sync(job)
+def test_an_object_whose_masks_were_all_deleted_is_forgotten(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.delete(job, *(s for s in anywhere.shapes(job) if s["group"] == 2))
+    report = anywhere.sync(job)
     assert report.removed == [2]
-    assert {tag for _, tag in bench.masks(job)} == {1}
-    assert bench.sync(job).objects == {1: "car"}
+    assert {tag for _, tag in anywhere.masks(job)} == {1}
+    assert anywhere.sync(job).objects == {1: "car"}
 
 
-def test_a_forgotten_object_can_be_scribbled_again(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.delete(job, *(s for s in bench.shapes(job) if s["group"] == 2))
-    bench.scribble(job, 3, (72, 50, 85, 50), tag=2)
-    report = bench.sync(job)
+def test_a_forgotten_object_can_be_scribbled_again(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.delete(job, *(s for s in anywhere.shapes(job) if s["group"] == 2))
+    anywhere.scribble(job, 3, (72, 50, 85, 50), tag=2)
+    report = anywhere.sync(job)
     assert report.objects == {1: "car", 2: "person"}
-    assert bitmap(bench.masks(job)[3, 2], pictures)[50, 72:86].all()
+    assert bitmap(anywhere.masks(job)[3, 2], pictures)[50, 72:86].all()
 
 
-def test_an_emptied_job_starts_again(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    everything = bench.server.annotations(job)["shapes"]
-    bench.delete(job, *everything)
-    bench.scribble(job, 1, (8, 20, 20, 20), tag=5, label="person")
-    report = bench.sync(job)
+def test_an_emptied_job_starts_again(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    everything = anywhere.server.annotations(job)["shapes"]
+    anywhere.delete(job, *everything)
+    anywhere.scribble(job, 1, (8, 20, 20, 20), tag=5, label="person")
+    report = anywhere.sync(job)
     assert report.round == 1
     assert report.objects == {5: "person"}
-    assert {tag for _, tag in bench.masks(job)} == {5}
+    assert {tag for _, tag in anywhere.masks(job)} == {5}
 
 
 def test_a_label_changed_on_one_mask_changes_the_object(anywhere: Bench, pictures: Pictures) -> None:
@@ -125,118 +124,124 @@ def test_a_label_changed_on_one_mask_changes_the_object(anywhere: Bench, picture
     assert anywhere.sync(job).objects[1] == "person"
 
 
-def test_two_new_labels_for_one_object_are_refused(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:4], labels=(("car", "mask"), ("person", "any"), ("bus", "any")))
-    bench.box_mask(job, 0, BOX, "car", tag=1)
-    bench.sync(job)
-    propagated = [s for s in bench.shapes(job) if s["source"] == "auto"]
+def test_two_new_labels_for_one_object_are_refused(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:4], labels=(("car", "mask"), ("person", "any"), ("bus", "any")))
+    anywhere.box_mask(job, 0, BOX, "car", tag=1)
+    anywhere.sync(job)
+    propagated = [s for s in anywhere.shapes(job) if s["source"] == "auto"]
     for shape, name in zip(propagated[:2], ("person", "bus"), strict=True):
-        bench.edit(job, shape, label_id=bench.label_id(job, name), attributes=[])
+        anywhere.edit(job, shape, label_id=anywhere.label_id(job, name), attributes=[])
     with pytest.raises(InputError, match="object 1: was given the labels 'bus' and 'person'"):
-        bench.sync(job)
+        anywhere.sync(job)
 
 
-def test_a_mask_moved_to_another_object(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.box_mask(job, 4, BOX, "car", tag=3)
-    bench.sync(job)
-    frame = next(f for f, tag in sorted(bench.masks(job)) if tag == 1 and f != 0)
-    shape = at(bench, job, frame, 1)
-    bench.edit(job, shape, attributes=bench.attributes(job, "car", {"object": 3}))
-    report = bench.sync(job)
+def test_a_mask_moved_to_another_object(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.box_mask(job, 4, BOX, "car", tag=3)
+    anywhere.sync(job)
+    frame = next(f for f, tag in sorted(anywhere.masks(job)) if tag == 1 and f != 0)
+    shape = at(anywhere, job, frame, 1)
+    anywhere.edit(job, shape, attributes=anywhere.attributes(job, "car", {"object": 3}))
+    report = anywhere.sync(job)
     assert report.references == [frame]
-    assert bench.masks(job)[frame, 3] == shape["points"]
-    assert (frame, 1) not in bench.masks(job)
+    assert anywhere.masks(job)[frame, 3] == shape["points"]
+    assert (frame, 1) not in anywhere.masks(job)
 
 
-def test_a_corrected_mask_and_a_scribble_on_one_frame(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.edit(job, at(bench, job, 2, 2), points=BOX_POINTS)
-    bench.scribble(job, 2, (60, 10, 80, 10), tag=1)
-    report = bench.sync(job)
+def test_a_corrected_mask_and_a_scribble_on_one_frame(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.edit(job, at(anywhere, job, 2, 2), points=BOX_POINTS)
+    anywhere.scribble(job, 2, (60, 10, 80, 10), tag=1)
+    report = anywhere.sync(job)
     assert (report.references, report.scribbles) == ([2], {2: 1})
-    assert bench.masks(job)[2, 2] == BOX_POINTS
-    assert bitmap(bench.masks(job)[2, 1], pictures)[10, 60:81].all()
-    assert not (bitmap(bench.masks(job)[2, 1], pictures) & bitmap(BOX_POINTS, pictures)).any()
+    assert anywhere.masks(job)[2, 2] == BOX_POINTS
+    assert bitmap(anywhere.masks(job)[2, 1], pictures)[10, 60:81].all()
+    assert not (bitmap(anywhere.masks(job)[2, 1], pictures) & bitmap(BOX_POINTS, pictures)).any()
 
 
-def test_another_program_s_masks_are_left_alone(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:4])
-    shape = {"type": "mask", "frame": 1, "label_id": bench.label_id(job, "car"), "points": BOX_POINTS, "source": "auto"}
-    bench.server.patch_annotations(job, "create", shapes=[{**shape, "attributes": []}])
-    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
-    report = bench.sync(job)
+def test_another_program_s_masks_are_left_alone(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:4])
+    shape = {
+        "type": "mask",
+        "frame": 1,
+        "label_id": anywhere.label_id(job, "car"),
+        "points": BOX_POINTS,
+        "source": "auto",
+    }
+    anywhere.server.patch_annotations(job, "create", shapes=[{**shape, "attributes": []}])
+    anywhere.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    report = anywhere.sync(job)
     assert any("other programs" in note for note in report.notes)
-    assert [s["points"] for s in bench.shapes(job) if s["group"] == 0] == [BOX_POINTS]
+    assert [s["points"] for s in anywhere.shapes(job) if s["group"] == 0] == [BOX_POINTS]
 
 
-def test_masks_written_with_another_store_are_not_taken_for_human(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    before = bench.contents(job)
-    bench.store = type(bench.store)(str(bench.folder / "another"))
+def test_masks_written_with_another_store_are_not_taken_for_human(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    before = anywhere.contents(job)
+    anywhere.store = type(anywhere.store)(str(anywhere.folder / "another"))
     with pytest.raises(InputError, match="not in this store"):
-        bench.sync(job)
-    assert bench.contents(job) == before
+        anywhere.sync(job)
+    assert anywhere.contents(job) == before
 
 
-def test_people_may_work_while_siaf_propagates(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    frame, tag = next(s for s in sorted(bench.masks(job)) if s[0] in (1, 3))
-    deleted = at(bench, job, frame, tag)
-    bench.scribble(job, 4, (8, 20, 20, 20), tag=1)
+def test_people_may_work_while_siaf_propagates(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    frame, tag = next(s for s in sorted(anywhere.masks(job)) if s[0] in (1, 3))
+    deleted = at(anywhere, job, frame, tag)
+    anywhere.scribble(job, 4, (8, 20, 20, 20), tag=1)
 
     def meanwhile(done: int, total: int) -> None:
         if done == 1:
-            bench.delete(job, deleted)
-            bench.box_mask(job, 4, BOX, "person", tag=2)
+            anywhere.delete(job, deleted)
+            anywhere.box_mask(job, 4, BOX, "person", tag=2)
 
-    bench.sync(job, progress=meanwhile)
-    masks = bench.masks(job)
+    anywhere.sync(job, progress=meanwhile)
+    masks = anywhere.masks(job)
     assert masks[4, 2] == BOX_POINTS
     assert (frame, tag) not in masks
-    report = bench.sync(job)
+    report = anywhere.sync(job)
     assert report.references == sorted({4, frame})
-    assert bench.masks(job)[4, 2] == BOX_POINTS
-    assert (frame, tag) not in bench.masks(job)
+    assert anywhere.masks(job)[4, 2] == BOX_POINTS
+    assert (frame, tag) not in anywhere.masks(job)
 
 
-def test_deleted_frames_are_skipped(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:5])
-    bench.client.jobs.retrieve(job).remove_frames_by_ids([1, 3])
-    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
-    bench.scribble(job, 3, (8, 20, 20, 20), tag=6, label="car")
-    report = bench.sync(job)
+def test_deleted_frames_are_skipped(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:5])
+    anywhere.client.jobs.retrieve(job).remove_frames_by_ids([1, 3])
+    anywhere.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    anywhere.scribble(job, 3, (8, 20, 20, 20), tag=6, label="car")
+    report = anywhere.sync(job)
     assert report.scribbles == {0: 1}
-    assert {frame for frame, _ in bench.masks(job)} <= {0, 2, 4}
+    assert {frame for frame, _ in anywhere.masks(job)} <= {0, 2, 4}
 
 
-def test_masks_on_a_frame_that_is_deleted_later_stay_and_are_known_again(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.client.jobs.retrieve(job).remove_frames_by_ids([0])
-    hidden = [s for s in bench.shapes(job) if s["frame"] == 0]
-    bench.scribble(job, 4, (8, 20, 20, 20), tag=1)
-    bench.sync(job)
-    assert [s for s in bench.shapes(job) if s["frame"] == 0] == hidden
-    bench.client.jobs.retrieve(job).remove_frames_by_ids([])
-    assert bench.sync(job).references == []
-    bench.masks(job)
+def test_masks_on_a_frame_that_is_deleted_later_stay_and_are_known_again(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.client.jobs.retrieve(job).remove_frames_by_ids([0])
+    hidden = [s for s in anywhere.shapes(job) if s["frame"] == 0]
+    anywhere.scribble(job, 4, (8, 20, 20, 20), tag=1)
+    anywhere.sync(job)
+    assert [s for s in anywhere.shapes(job) if s["frame"] == 0] == hidden
+    anywhere.client.jobs.retrieve(job).remove_frames_by_ids([])
+    assert anywhere.sync(job).references == []
+    anywhere.masks(job)
 
 
-def test_masks_that_another_job_left_beyond_this_one_are_ignored(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    stray = bench.box_mask(job, 99, BOX, "car", tag=1)
-    report = bench.sync(job)
+def test_masks_that_another_job_left_beyond_this_one_are_ignored(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    stray = anywhere.box_mask(job, 99, BOX, "car", tag=1)
+    report = anywhere.sync(job)
     assert report.references == []
-    assert stray in [s["id"] for s in bench.shapes(job)]
+    assert stray in [s["id"] for s in anywhere.shapes(job)]
 
 
-def test_overlapping_human_masks_lie_as_their_z_order_says(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:3])
-    low = bench.box_mask(job, 0, (10, 10, 40, 40), "car", tag=1)
-    bench.box_mask(job, 0, (20, 20, 30, 30), "person", tag=2)
-    shape = next(s for s in bench.shapes(job) if s["id"] == low)
-    bench.server.patch_annotations(job, "update", shapes=[{**shape, "z_order": 5}])
-    assert bench.sync(job).references == [0]
-    jobs = bench.store.job(bench.server.url, job)
+def test_overlapping_human_masks_lie_as_their_z_order_says(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3])
+    low = anywhere.box_mask(job, 0, (10, 10, 40, 40), "car", tag=1)
+    anywhere.box_mask(job, 0, (20, 20, 30, 30), "person", tag=2)
+    shape = next(s for s in anywhere.shapes(job) if s["id"] == low)
+    anywhere.server.patch_annotations(job, "update", shapes=[{**shape, "z_order": 5}])
+    assert anywhere.sync(job).references == [0]
+    jobs = anywhere.store.job(anywhere.server.url, job)
     mask = Results(jobs.state(jobs.ledger()) or b"").mask(0)
     assert (mask[10:41, 10:41] == 1).all()

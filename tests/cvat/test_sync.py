@@ -41,11 +41,11 @@ def test_masks_carry_tag_group_label_source_and_score(anywhere: Bench, pictures:
         assert 0 <= shape["score"] <= 1
 
 
-def test_objects_never_overlap(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    two_scribbles(bench, job)
-    bench.sync(job)
-    masks = bench.masks(job)
+def test_objects_never_overlap(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    anywhere.sync(job)
+    masks = anywhere.masks(job)
     for frame in range(10):
         layers = [bitmap(points, pictures) for (f, _), points in masks.items() if f == frame]
         assert not layers or np.stack(layers).sum(0).max() == 1
@@ -61,54 +61,54 @@ def test_syncing_again_changes_nothing(anywhere: Bench, pictures: Pictures) -> N
     assert (again.created, again.updated, again.deleted, again.round) == (0, 0, 0, first.round)
 
 
-def test_the_human_s_scribbles_stay_by_default(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    two_scribbles(bench, job)
-    before = bench.shapes(job, "polyline")
-    bench.sync(job)
-    assert bench.shapes(job, "polyline") == before
+def test_the_human_s_scribbles_stay_by_default(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    before = anywhere.shapes(job, "polyline")
+    anywhere.sync(job)
+    assert anywhere.shapes(job, "polyline") == before
 
 
-def test_used_scribbles_can_be_removed(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    two_scribbles(bench, job)
-    bench.sync(job, scribbles="remove")
-    assert bench.shapes(job, "polyline") == []
-    assert bench.sync(job, scribbles="remove").created == 0
+def test_used_scribbles_can_be_removed(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    anywhere.sync(job, scribbles="remove")
+    assert anywhere.shapes(job, "polyline") == []
+    assert anywhere.sync(job, scribbles="remove").created == 0
 
 
-def test_used_scribbles_can_be_marked(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    two_scribbles(bench, job)
-    bench.sync(job, scribbles="mark")
-    label = bench.labels(job).scribble
+def test_used_scribbles_can_be_marked(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    anywhere.sync(job, scribbles="mark")
+    label = anywhere.labels(job).scribble
     assert label is not None
-    marked = bench.shapes(job, "polyline")
+    marked = anywhere.shapes(job, "polyline")
     assert [label.value(s, "used") for s in marked] == ["true", "true"]
     assert [label.value(s, "object") for s in marked] == ["1", "2"]
-    report = bench.sync(job, scribbles="mark")
+    report = anywhere.sync(job, scribbles="mark")
     assert (report.round, report.scribbles) == (1, {})
 
 
-def test_points_and_brush_masks_are_scribbles_too(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    bench.draw(job, 0, "points", [10, 20, 15, 20], "scribble", object=1, label="car")
+def test_points_and_brush_masks_are_scribbles_too(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    anywhere.draw(job, 0, "points", [10, 20, 15, 20], "scribble", object=1, label="car")
     brush = np.zeros(pictures.shape[1:3], bool)
     brush[48:53, 72:86] = True
-    bench.draw(job, 0, "mask", rle(brush), "scribble", object=2, label="person")
-    bench.sync(job)
-    masks = bench.masks(job)
+    anywhere.draw(job, 0, "mask", rle(brush), "scribble", object=2, label="person")
+    anywhere.sync(job)
+    masks = anywhere.masks(job)
     assert bitmap(masks[0, 1], pictures)[20, 10]
     assert bitmap(masks[0, 2], pictures)[50, 75:83].all()
 
 
-def test_negative_and_background_scribbles_say_where_it_is_not(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    two_scribbles(bench, job)
-    bench.scribble(job, 0, (40, 40, 60, 40), tag=1, polarity="negative")
-    bench.scribble(job, 0, (40, 60, 60, 60), tag=0, polarity="negative")
-    bench.sync(job)
-    masks = bench.masks(job)
+def test_negative_and_background_scribbles_say_where_it_is_not(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    anywhere.scribble(job, 0, (40, 40, 60, 40), tag=1, polarity="negative")
+    anywhere.scribble(job, 0, (40, 60, 60, 60), tag=0, polarity="negative")
+    anywhere.sync(job)
+    masks = anywhere.masks(job)
     assert not bitmap(masks[0, 1], pictures)[40, 40:61].any()
     for (frame, _), points in masks.items():
         assert frame != 0 or not bitmap(points, pictures)[60, 40:61].any()
@@ -137,21 +137,21 @@ def test_a_second_round_takes_exactly_the_new_scribbles(anywhere: Bench, picture
     assert bitmap(anywhere.masks(job)[8, 3], pictures)[60, 10:21].all()
 
 
-def test_dry_run_changes_nothing(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    two_scribbles(bench, job)
-    before = bench.everything(job)
-    report = bench.sync(job, dry_run=True)
+def test_dry_run_changes_nothing(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    before = anywhere.everything(job)
+    report = anywhere.sync(job, dry_run=True)
     assert report.scribbles == {0: 1, 4: 1}
     assert report.created == 0
-    assert bench.everything(job) == before
-    assert bench.sync(job).round == 1
+    assert anywhere.everything(job) == before
+    assert anywhere.sync(job).round == 1
 
 
-def test_the_report_says_which_frames_to_annotate_next(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures)
-    two_scribbles(bench, job)
-    report = bench.sync(job)
+def test_the_report_says_which_frames_to_annotate_next(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    report = anywhere.sync(job)
     assert report.suggest
     assert not set(report.suggest) & {0, 4}
 
@@ -162,23 +162,23 @@ def test_nothing_drawn_is_an_error_that_says_how_to_draw(anywhere: Bench, pictur
         anywhere.sync(job)
 
 
-def test_an_object_needs_a_label_when_there_are_several(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:3])
-    number = bench.scribble(job, 1, LINE_1, tag=4)
+def test_an_object_needs_a_label_when_there_are_several(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3])
+    number = anywhere.scribble(job, 1, LINE_1, tag=4)
     with pytest.raises(InputError, match=f"polyline {number} on frame 1: which label has object 4"):
-        bench.sync(job)
+        anywhere.sync(job)
 
 
-def test_an_object_with_two_labels_is_refused(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:3])
-    bench.scribble(job, 0, LINE_1, tag=1, label="car")
-    bench.scribble(job, 1, LINE_1, tag=1, label="person")
+def test_an_object_with_two_labels_is_refused(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3])
+    anywhere.scribble(job, 0, LINE_1, tag=1, label="car")
+    anywhere.scribble(job, 1, LINE_1, tag=1, label="person")
     with pytest.raises(InputError, match="object 1 is a 'car', here it is called 'person'"):
-        bench.sync(job)
+        anywhere.sync(job)
 
 
-def test_a_scribble_far_outside_is_named(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:3])
-    number = bench.scribble(job, 1, (5, 5, 900, 5), tag=1, label="car")
+def test_a_scribble_far_outside_is_named(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3])
+    number = anywhere.scribble(job, 1, (5, 5, 900, 5), tag=1, label="car")
     with pytest.raises(InputError, match=f"polyline {number} on frame 1: .*far outside"):
-        bench.sync(job)
+        anywhere.sync(job)

@@ -47,12 +47,12 @@ def test_one_track_for_each_object(anywhere: Bench, pictures: Pictures, write_as
         assert [a["value"] for a in found["attributes"]] == [str(found["group"])]
 
 
-def test_frames_that_a_human_drew_are_not_shown_twice(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:4], labels=ANY)
+def test_frames_that_a_human_drew_are_not_shown_twice(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:4], labels=ANY)
     for frame in (0, 2, 3):
-        bench.box_mask(job, frame, (10, 10, 20, 20), "car", tag=1)
-    bench.sync(job, write_as="polygon-track")
-    shown = [k["frame"] for t in bench.tracks(job) for k in t["shapes"] if not k["outside"]]
+        anywhere.box_mask(job, frame, (10, 10, 20, 20), "car", tag=1)
+    anywhere.sync(job, write_as="polygon-track")
+    shown = [k["frame"] for t in anywhere.tracks(job) for k in t["shapes"] if not k["outside"]]
     assert set(shown) <= {1}
 
 
@@ -88,54 +88,59 @@ def test_a_keyframe_that_a_human_changed_is_a_reference_and_stays(anywhere: Benc
     assert track(anywhere, job, 1)["shapes"][0]["points"] == SQUARE
 
 
-def test_a_keyframe_set_outside_says_that_the_object_is_not_there(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    edit(bench, job, 1, 1, outside=True)
-    report = bench.sync(job)
+def test_a_keyframe_set_outside_says_that_the_object_is_not_there(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    edit(anywhere, job, 1, 1, outside=True)
+    report = anywhere.sync(job)
     assert report.references == [1]
-    keyframe = next(k for k in track(bench, job, 1)["shapes"] if k["frame"] == 1)
+    keyframe = next(k for k in track(anywhere, job, 1)["shapes"] if k["frame"] == 1)
     assert keyframe["outside"]
 
 
-def test_a_deleted_track_is_a_forgotten_object(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    bench.server.patch_annotations(job, "delete", tracks=[track(bench, job, 2)])
-    report = bench.sync(job)
+def test_a_deleted_track_is_a_forgotten_object(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.server.patch_annotations(job, "delete", tracks=[track(anywhere, job, 2)])
+    report = anywhere.sync(job)
     assert report.removed == [2]
-    assert [t["group"] for t in bench.tracks(job)] == [1]
+    assert [t["group"] for t in anywhere.tracks(job)] == [1]
 
 
-def test_a_track_with_a_new_label_changes_the_object(bench: Bench, pictures: Pictures) -> None:
-    job = started(bench, pictures)
-    old = track(bench, job, 1)
-    person = bench.label_id(job, "person")
-    bench.server.patch_annotations(job, "update", tracks=[{**old, "label_id": person, "attributes": []}])
-    report = bench.sync(job)
+def test_a_track_with_a_new_label_changes_the_object(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    old = track(anywhere, job, 1)
+    person = anywhere.label_id(job, "person")
+    anywhere.server.patch_annotations(job, "update", tracks=[{**old, "label_id": person, "attributes": []}])
+    report = anywhere.sync(job)
     assert report.relabelled == [1]
-    found = track(bench, job, 1)
+    found = track(anywhere, job, 1)
     assert found["label_id"] == person
     assert [a["value"] for a in found["attributes"]] == ["1"]
 
 
-def test_a_human_s_own_track_is_used_and_left_alone(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:5], labels=ANY)
-    car = bench.label_id(job, "car")
+def test_a_human_s_own_track_is_used_and_left_alone(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:5], labels=ANY)
+    car = anywhere.label_id(job, "car")
     shapes = [
         {"type": "polygon", "frame": 0, "points": SQUARE, "outside": False, "attributes": []},
         {"type": "polygon", "frame": 3, "points": SQUARE, "outside": True, "attributes": []},
     ]
-    drawn = {"frame": 0, "label_id": car, "attributes": bench.attributes(job, "car", {"object": 4}), "shapes": shapes}
-    bench.server.patch_annotations(job, "create", tracks=[drawn])
-    before = bench.tracks(job)
-    report = bench.sync(job)
+    drawn = {
+        "frame": 0,
+        "label_id": car,
+        "attributes": anywhere.attributes(job, "car", {"object": 4}),
+        "shapes": shapes,
+    }
+    anywhere.server.patch_annotations(job, "create", tracks=[drawn])
+    before = anywhere.tracks(job)
+    report = anywhere.sync(job)
     assert report.references == [0, 3]
-    assert bench.tracks(job) == before
-    assert {frame for frame, tag in bench.masks(job) if tag == 4} <= {4}
+    assert anywhere.tracks(job) == before
+    assert {frame for frame, tag in anywhere.masks(job) if tag == 4} <= {4}
 
 
-def test_a_label_for_masks_only_cannot_hold_a_track(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:3])
-    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+def test_a_label_for_masks_only_cannot_hold_a_track(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3])
+    anywhere.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
     with pytest.raises(InputError, match="as: label 'car' is of type mask: it cannot hold a polygon-track"):
-        bench.sync(job, write_as="polygon-track")
-    assert bench.tracks(job) == []
+        anywhere.sync(job, write_as="polygon-track")
+    assert anywhere.tracks(job) == []

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import pytest
 from bench import Bench, Pictures
+from cvat_sdk import models
+from cvat_sdk.core.proxies.annotations import AnnotationUpdateAction
 from standin import StandIn
 
 from siaf.cvat import commands
@@ -40,12 +42,9 @@ def watcher(bench: Bench, job: int, trigger: str = "tag") -> tuple[Watcher, list
 
 def ask(bench: Bench, job: int, frame: int = 0) -> None:
     """Put the tag on a frame, as a labeler does."""
-    tag = {"frame": frame, "label_id": bench.label_id(job, RUN_TAG)}
-    url = f"{bench.server.url}/api/jobs/{job}/annotations?action=create"
-    body = json.dumps({"tags": [tag], "shapes": [], "tracks": []}).encode()
-    headers = {"Authorization": "Bearer full", "Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers, method="PATCH")):
-        pass
+    tag = models.LabeledImageRequest(frame=frame, label_id=bench.label_id(job, RUN_TAG))
+    request = models.PatchedLabeledDataRequest(tags=[tag])
+    bench.client.jobs.retrieve(job).update_annotations(request, action=AnnotationUpdateAction.CREATE)
 
 
 def drawn_job(bench: Bench, pictures: Pictures) -> int:
@@ -54,14 +53,14 @@ def drawn_job(bench: Bench, pictures: Pictures) -> int:
     return job
 
 
-def test_a_tag_asks_for_a_round(bench: Bench, pictures: Pictures) -> None:
-    job = drawn_job(bench, pictures)
-    watch, reports = watcher(bench, job)
+def test_a_tag_asks_for_a_round(anywhere: Bench, pictures: Pictures) -> None:
+    job = drawn_job(anywhere, pictures)
+    watch, reports = watcher(anywhere, job)
     assert watch.look() == []
-    ask(bench, job)
+    ask(anywhere, job)
     assert watch.look() == [job]
-    assert reports[0].created == len(bench.masks(job)) > 0
-    assert bench.server.annotations(job)["tags"] == []
+    assert reports[0].created == len(anywhere.masks(job)) > 0
+    assert anywhere.server.annotations(job)["tags"] == []
     assert watch.look() == []
 
 
@@ -86,29 +85,29 @@ def test_other_states_ask_for_nothing(bench: Bench, pictures: Pictures) -> None:
     assert reports == []
 
 
-def test_a_restart_forgets_nothing(bench: Bench, pictures: Pictures) -> None:
-    job = drawn_job(bench, pictures)
-    watch, reports = watcher(bench, job)
-    ask(bench, job)
+def test_a_restart_forgets_nothing(anywhere: Bench, pictures: Pictures) -> None:
+    job = drawn_job(anywhere, pictures)
+    watch, reports = watcher(anywhere, job)
+    ask(anywhere, job)
     watch.look()
-    again, later = watcher(bench, job)
+    again, later = watcher(anywhere, job)
     assert again.seen == watch.seen
     assert again.look() == []
     assert len(reports) > 0 and later == []
 
 
 def test_what_is_wrong_with_a_job_does_not_stop_the_others(
-    bench: Bench, pictures: Pictures, caplog: pytest.LogCaptureFixture
+    anywhere: Bench, pictures: Pictures, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, second = bench.task(pictures[:6], segment=3)
-    bench.scribble(second, 4, (8, 20, 20, 20), tag=1, label="car")
+    first, second = anywhere.task(pictures[:6], segment=3)
+    anywhere.scribble(second, 4, (8, 20, 20, 20), tag=1, label="car")
     caplog.set_level("WARNING", "siaf.cvat.watch")
-    watch, _ = watcher(bench, first)
-    ask(bench, first)
-    ask(bench, second, 4)
+    watch, _ = watcher(anywhere, first)
+    ask(anywhere, first)
+    ask(anywhere, second, 4)
     assert watch.look() == [first, second]
     assert "nothing is drawn" in caplog.text
-    assert bench.masks(second)
+    assert anywhere.masks(second)
     caplog.clear()
     assert watch.look() == []
     assert caplog.text == ""
