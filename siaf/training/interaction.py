@@ -12,11 +12,10 @@ from siaf.model.config import MAX_TAGS
 from siaf.model.interaction import UNMARKED, InteractionNet
 from siaf.preprocessing import normalise
 from siaf.training.data import Batch
+from siaf.training.datasets import ClipSource
 from siaf.training.losses import segmentation_loss
 from siaf.training.prompts import NO_MASK, simulate_interaction
 from siaf.training.propagation import ramp
-from siaf.training.sources import Sources
-from siaf.training.synthesis import STILL_GAPS, ClipSynthesizer
 
 _SLOTS = 4  # background and up to three objects: what a training clip holds
 
@@ -38,15 +37,13 @@ class InteractionRecipe:
 
 
 def interaction_batches(
-    sources: Sources, recipe: InteractionRecipe, *, size: int, max_objects: int
+    make: Callable[[int], ClipSource], recipe: InteractionRecipe
 ) -> Callable[[np.random.Generator], Batch]:
-    """A function that draws a batch: frames uint8 B×f×H×W×3, labels, strokes and previous masks int16 B×f×H×W."""
-    makers = [
-        ClipSynthesizer(
-            sources, size=size, length=f + 1, max_objects=max_objects, gaps=STILL_GAPS, untouched=recipe.untouched
-        )
-        for f in range(len(recipe.frames))
-    ]
+    """A function that draws a batch: frames uint8 B×f×H×W×3, labels, strokes and previous masks int16 B×f×H×W.
+
+    `make` gives a source of clips of so many frames.
+    """
+    makers = [make(f + 1) for f in range(len(recipe.frames))]
 
     def draw(rng: np.random.Generator) -> Batch:
         maker = makers[rng.choice(len(makers), p=recipe.frames)]
@@ -57,7 +54,7 @@ def interaction_batches(
     return draw
 
 
-def _with_prompts(maker: ClipSynthesizer, rng: np.random.Generator) -> Batch:
+def _with_prompts(maker: ClipSource, rng: np.random.Generator) -> Batch:
     clip = maker.sample(rng)
     frames, objects = len(clip.labels), range(1, int(clip.labels.max()) + 1)
     # Every object is prompted on a random non-empty set of frames; on the others it must be found by attention.

@@ -1,19 +1,25 @@
 """The training loop that both networks share: optimiser, schedule, moving average, log, checkpoints, exact resume."""
 
-import csv
 import json
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from siaf.errors import SiafError, StateError
+from siaf.errors import InputError, SiafError, StateError
+from siaf.training.data import Steps
+from siaf.training.log import RunLog
+from siaf.training.processes import Processes
+from siaf.weights.files import load_checked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,8 @@ class Schedule:
     ema: float = 0.998
     slow: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    parts: int = 1
+    """Batches per step: their mean loss is minimised. Several processes share them."""
 
     def rate(self, step: int) -> float:
         """Learning rate at a step: linear warm-up, then cosine to zero."""
@@ -42,16 +50,27 @@ class Schedule:
         return self.slow[max(prefixes, key=len)] if prefixes else 1.0
 
 
-class Trainer:
-    """Runs `loss_of(batch, step)` over batches; keeps everything that a resume needs in one safetensors file.
+LossOf = Callable[[dict[str, Tensor], int, int], Tensor]
+"""Loss of a batch at a step; the last number says which of the step's batches it is."""
 
-    A loss must draw its random numbers from the step alone, so that a resumed run repeats an undisturbed one. A NaN
-    loss stops the run and saves the batch beside the checkpoint.
+
+class Trainer:
+    """Runs a loss over batches; keeps everything that a resume needs in one safetensors file.
+
+    A loss must draw its random numbers from the step and the part alone, so that a resumed run repeats an undisturbed
+    one. `name` says what is trained ("siaf-t propagation"): a checkpoint of something else is refused. With several
+    `processes` every one has an equal share of a step's batches; the first writes all files.
     """
 
-    def __init__(self, net: nn.Module, schedule: Schedule, folder: Path) -> None:
-        self.net, self.schedule, self.folder = net, schedule, folder
+    def __init__(
+        self, net: nn.Module, schedule: Schedule, folder: Path, *, name: str = "", processes: Processes | None = None
+    ) -> None:
+        self.net, self.schedule, self.folder, self.name = net, schedule, folder, name
+        self.processes = processes or Processes()
+        if schedule.parts < 1 or schedule.parts % self.processes.count:
+            raise InputError(f"{self.processes.count} processes cannot share {schedule.parts} batches", field="parts")
         folder.mkdir(parents=True, exist_ok=True)
+        self.processes.share(net)
         self.trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
         self.ema = {name: p.detach().clone() for name, p in self.trained.items()}
         self.optimiser = torch.optim.AdamW(self._groups(), lr=schedule.lr, betas=(0.9, 0.999))
@@ -69,56 +88,80 @@ class Trainer:
             )
         return groups
 
+    @property
+    def numbers(self) -> Steps:
+        """Numbers of this process's batches from the present step to the end of the schedule, for `data.batches`."""
+        share = {"first": self.processes.rank, "every": self.processes.count}
+        return Steps(self.step, self.schedule.steps, parts=self.schedule.parts, **share)
+
     def run(
         self,
         batches: Iterable[dict[str, Tensor]],
-        loss_of: Callable[[dict[str, Tensor], int], Tensor],
+        loss_of: LossOf,
         *,
         checkpoint_minutes: float = 4.0,
+        picture: Callable[[], NDArray[np.uint8]] | None = None,
     ) -> None:
-        """Train until the schedule ends or the batches do."""
+        """Train until the schedule ends or the batches do; a picture is taken with every checkpoint.
+
+        Raises SiafError if the loss is not finite; the batch is then in nan-batch.safetensors.
+        """
         saved = started = time.monotonic()
         self.net.train()
-        log = self.folder / "log.csv"
-        fresh = not log.exists()
-        with log.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(["step", "loss", "gradient", "rate", "seconds"])
-            for batch in batches:
-                if self.step >= self.schedule.steps:
-                    break
-                rate = self.schedule.rate(self.step)
-                for group in self.optimiser.param_groups:
-                    group["lr"] = rate * group["scale"]
-                loss = loss_of(batch, self.step)
-                if not torch.isfinite(loss):
-                    save_file({k: v.contiguous() for k, v in batch.items()}, self.folder / "nan-batch.safetensors")
-                    raise SiafError(
-                        f"loss is {loss.item()} at step {self.step}; batch saved to {self.folder}/nan-batch.safetensors"
-                    )
-                self.optimiser.zero_grad(set_to_none=True)
+        log = RunLog(self.folder, self.step) if self.processes.first else None
+        stream = iter(batches)
+        parts = range(self.processes.rank, self.schedule.parts, self.processes.count)
+        while self.step < self.schedule.steps:
+            own = list(islice(stream, len(parts)))
+            if len(own) < len(parts):
+                break
+            rate = self.schedule.rate(self.step)
+            loss, norm = self._step(dict(zip(parts, own, strict=True)), loss_of, rate)
+            now = time.monotonic()
+            if log and self.step % 10 == 0:
+                log.write(self.step, loss, norm, rate, now - started)
+            if log and now - saved > checkpoint_minutes * 60:
+                saved = now
+                self.save()
+                if picture:
+                    log.picture(self.step, picture())
+        if log:
+            self.save()
+            if picture:
+                log.picture(self.step, picture())
+            log.close()
+
+    def _step(self, own: dict[int, dict[str, Tensor]], loss_of: LossOf, rate: float) -> tuple[float, float]:
+        """One step of the optimiser; the mean loss over all batches and the gradient's norm before clipping."""
+        self.optimiser.zero_grad(set_to_none=True)
+        losses = []
+        for part, batch in own.items():
+            loss = loss_of(batch, self.step, part) / self.schedule.parts
+            losses.append(loss.detach())
+            if torch.isfinite(loss):
                 loss.backward()
-                norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.schedule.clip)
-                self.optimiser.step()
-                self._average()
-                self.step += 1
-                now = time.monotonic()
-                if self.step % 10 == 0:
-                    writer.writerow(
-                        [
-                            self.step,
-                            f"{loss.item():.4f}",
-                            f"{norm.item():.3f}",
-                            f"{rate:.2e}",
-                            f"{now - started:.1f}",
-                        ]
-                    )
-                    file.flush()
-                if now - saved > checkpoint_minutes * 60:
-                    saved = now
-                    self.save()
-        self.save()
+        total = self.processes.sum(torch.stack(losses).sum())
+        if not torch.isfinite(total):
+            self._stop(dict(zip(own, losses, strict=True)), own)
+        self.processes.sum_gradients(self.trained.values())
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.schedule.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["scale"]
+        self.optimiser.step()
+        self.processes.average_buffers(self.net)
+        self._average()
+        self.step += 1
+        return total.item(), norm.item()
+
+    def _stop(self, losses: dict[int, Tensor], own: dict[int, dict[str, Tensor]]) -> None:
+        """Keep the batch whose loss is not finite, and stop."""
+        for part, loss in losses.items():
+            if not torch.isfinite(loss):
+                path = self.folder / "nan-batch.safetensors"
+                tensors = {k: v.cpu().contiguous() for k, v in own[part].items()}
+                save_file(tensors, path, {"step": json.dumps(self.step), "part": json.dumps(part)})
+                raise SiafError(f"loss is {loss.item()} at step {self.step}; batch saved to {path}")
+        raise SiafError(f"loss is not finite at step {self.step}, in another process")
 
     def _average(self) -> None:
         decay = min(self.schedule.ema, (self.step + 1) / (self.step + 15))
@@ -138,19 +181,30 @@ class Trainer:
         save_file(
             {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
             temporary,
-            {"step": json.dumps(self.step)},
+            {"step": json.dumps(self.step), "name": self.name},
         )
         temporary.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint as if the run had never stopped."""
-        tensors, self.step = _read(path)
-        _load(self.net, {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}, path)
+        """Continue from a checkpoint as if the run had never stopped.
+
+        Raises StateError for a file that is no checkpoint, or one of another network.
+        """
+        tensors, metadata = _read(path)
+        name = metadata.get("name", "")
+        if name and self.name and name != self.name:
+            raise StateError(f"is a checkpoint of {name}, not of {self.name}", field=str(path))
+        load_checked(self.net, {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}, str(path))
+        self.step = int(json.loads(metadata["step"]))
         for name, parameter in self.trained.items():
             self.ema[name].copy_(tensors[f"ema.{name}"])
             moments = {k: tensors.get(f"optimiser.{k}.{name}") for k in ("step", "exp_avg", "exp_avg_sq")}
             if moments["step"] is not None:
-                self.optimiser.state[parameter] = {k: v for k, v in moments.items() if v is not None}
+                self.optimiser.state[parameter] = {
+                    k: v if k == "step" else v.to(parameter.device)  # AdamW counts on the CPU
+                    for k, v in moments.items()
+                    if v is not None
+                }
 
 
 def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -162,21 +216,16 @@ def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
 
 def load_averaged(net: nn.Module, path: Path) -> None:
     """Give `net` the weights that a run would ship. StateError if the checkpoint is of another architecture."""
-    _load(net, averaged_checkpoint(path), path)
+    load_checked(net, averaged_checkpoint(path), str(path))
 
 
-def _load(net: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as error:
-        raise StateError(f"checkpoint of another architecture: {error}", field=str(path)) from None
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], int]:
-    """Tensors and step of a checkpoint; StateError names a file that is none."""
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a checkpoint; StateError names a file that is none."""
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            return tensors, int(json.loads((file.metadata() or {})["step"]))
+            metadata = dict(file.metadata() or {})
+        int(json.loads(metadata["step"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise StateError(f"not a training checkpoint: {error}", field=str(path)) from None
+    return tensors, metadata

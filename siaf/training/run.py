@@ -1,30 +1,45 @@
 """`siaf train propagation|interaction`: from a configuration file and a data folder to weights."""
 
+import sys
 import tomllib
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+import torch
 
 from siaf.errors import InputError
 from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.interaction import InteractionNet
 from siaf.model.propagation import PropagationNet
 from siaf.training.data import Batch, batches
+from siaf.training.datasets import ClipForm, ClipSource, Mixture, open_data
 from siaf.training.interaction import InteractionLoss, InteractionRecipe, interaction_batches
-from siaf.training.loop import Schedule, Trainer
+from siaf.training.loop import LossOf, Schedule, Trainer
 from siaf.training.pretrained import load_mobilenet
+from siaf.training.processes import joined, own_device
 from siaf.training.propagation import PropagationLoss, PropagationRecipe, start_as_matching
-from siaf.training.sources import load_sources
-from siaf.training.synthesis import ClipSynthesizer
-from siaf.weights import load_part
+from siaf.training.samples import picture_of
+from siaf.training.synthesis import STILL_GAPS
+from siaf.weights import MODELS, load_part
 
 CONFIGS = Path(__file__).parent / "configs"
-LossOf = Callable[[dict[str, Tensor], int], Tensor]
+Net = PropagationNet | InteractionNet
 Draw = Callable[[np.random.Generator], Batch]
+_SHOWN = 2**31
+"""Number of the batch that pictures are of; no step is as far."""
+_APART = 7919
+"""Between the seeds of a step's losses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where a run computes: device ("auto", "cpu", "cuda"), and processes that draw batches (0: this one does)."""
+
+    device: str = "auto"
+    workers: int = 0
 
 
 def train(
@@ -36,67 +51,116 @@ def train(
     start: Path | None = None,
     config: Path | None = None,
     resume: Path | None = None,
+    checked: bool = False,
+    where: Where | None = None,
 ) -> None:
-    """Train one network; `out` gets checkpoint.safetensors and log.csv.
+    """Train one network; `out` gets checkpoint.safetensors, log.csv, samples/ and TensorBoard's events.
 
-    `stage` is "propagation" or "interaction"; `data` is laid out as `siaf.training.sources` says. A run begins either
-    from `encoder_weights` (an ImageNet encoder, the rest new) or from `start` (a weights file of `siaf weights pack`,
-    whose network of this stage learns on). `resume` is a checkpoint of the same configuration, from which the run goes
-    on as if it had never stopped.
+    `stage` is "propagation" or "interaction"; `data` is the folder of the data sets that the configuration names
+    (`siaf.training.datasets`), which are checked file by file first unless they are `checked` or the run resumes. A run
+    begins either from `encoder_weights` (an ImageNet encoder, the rest new) or from `start` (a weights file of `siaf
+    weights pack`, whose network of this stage learns on). `resume` is a checkpoint of the same configuration, from
+    which the run goes on as if it had never stopped. Under `torchrun` the processes share each step's batches.
     """
     if (encoder_weights is None) == (start is None):
         raise InputError("give either the encoder's weights or a weights file to start from", field="encoder_weights")
-    settings = _read_config(stage, config)
-    schedule = Schedule(**settings["schedule"])
-    build = {"propagation": _propagation, "interaction": _interaction}[stage]
-    net, draw, loss_of = build(settings, data, encoder_weights, schedule)
-    if start is not None:
-        load_part(net, start, settings["model"], stage)
-    trainer = Trainer(net, schedule, out)
-    if resume is not None:
-        trainer.resume(resume)
-    stream = batches(draw, seed=schedule.seed, start=trainer.step, steps=schedule.steps)
-    print({"parameters": sum(p.numel() for p in trainer.trained.values()), **asdict(schedule)}, flush=True)
-    trainer.run(stream, loss_of)
+    settings, where = read_config(stage, config), where or Where()
+    device = own_device(where.device)
+    with joined(device) as processes:
+        schedule = Schedule(**{"parts": processes.count, **settings["schedule"]})
+        material = open_data(data, settings.get("data", []), settings["clips"]["size"])
+        if processes.first and not checked and resume is None:
+            refuse(list(material.problems()), data)
+        net, draw = _BUILD[stage](settings, material)
+        if encoder_weights is not None:
+            load_mobilenet(net.encoder, encoder_weights)
+            if isinstance(net, PropagationNet):
+                images = [draw(np.random.default_rng((schedule.seed, 7, i)))["frames"][0, 0] for i in range(60)]
+                start_as_matching(net, images)
+        if start is not None:
+            load_part(net, start, settings["model"], stage)
+        net.to(device)
+        net.encoder.requires_grad_(schedule.factor("encoder.") > 0)
+        trainer = Trainer(net, schedule, out, name=f"{settings['model']} {stage}", processes=processes)
+        if resume is not None:
+            trainer.resume(resume)
+        numbers, cuda = trainer.numbers, device.type == "cuda"
+        stream = batches(draw, seed=schedule.seed, numbers=numbers, workers=where.workers, pinned=cuda)
+        shown = {key: torch.from_numpy(v) for key, v in draw(np.random.default_rng((schedule.seed, _SHOWN))).items()}
+        if processes.first:
+            print({"parameters": sum(p.numel() for p in trainer.trained.values()), **asdict(schedule)}, flush=True)
+        trainer.run(
+            ({key: value.to(device, non_blocking=True) for key, value in batch.items()} for batch in stream),
+            _loss(settings, net, schedule),
+            picture=lambda: picture_of(net, shown, device),
+        )
 
 
-def _read_config(stage: str, path: Path | None) -> dict[str, Any]:
+def check(stage: str, data: Path, config: Path | None = None) -> list[InputError]:
+    """What is wrong with the data of a stage's configuration, file by file."""
+    settings = read_config(stage, config)
+    return list(open_data(data, settings.get("data", []), settings["clips"]["size"]).problems())
+
+
+def refuse(problems: Sequence[InputError], data: Path) -> None:
+    """Name every problem on stderr; InputError if there is one."""
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise InputError(f"{len(problems)} problems, the first: {problems[0]}", field=str(data))
+
+
+def read_config(stage: str, path: Path | None) -> dict[str, Any]:
+    """A stage's configuration, by default the packaged one. Raises InputError naming a file that is none."""
     source = path or CONFIGS / f"{stage}.toml"
     try:
-        return tomllib.loads(source.read_text())
+        settings = tomllib.loads(source.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(str(error), field=str(source)) from None
+    for key in ("model", "clips", "schedule", "recipe"):
+        if key not in settings:
+            raise InputError(f"has no {key!r}", field=str(source))
+    return settings
 
 
-def _recipe(settings: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings["recipe"].items()}
-
-
-def _propagation(
-    settings: dict[str, Any], data: Path, encoder_weights: Path | None, schedule: Schedule
-) -> tuple[nn.Module, Draw, LossOf]:
-    recipe = PropagationRecipe(**_recipe(settings))
-    clips = ClipSynthesizer(load_sources(data), **settings["clips"])
+def _propagation(settings: dict[str, Any], material: Mixture) -> tuple[PropagationNet, Draw]:
+    clips = material.clips(ClipForm(**settings["clips"]))
 
     def draw(rng: np.random.Generator) -> Batch:
         drawn = [clips.sample(rng) for _ in range(settings["batch"])]
         return {"frames": np.stack([c.frames for c in drawn]), "labels": np.stack([c.labels for c in drawn])}
 
-    net = PropagationNet(PROPAGATION[settings["model"]])
-    if encoder_weights is not None:
-        load_mobilenet(net.encoder, encoder_weights)
-        seeds = [(schedule.seed, 7, i) for i in range(60)]
-        start_as_matching(net, [clips.sample(np.random.default_rng(seed)).frames[0] for seed in seeds])
-    net.encoder.requires_grad_(schedule.factor("encoder.") > 0)
-    return net, draw, PropagationLoss(net, recipe, steps=schedule.steps, seed=schedule.seed)
+    return PropagationNet(PROPAGATION[MODELS[settings["model"]]]), draw
 
 
-def _interaction(
-    settings: dict[str, Any], data: Path, encoder_weights: Path | None, schedule: Schedule
-) -> tuple[nn.Module, Draw, LossOf]:
+def _interaction(settings: dict[str, Any], material: Mixture) -> tuple[InteractionNet, Draw]:
     recipe = InteractionRecipe(**_recipe(settings))
-    draw = interaction_batches(load_sources(data), recipe, **settings["clips"])
-    net = InteractionNet(INTERACTION[settings["model"]])
-    if encoder_weights is not None:
-        load_mobilenet(net.encoder, encoder_weights)
-    return net, draw, InteractionLoss(net, recipe, steps=schedule.steps, seed=schedule.seed)
+
+    def make(length: int) -> ClipSource:
+        form = ClipForm(**settings["clips"], length=length, gaps=STILL_GAPS, untouched=recipe.untouched)
+        return material.clips(form)
+
+    return InteractionNet(INTERACTION[settings["model"]]), interaction_batches(make, recipe)
+
+
+_BUILD: dict[str, Callable[[dict[str, Any], Mixture], tuple[Net, Draw]]] = {
+    "propagation": _propagation,
+    "interaction": _interaction,
+}
+
+
+def _loss(settings: dict[str, Any], net: Net, schedule: Schedule) -> LossOf:
+    """The loss of every part of a step, each with random numbers of its own."""
+    seeds = [schedule.seed + _APART * part for part in range(schedule.parts)]
+    losses: list[PropagationLoss] | list[InteractionLoss]
+    if isinstance(net, PropagationNet):
+        tracking = PropagationRecipe(**_recipe(settings))
+        losses = [PropagationLoss(net, tracking, steps=schedule.steps, seed=seed) for seed in seeds]
+    else:
+        drawing = InteractionRecipe(**_recipe(settings))
+        losses = [InteractionLoss(net, drawing, steps=schedule.steps, seed=seed) for seed in seeds]
+    return lambda batch, step, part: losses[part](batch, step)
+
+
+def _recipe(settings: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings["recipe"].items()}

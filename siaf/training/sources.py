@@ -11,7 +11,7 @@ Layout below the root (every folder is read whole; names of files are free, exte
     backgrounds/NAME.jpg         photos without marked objects
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,6 @@ PHOTO_SIDE = 400
 CUTOUT_SIDE = 192
 """Longest side of a cut-out in memory, in pixels."""
 
-_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -45,40 +44,61 @@ class AnnotatedPhoto:
 
 @dataclass(frozen=True)
 class Sources:
-    """Decoded material. `cutouts` are uint8 [H, W, 4] RGBA, not premultiplied, cropped to what is visible."""
+    """What synthetic clips are made of, decoded or decoded when asked for.
 
-    segments: tuple[AnnotatedPhoto, ...]
-    instances: tuple[AnnotatedPhoto, ...]
-    cutouts: tuple[NDArray[np.uint8], ...]
-    backgrounds: tuple[NDArray[np.uint8], ...]
+    `cutouts` are uint8 [H, W, 4] RGBA, not premultiplied, cropped to what is visible.
+    """
 
-    @property
-    def nbytes(self) -> int:
-        """Memory taken by the pixels, in bytes."""
-        photos = (*self.segments, *self.instances)
-        return (
-            sum(photo.image.nbytes + sum(m.nbytes for m in photo.maps) for photo in photos)
-            + sum(cutout.nbytes for cutout in self.cutouts)
-            + sum(background.nbytes for background in self.backgrounds)
-        )
+    segments: Sequence[AnnotatedPhoto]
+    instances: Sequence[AnnotatedPhoto]
+    cutouts: Sequence[NDArray[np.uint8]]
+    backgrounds: Sequence[NDArray[np.uint8]]
 
 
 def load_sources(root: Path) -> Sources:
     """Decode everything below `root` (see the module's layout) into memory at a limited size.
 
-    Raises InputError naming the file or folder that is missing, unreadable or of another size than its photo.
+    Raises InputError naming the first file or folder that is missing, unreadable or of another size than its photo.
     """
-    return Sources(
-        segments=_each(_segmented, _files(root / "segments" / "images", ".jpg")),
-        instances=_each(_instanced, _files(root / "instances" / "images", ".jpg")),
-        cutouts=_each(_cutout, _files(root / "cutouts", ".webp")),
-        backgrounds=_each(_background, _files(root / "backgrounds", ".jpg")),
+    sources, problems = read_sources(root)
+    if problems:
+        raise problems[0]
+    return sources
+
+
+def read_sources(root: Path) -> tuple[Sources, list[InputError]]:
+    """As `load_sources`, but with all that is wrong, file by file, beside what could be read."""
+    problems: list[InputError] = []
+    sources = Sources(
+        segments=_each(_segmented, root / "segments" / "images", ".jpg", problems),
+        instances=_each(_instanced, root / "instances" / "images", ".jpg", problems),
+        cutouts=_each(_cutout, root / "cutouts", ".webp", problems),
+        backgrounds=_each(_background, root / "backgrounds", ".jpg", problems),
     )
+    return sources, problems
 
 
-def _each(read: Callable[[_Item], _Result], items: Iterable[_Item]) -> tuple[_Result, ...]:
+def _each(
+    read: Callable[[Path], _Result], folder: Path, suffix: str, problems: list[InputError]
+) -> tuple[_Result, ...]:
+    """What can be read of a folder's files; what cannot is added to `problems`."""
+
+    def attempt(path: Path) -> tuple[_Result, ...]:
+        try:
+            return (read(path),)
+        except InputError as error:
+            problems.append(error)
+            return ()
+
+    try:
+        files = _files(folder, suffix)
+    except InputError as error:
+        problems.append(error)
+        return ()
     with ThreadPoolExecutor(2) as pool:
-        return tuple(pool.map(read, items))
+        found = tuple(item for one in pool.map(attempt, files) for item in one)
+    problems.sort(key=lambda problem: problem.field)
+    return found
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
@@ -93,19 +113,25 @@ def _files(folder: Path, suffix: str) -> list[Path]:
 def _segmented(path: Path) -> AnnotatedPhoto:
     labels = path.parent.parent / "labels"
     maps = tuple(labels / f"{path.stem}_{annotator}.png" for annotator in (0, 1))
-    return _annotated(path, maps, has_background=False)
+    return read_photo(path, maps, has_background=False)
 
 
 def _instanced(path: Path) -> AnnotatedPhoto:
     labels = path.parent.parent / "labels"
-    return _annotated(path, (labels / f"{path.stem}.png",), has_background=True)
+    return read_photo(path, (labels / f"{path.stem}.png",), has_background=True)
 
 
-def _annotated(path: Path, map_paths: tuple[Path, ...], *, has_background: bool) -> AnnotatedPhoto:
-    image = _decode(path, "RGB")
+def read_photo(
+    path: Path, map_paths: tuple[Path, ...], *, has_background: bool, side: int = PHOTO_SIDE
+) -> AnnotatedPhoto:
+    """A photo with its index maps, at most `side` pixels a side.
+
+    Raises InputError naming the file that is missing, unreadable, of another size, or without an object.
+    """
+    image = decode(path, "RGB")
     maps = []
     for map_path in map_paths:
-        index_map = _decode(map_path, None)
+        index_map = decode(map_path, None)
         if index_map.ndim != 2:
             raise InputError("an index map must have one channel of 8 bits", field=str(map_path))
         if index_map.shape != image.shape[:2]:
@@ -113,26 +139,26 @@ def _annotated(path: Path, map_paths: tuple[Path, ...], *, has_background: bool)
                 f"is {index_map.shape[1]}x{index_map.shape[0]}, its photo {image.shape[1]}x{image.shape[0]}",
                 field=str(map_path),
             )
-        maps.append(_limit(index_map, PHOTO_SIDE, cv2.INTER_NEAREST))
+        maps.append(limit(index_map, side, cv2.INTER_NEAREST))
     if has_background and not any(index_map.any() for index_map in maps):
         raise InputError("marks no object", field=str(map_paths[0]))
-    return AnnotatedPhoto(_limit(image, PHOTO_SIDE), tuple(maps), has_background)
+    return AnnotatedPhoto(limit(image, side), tuple(maps), has_background)
 
 
 def _background(path: Path) -> NDArray[np.uint8]:
-    return _limit(_decode(path, "RGB"), PHOTO_SIDE)
+    return limit(decode(path, "RGB"), PHOTO_SIDE)
 
 
 def _cutout(path: Path) -> NDArray[np.uint8]:
-    image = _decode(path, "RGBA")
+    image = decode(path, "RGBA")
     rows, columns = np.nonzero(image[:, :, 3] > 0)
     if not rows.size:
         raise InputError("is fully transparent", field=str(path))
     image = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    return _limit(image, CUTOUT_SIDE)
+    return limit(image, CUTOUT_SIDE)
 
 
-def _decode(path: Path, mode: str | None) -> NDArray[np.uint8]:
+def decode(path: Path, mode: str | None) -> NDArray[np.uint8]:
     """Pixels in Pillow's `mode`; None keeps the stored 8-bit values, so that a palette's indices survive."""
     try:
         with Image.open(path) as image:
@@ -145,7 +171,8 @@ def _decode(path: Path, mode: str | None) -> NDArray[np.uint8]:
         raise InputError(f"cannot be read as an image ({error})", field=str(path)) from error
 
 
-def _limit(image: NDArray[np.uint8], side: int, interpolation: int = cv2.INTER_AREA) -> NDArray[np.uint8]:
+def limit(image: NDArray[np.uint8], side: int, interpolation: int = cv2.INTER_AREA) -> NDArray[np.uint8]:
+    """The image, shrunk if a side is longer than `side` pixels."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from siaf.errors import InputError
-from siaf.training.sources import CUTOUT_SIDE, PHOTO_SIDE, load_sources
+from siaf.training.sources import CUTOUT_SIDE, PHOTO_SIDE, load_sources, read_sources
 
 
 def _save(path: Path, pixels: np.ndarray, *, lossless: bool = False) -> None:
@@ -64,12 +64,6 @@ def test_cutouts_are_cropped_to_what_is_visible(root: Path) -> None:
     assert cutout.shape[0] == CUTOUT_SIDE
     assert cutout.shape[1] == round(30 * CUTOUT_SIDE / 220)
     assert cutout[:, :, 3].min() == 255
-
-
-def test_nbytes_counts_all_pixels(root: Path) -> None:
-    sources = load_sources(root)
-    expected = 60 * 90 * 5 + 300 * 400 * 4 + sources.cutouts[0].size + sources.backgrounds[0].size
-    assert sources.nbytes == expected
 
 
 def test_palette_maps_keep_their_indices(root: Path) -> None:
@@ -136,3 +130,12 @@ def test_an_invisible_cutout_is_named(root: Path) -> None:
     _save(root / "cutouts/1f202.webp", np.zeros((64, 64, 4), np.uint8), lossless=True)
     with pytest.raises(InputError, match="fully transparent"):
         load_sources(root)
+
+
+def test_all_that_is_wrong_is_found_at_once(root: Path) -> None:
+    (root / "segments/labels/12_1.png").unlink()
+    (root / "instances/labels/009.png").write_bytes(b"not an image")
+    (root / "cutouts/1f202.webp").unlink()
+    sources, problems = read_sources(root)
+    assert [Path(problem.field).name for problem in problems] == ["cutouts", "009.png", "12_1.png"]
+    assert len(sources.backgrounds) == 1

@@ -1,0 +1,119 @@
+"""`siaf train` from folders to a checkpoint: both stages, mixed data, checks before the first step."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import mobilenet_v2
+
+from siaf.cli import main
+from siaf.training.loop import averaged_checkpoint
+
+CONFIG = """
+model = "siaf-t"
+{batch}
+[clips]
+size = 65
+{length}
+max_objects = 2
+[schedule]
+steps = 2
+lr = 1e-4
+[schedule.slow]
+"encoder." = 0.0
+[recipe]
+{recipe}
+[[data]]
+format = "photos"
+path = "photos"
+share = 1
+[[data]]
+format = "davis"
+path = "clips"
+share = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    places = [(root / "photos/images", root / "photos/labels", i) for i in range(2)]
+    places += [(root / "clips/JPEGImages/480p/a", root / "clips/Annotations/480p/a", t) for t in range(5)]
+    for images, labels, i in places:
+        frame = rng.integers(80, 120, (80, 96, 3), dtype=np.uint8)
+        mask = np.zeros((80, 96), np.uint8)
+        for tag, colour in ((1, (220, 30, 30)), (2, (30, 40, 220))):
+            area = np.s_[30 * tag - 20 : 30 * tag + 5, 15 * tag + 3 * i : 15 * tag + 25 + 3 * i]
+            frame[area], mask[area] = colour, tag
+        for folder, name, pixels in ((images, f"{i:05d}.jpg", frame), (labels, f"{i:05d}.png", mask)):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / name)
+    torch.manual_seed(0)
+    torch.save(mobilenet_v2(weights=None).state_dict(), root / "encoder.pt")
+    propagation = CONFIG.format(batch="batch = 2", length="length = 3", recipe="second_reference = 0.0")
+    interaction = CONFIG.format(batch="", length="", recipe="frames = [0.5, 0.5]\nbudget = 2")
+    (root / "propagation.toml").write_text(propagation)
+    (root / "interaction.toml").write_text(interaction)
+    return root
+
+
+def arguments(data: Path, stage: str, out: Path) -> list[str]:
+    config = ["--config", str(data / f"{stage}.toml")]
+    return ["train", stage, "--data", str(data), "--out", str(out), "--device", "cpu", *config]
+
+
+@pytest.mark.parametrize("stage", ["interaction", "propagation"])
+def test_a_stage_trains_on_photos_and_real_clips_and_shows_pictures(data: Path, tmp_path: Path, stage: str) -> None:
+    line = arguments(data, stage, tmp_path)
+    assert main([*line, "--encoder-weights", str(data / "encoder.pt")]) == 0
+    weights = averaged_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert any(not name.startswith("encoder.") for name in weights)
+    with Image.open(tmp_path / "samples" / "000002.jpg") as picture:
+        assert picture.width % 65 == 0 and picture.height % 130 == 0
+    assert list(csv.reader((tmp_path / "log.csv").open())) == [["step", "loss", "gradient", "rate", "seconds"]]
+    # A finished run has nothing left to do, and knows its checkpoint by name.
+    resume = ["--resume", str(tmp_path / "checkpoint.safetensors"), "--encoder-weights", str(data / "encoder.pt")]
+    assert main([*line, *resume]) == 0
+
+
+def test_another_stages_checkpoint_is_refused_by_name(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = ["--encoder-weights", str(data / "encoder.pt")]
+    assert main([*arguments(data, "interaction", tmp_path), *encoder]) == 0
+    resume = ["--resume", str(tmp_path / "checkpoint.safetensors")]
+    assert main([*arguments(data, "propagation", tmp_path / "other"), *encoder, *resume]) == 2
+    assert "is a checkpoint of siaf-t interaction, not of siaf-t propagation" in capsys.readouterr().err
+
+
+def test_problems_are_named_file_by_file_before_anything_is_trained(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = [data / "photos/labels/00001.png", data / "clips/JPEGImages/480p/a/00003.jpg"]
+    kept = [path.read_bytes() for path in broken]
+    broken[0].unlink()
+    broken[1].write_bytes(b"nothing")
+    try:
+        line = [*arguments(data, "propagation", tmp_path / "out"), "--encoder-weights", str(data / "encoder.pt")]
+        assert main(line) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert [any(str(path) in line for line in lines[:2]) for path in broken] == [True, True]
+        assert "2 problems" in lines[2]
+        assert not (tmp_path / "out").exists()
+        check = ["train", "check", "--data", str(data), "--config", str(data / "propagation.toml")]
+        assert main(check) == 2
+    finally:
+        for path, content in zip(broken, kept, strict=True):
+            path.write_bytes(content)
+    assert main(check) == 0
+    assert "no problems" in capsys.readouterr().out
+
+
+def test_a_configuration_that_is_none_is_named(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.toml").write_text('model = "siaf-t"\n')
+    assert main(["train", "check", "--data", str(data), "--config", str(tmp_path / "c.toml")]) == 2
+    assert "c.toml: has no 'clips'" in capsys.readouterr().err
