@@ -73,6 +73,10 @@ class Bench:
             files.append(path)
         return self._task(files, labels, setup, segment, overlap, data)
 
+    def file_task(self, files: list[Path]) -> list[int]:
+        """A task from files as they are."""
+        return self._task(files, LABELS, True, 0, 0, {})
+
     def video_task(self, path: Path, *, segment: int = 0, overlap: int = 0, **data: Any) -> list[int]:
         """A task from a video file."""
         return self._task([path], LABELS, True, segment, overlap, data)

@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 Pictures = NDArray[np.uint8]
 
@@ -34,6 +34,7 @@ class Media:
             self.size = len(self._video)
             self.shown = [(self.files[0][0], self._video.shape[2:0:-1])]
         else:
+            self.files = [(name, upright(data)) for name, data in self.files]
             self.size = len(self.files)
             self.shown = [(name, Image.open(io.BytesIO(data)).size) for name, data in self.files]
 
@@ -61,6 +62,16 @@ class Media:
             return content, "image/png" if name.endswith(".png") else "image/jpeg"
         picture = read_video(self.chunk(chunk)[0])[list(chunk).index(number)]
         return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes(), "image/png"
+
+
+def upright(data: bytes) -> bytes:
+    """An image file as CVAT keeps it: its own bytes, or, if EXIF turns it, the turned picture at full quality."""
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return data
+        turned = io.BytesIO()
+        ImageOps.exif_transpose(picture).save(turned, picture.format, quality=100, subsampling=0)
+        return turned.getvalue()
 
 
 def read_video(video: bytes) -> Pictures:

@@ -12,7 +12,7 @@ from standin import StandIn
 from standin_http import Request
 
 from siaf.cvat import connection, writing
-from siaf.cvat.connection import ServerFault, connect
+from siaf.cvat.connection import Action, Server, ServerFault, connect
 from siaf.cvat.store import Busy
 from siaf.errors import InputError, SiafError
 
@@ -92,6 +92,39 @@ def test_a_cut_at_any_request_changes_nothing_in_the_end(
             kept = {s["id"]: s for s in bench.shapes(job)}
             assert all(kept[s["id"]] == s for s in human)
             assert bench.sync(job, **options).created == 0
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_write_that_is_cut_off_is_neither_lost_nor_doubled(
+    anywhere: Bench, pictures: Pictures, done: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client itself is cut off, so that a real server can be asked too: before a write, or before its answer."""
+    monkeypatch.setattr(writing, "MAX_BATCH_SHAPES", 1)
+    send = Server.patch_annotations
+    for cut, job in enumerate(anywhere.task(pictures[:9], segment=3)):
+        anywhere.scribble(job, 3 * cut, (8, 20, 20, 20), tag=1, label="car")
+        scribbles = anywhere.shapes(job, "polyline")
+        writes: list[str] = []
+
+        def write(
+            server: Server, number: int, action: Action, writes: list[str] = writes, cut: int = cut, **what: Any
+        ) -> Any:
+            writes.append(action)
+            broken = len(writes) == cut + 1
+            answer = send(server, number, action, **what) if done or not broken else {}
+            if broken:
+                raise ServerFault("cut off")
+            return answer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Server, "patch_annotations", write)
+            with pytest.raises(ServerFault, match="cut off"):
+                anywhere.sync(job)
+        anywhere.sync(job)
+        assert (3 * cut, 1) in anywhere.masks(job)
+        assert anywhere.shapes(job, "polyline") == scribbles
+        again = anywhere.sync(job)
+        assert (again.created, again.updated, again.deleted) == (0, 0, 0)
 
 
 def test_a_restart_of_the_server_is_waited_for(

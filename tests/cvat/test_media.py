@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench import Bench, Pictures
+from PIL import ExifTags, Image, ImageOps
 from standin import StandIn
 from standin_media import write_video
 
@@ -12,6 +13,7 @@ from siaf.cvat.frames import JobFrames
 from siaf.cvat.jobs import jobs_of_task, open_job
 from siaf.errors import InputError, SiafError
 from siaf.images import decode_image
+from siaf.masks import decode_rle
 
 
 @pytest.fixture
@@ -48,6 +50,26 @@ def test_what_a_function_is_sent_is_the_file_itself(anywhere: Bench, pictures: P
     frames = JobFrames(anywhere.server, open_job(anywhere.server, job))
     assert frames.encoded(2) == anywhere.server.frame(job, 2)
     frames.close()
+
+
+def test_a_picture_that_exif_turns_is_annotated_as_shown(anywhere: Bench, pictures: Pictures, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    files = [tmp_path / f"turned-{number}.jpg" for number in range(3)]
+    for path, picture in zip(files, pictures, strict=False):
+        Image.fromarray(picture).save(path, quality=95, exif=exif)
+    (job,) = anywhere.file_task(files)
+    clip = open_job(anywhere.server, job)
+    height, width = pictures.shape[1:3]
+    assert (clip.height, clip.width) == (width, height)
+    frames = JobFrames(anywhere.server, clip)
+    shown = np.array(ImageOps.exif_transpose(Image.open(files[1])))
+    assert np.abs(frames[1].astype(int) - shown).mean() < 2
+    frames.close()
+    anywhere.scribble(job, 0, (20, 80, 20, 90), tag=1, label="car")
+    anywhere.sync(job)
+    mask = decode_rle(anywhere.masks(job)[0, 1], height=width, width=height)
+    assert mask[80:91, 20].all()
 
 
 def test_a_video_with_start_and_step_is_numbered_from_0(anywhere: Bench, film: Path) -> None:

@@ -139,13 +139,14 @@ def test_a_mask_moved_to_another_object(anywhere: Bench, pictures: Pictures) -> 
     job = started(anywhere, pictures)
     anywhere.box_mask(job, 4, BOX, "car", tag=3)
     anywhere.sync(job)
-    frame = next(f for f, tag in sorted(anywhere.masks(job)) if tag == 1 and f != 0)
-    shape = at(anywhere, job, frame, 1)
-    anywhere.edit(job, shape, attributes=anywhere.attributes(job, "car", {"object": 3}))
+    frame, tag = next((f, tag) for f, tag in sorted(anywhere.masks(job)) if tag in (1, 2) and f not in (0, 4))
+    shape = at(anywhere, job, frame, tag)
+    three = anywhere.attributes(job, "car", {"object": 3})
+    anywhere.edit(job, shape, label_id=anywhere.label_id(job, "car"), attributes=three)
     report = anywhere.sync(job)
     assert report.references == [frame]
     assert anywhere.masks(job)[frame, 3] == shape["points"]
-    assert (frame, 1) not in anywhere.masks(job)
+    assert (frame, tag) not in anywhere.masks(job)
 
 
 def test_a_corrected_mask_and_a_scribble_on_one_frame(anywhere: Bench, pictures: Pictures) -> None:

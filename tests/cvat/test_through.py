@@ -1,6 +1,8 @@
 """`--via cvat`: the same rounds as tracker calls through CVAT's lambda endpoint; no frame passes through the client."""
 
+import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,13 @@ from typing import Any
 import pytest
 from bench import Bench, Pictures
 from standin import StandIn
+from standin_http import Request
 from standin_lambda import Function
 
-from function.http import Request
+from function.http import Request as Event
 from function.service import Service
 from function.settings import Settings
+from siaf.cvat.connection import ServerFault
 from siaf.cvat.engine import EngineFactory, local_engines
 from siaf.cvat.through import through_cvat
 from siaf.errors import InputError
@@ -55,7 +59,7 @@ def deploy(standin: StandIn, weights: Path) -> Callable[[], None]:
 
         def invoke(payload: dict[str, Any]) -> tuple[int, Any]:
             body = json.loads(json.dumps(payload))
-            reply = service.answer(Request("POST", "/", body), Quiet())
+            reply = service.answer(Event("POST", "/", body), Quiet())
             return int(reply.status), json.loads(reply.body)
 
         standin.functions["siaf"] = Function("siaf", "tracker", invoke, TYPES)
@@ -128,6 +132,37 @@ def test_ctrl_c_keeps_what_is_done(bench: Bench, deploy: Callable[[], None], pic
     bench.sync(job, progress=lambda done, total: rest.append(done))
     assert min(rest) > 2
     assert bench.contents(job) == bench.contents(whole)
+
+
+def test_a_cut_at_any_call_of_the_function_changes_nothing_in_the_end(
+    bench: Bench, standin: StandIn, deploy: Callable[[], None], pictures: Pictures, tmp_path: Path
+) -> None:
+    (job,) = bench.task(pictures[:3])
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
+    bench.scribble(job, 2, (72, 50, 85, 50), tag=2, label="person")
+    before = copy.deepcopy(standin.world.annotations)
+    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sync(job)
+    expected = bench.contents(job)
+    calls = [request for request in standin.log if request.method == "POST" and "/lambda/" in request.path]
+    assert len(calls) >= 5
+    for cut in range(1, len(calls) + 1):
+        for fault in ("refuse", "drop"):
+            shutil.rmtree(tmp_path / "store")
+            standin.world.annotations = copy.deepcopy(before)
+            seen: list[Request] = []
+
+            def at_the_cut(request: Request, seen: list[Request] = seen, cut: int = cut, fault: str = fault) -> Any:
+                if request.method == "POST" and "/lambda/" in request.path:
+                    seen.append(request)
+                return fault if len(seen) == cut and seen[-1] is request else None
+
+            standin.fault = at_the_cut
+            with pytest.raises(ServerFault):
+                bench.sync(job)
+            standin.fault = lambda request: None
+            bench.sync(job)
+            assert bench.contents(job) == expected, f"{fault} at call {cut}"
 
 
 def test_a_function_that_forgot_everything_goes_on_from_the_masks(

@@ -11,6 +11,8 @@ from function_client import Client, base64_of
 from numpy.typing import NDArray
 from PIL import Image
 
+from siaf.masks import decode_rle
+
 HEIGHT, WIDTH = 72, 96
 Frames = NDArray[np.uint8]
 RNG = np.random.default_rng(5)
@@ -140,6 +142,21 @@ class TestImage:
         mask = client.cvat(file(PICTURE, "JPEG", exif=exif), pos_points=[[70, 90]], neg_points=[])["mask"]
         assert np.shape(mask) == (WIDTH, HEIGHT)
 
+    def test_a_rotated_frame_counts_as_shown_in_every_call(self, client: Client) -> None:
+        """Upright size for an uploaded frame and for the tracker too."""
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        turned = file(PICTURE, "JPEG", exif=exif)
+        session = client.ok("POST", "/v1/sessions", {"frames": 1, "width": HEIGHT, "height": WIDTH})["id"]
+        assert client.upload(session, 0, turned)["frame"] == 0
+        strokes = [{"tag": 1, "points": [[60, 90]]}]
+        round_ = {"revision": 0, "scribbles": [{"frame": 0, "strokes": strokes}]}
+        (frame,) = client.ok("POST", f"/v1/sessions/{session}/rounds", round_)["frames"]
+        assert decode_rle(frame["masks"][0]["rle"], height=WIDTH, width=HEIGHT)[90, 60]
+        box = {"type": "rectangle", "points": [10, 80, 40, 95]}
+        states = client.cvat(turned, shapes=[box], states=[])["states"]
+        assert client.cvat(turned, shapes=[None], states=states)["shapes"][0]["type"] == "rectangle"
+
 
 class TestPoints:
     """Clicks and boxes that cannot be."""
@@ -160,6 +177,7 @@ class TestPoints:
             ({"pos_points": [[5, 5]], "neg_points": [[5000, 5]]}, 422, "neg_points[0].points"),
             ({"pos_points": [[5, 5]] * 100_000}, 413, "pos_points"),
             ({"pos_points": [], "neg_points": []}, 422, "pos_points"),
+            ({"pos_points": None, "neg_points": None, "obj_bbox": None}, 422, "pos_points"),
             ({"pos_points": [], "neg_points": [[5, 5]]}, 422, "pos_points"),
             ({"pos_points": [], "obj_bbox": [[5, 5]]}, 400, "obj_bbox"),
             ({"pos_points": [], "obj_bbox": [[20, 20], [10, 30]]}, 422, "obj_bbox"),
@@ -290,6 +308,7 @@ class TestRounds:
                 422,
                 "references[0].masks[1]",
             ),
+            ({"references": [{"frame": 0, "masks": [], "about": [0]}]}, 400, "references[0].about[0]"),
             (
                 {
                     "scribbles": [{"frame": 0, "strokes": [{"tag": 1, "points": [[5, 5]]}]}],
