@@ -1,66 +1,182 @@
-"""`siaf weights`: what weights there are, and weights files from training checkpoints."""
+"""`siaf weights`: what weights there are, how to get them, and weights files from checkpoints of ours and of others."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from siaf.commands import parity
 from siaf.commands.common import Subparsers, add_json_argument, print_result
-from siaf.errors import InputError
-from siaf.weights import MODELS, packaged_weights, read_weights, save_weights, weights_info
+from siaf.errors import StateError
+from siaf.weights import MODELS, packaged_weights, weights_info
+from siaf.weights.catalogue import CATALOGUE
+from siaf.weights.files import Part, is_training_checkpoint, read_parts
+from siaf.weights.loading import find_weights, weights_folder
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("weights", help="list, inspect and pack weights")
+    parser = subparsers.add_parser("weights", help="list, fetch, import, check and pack weights")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="models, and whether their weights ship with siaf")
+    listing = actions.add_parser("list", help="what there is, and what of it is on this machine")
     add_json_argument(listing)
     listing.set_defaults(run=run_list)
-    info = actions.add_parser("info", help="what a weights file is and where it comes from; checks that it loads")
-    info.add_argument("file", type=Path)
-    add_json_argument(info)
-    info.set_defaults(run=run_info)
-    pack = actions.add_parser("pack", help="one weights file from the checkpoints of both networks' trainings")
-    pack.add_argument("--model", default="siaf-t", choices=sorted(MODELS))
-    pack.add_argument(
-        "--interaction", type=Path, required=True, help="checkpoint.safetensors of siaf train interaction"
-    )
-    pack.add_argument(
-        "--propagation", type=Path, required=True, help="checkpoint.safetensors of siaf train propagation"
-    )
-    pack.add_argument("--note", default="", help="where the weights come from, kept in the file")
-    pack.add_argument("--out", type=Path, required=True)
-    pack.set_defaults(run=run_pack)
+    _add_fetch(actions)
+    _add_import(actions)
+    for name, run, text in (
+        ("info", run_info, "what weights are and where they come from; checks that they load"),
+        ("verify", run_verify, "check weights, and say what cannot be checked"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("file", metavar="FILE|NAME")
+        add_json_argument(action)
+        action.set_defaults(run=run)
+    _add_pack(actions)
     parity.add_parser(actions)
+
+
+def _add_fetch(actions: Subparsers) -> None:
+    fetch = actions.add_parser("fetch", help="download published weights; goes on where an earlier download stopped")
+    fetch.add_argument("name", help="see: siaf weights list")
+    fetch.add_argument(
+        "--from", dest="offline", type=Path, metavar="FOLDER", help="folder that holds the published file; no network"
+    )
+    add_json_argument(fetch)
+    fetch.set_defaults(run=run_fetch)
+
+
+def _add_import(actions: Subparsers) -> None:
+    take = actions.add_parser("import", help="a weights file from an official AOT, DeAOT or ImageNet checkpoint")
+    take.add_argument("file", type=Path, help="the .pth or .pt file")
+    take.add_argument(
+        "--as", dest="architecture", metavar="NAME", help="settles AOTB or AOTL, DeAOTB or DeAOTL; default: by name"
+    )
+    take.add_argument("--source", help="where the file comes from, kept in the result")
+    take.add_argument("--licence", help="its licence, kept in the result")
+    take.add_argument("--out", type=Path, help="default: NAME.safetensors in the weights folder")
+    add_json_argument(take)
+    take.set_defaults(run=run_import)
+
+
+def _add_pack(actions: Subparsers) -> None:
+    pack = actions.add_parser("pack", help="one weights file of a model from the weights of its two networks")
+    pack.add_argument("--model", default="siaf-t", choices=sorted(MODELS))
+    for part in ("interaction", "propagation"):
+        pack.add_argument(
+            f"--{part}", required=True, help=f"checkpoint.safetensors of siaf train {part}, a weights file, or a name"
+        )
+    pack.add_argument("--note", default="", help="where the weights come from, kept in the file")
+    pack.add_argument("--out", type=Path, help="default: MODEL.safetensors in the weights folder")
+    pack.set_defaults(run=run_pack)
 
 
 def run_list(arguments: argparse.Namespace) -> None:
     """Print the catalogue."""
-    found = {name: packaged_weights(name) for name in MODELS}
-    result = {name: str(path) if path else None for name, path in found.items()}
-    print_result(
-        result,
-        [f"{name:12} {path or 'no weights ship; pass --weights FILE'}" for name, path in result.items()],
-        arguments.json,
+    folder = weights_folder()
+
+    def here(name: str) -> str | None:
+        path = packaged_weights(name) or folder / f"{name}.safetensors"
+        return str(path) if path.is_file() else None
+
+    models = {name: {"kind": "model", "here": here(name)} for name in MODELS}
+    published = {
+        name: {
+            "kind": entry.kind,
+            "what": entry.what,
+            "megabytes": entry.megabytes,
+            "licence": entry.licence,
+            "sha256": entry.sha256,
+            "url": entry.url,
+            "here": here(name),
+        }
+        for name, entry in CATALOGUE.items()
+    }
+    lines = [
+        f"{name:22} model          {entry['here'] or 'no weights: fetch, pack or train them'}"
+        for name, entry in models.items()
+    ]
+    for name, entry in CATALOGUE.items():
+        size = f"{entry.megabytes:.0f} MiB" if entry.megabytes else "size unknown"
+        digest = f"sha256 {entry.sha256}…" if entry.sha256 else "no published digest"
+        place = published[name]["here"] or f"siaf weights fetch {name}"
+        lines.append(f"{name:22} {entry.kind:14} {size:>12}  {digest:21}  {entry.licence}  {place}")
+    print_result({**models, **published}, [*lines, f"weights folder: {folder}"], arguments.json)
+
+
+def run_fetch(arguments: argparse.Namespace) -> None:
+    """Download and import."""
+    from tqdm import tqdm
+
+    from siaf.weights.importing import fetch
+
+    hidden = arguments.json or not sys.stderr.isatty()
+    with tqdm(desc=arguments.name, unit="B", unit_scale=True, unit_divisor=1024, disable=hidden) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        path, unchecked = fetch(arguments.name, offline=arguments.offline, progress=progress)
+    print_result({"file": str(path), "unchecked": unchecked}, [str(path), *_notes(unchecked)], arguments.json)
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    """Write a weights file of a checkpoint."""
+    from siaf.weights.importing import import_checkpoint
+
+    path = import_checkpoint(
+        arguments.file,
+        arguments.out,
+        architecture=arguments.architecture,
+        source=arguments.source,
+        licence=arguments.licence,
     )
+    print_result({"file": str(path), **weights_info(path)}, [str(path)], arguments.json)
 
 
 def run_info(arguments: argparse.Namespace) -> None:
     """Print a weights file's metadata."""
-    if not arguments.file.is_file():
-        raise InputError(f"no such file: {arguments.file}", field="file")
-    from siaf.weights import load_model
+    from siaf.weights.importing import verify
 
-    info = weights_info(arguments.file)
-    load_model(info.get("model", ""), device="cpu", weights=arguments.file)
-    count = sum(t.numel() for t in read_weights(arguments.file, info["model"]).values())
-    result = {**info, "parameters": count}
+    path = find_weights(arguments.file, "file")
+    verify(path)
+    count = sum(t.numel() for part in read_parts(path).values() for t in part.tensors.values())
+    result = {**weights_info(path), "parameters": count}
     print_result(result, [f"{key:12} {value}" for key, value in result.items()], arguments.json)
 
 
+def run_verify(arguments: argparse.Namespace) -> None:
+    """Check a weights file."""
+    from siaf.weights.importing import verify
+
+    path = find_weights(arguments.file, "file")
+    unchecked = verify(path)
+    lines = [f"{path}: complete, every tensor as its architecture has it", *_notes(unchecked)]
+    print_result({"file": str(path), "unchecked": unchecked}, lines, arguments.json)
+
+
 def run_pack(arguments: argparse.Namespace) -> None:
-    """Write a weights file."""
+    """Write a weights file of a whole model."""
+    from siaf.weights.importing import pack
+
+    sources = {
+        part: _network(getattr(arguments, part), part, arguments.model) for part in ("interaction", "propagation")
+    }
+    print(pack(arguments.model, sources, arguments.out, arguments.note))
+
+
+def _network(source: str, part: str, model: str) -> tuple[Part, str]:
+    """One network of a weights file or, in half precision, of a training run; and where it comes from."""
     from siaf.training.loop import averaged_checkpoint
 
-    states = {part: averaged_checkpoint(getattr(arguments, part)) for part in ("interaction", "propagation")}
-    save_weights(arguments.out, arguments.model, states["interaction"], states["propagation"], {"note": arguments.note})
+    path = find_weights(source, part)
+    if is_training_checkpoint(path):  # trained here, so of the model's own architecture
+        state = {k: v.half() if v.is_floating_point() else v for k, v in averaged_checkpoint(path).items()}
+        return Part(model if part == "interaction" else MODELS[model], state), f"training run {path.parent.name}"
+    parts = read_parts(path)
+    if part not in parts:
+        raise StateError(f"holds {', '.join(parts)}, no {part} network", field=str(path))
+    return parts[part], weights_info(path).get("provenance", "")
+
+
+def _notes(unchecked: list[str]) -> list[str]:
+    return [f"not checked: {what}" for what in unchecked]

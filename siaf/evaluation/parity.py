@@ -34,7 +34,6 @@ _GAIN = {
     "encoder_projector.weight": 0.3,
     "patch_wise_id_bank.weight": 4.0,
     "linear_Q.weight": 1.4,
-    "linear_QV.weight": 1.4,
     "linear_V.weight": 2.0,
     "linear_ID_V.weight": 2.0,
     "term_attn.projection.weight": 2.0,

@@ -86,6 +86,15 @@ def read_parts(path: Path) -> dict[str, Part]:
     return parts
 
 
+def is_training_checkpoint(path: Path) -> bool:
+    """Whether a safetensors file is what `siaf train` writes, not a weights file; False for other files."""
+    try:
+        with safe_open(path, "pt") as file:
+            return "step" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def read_weights(path: Path, name: str) -> dict[str, Tensor]:
     """Tensors of a model's weights file in float32; StateError unless it is one, of this model."""
     model = weights_info(path).get("model")

@@ -2,13 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from siaf.errors import InputError, StateError
+from siaf.evaluation.parity import random_state
+from siaf.model.config import INTERACTION, PROPAGATION
+from siaf.model.gated import build_propagation
 from siaf.network import Model
+from siaf.scribbles import Scribble
+from siaf.session import Session
 from siaf.weights import build_model, load_model, read_weights, save_weights, weights_info
+from siaf.weights.files import Part, save_parts
 
 
 @pytest.fixture
@@ -19,10 +27,11 @@ def file(tiny_model: Model, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_saved_model_loads_with_half_precision_values(file: Path, tiny_model: Model) -> None:
+def test_a_saved_model_comes_back_in_half_precision(file: Path, tiny_model: Model) -> None:
+    tensors = read_weights(file, "siaf-t")
+    for name, value in tiny_model.propagation.state_dict().items():
+        assert torch.equal(tensors[f"propagation.{name}"], value.half().float())
     loaded = load_model("siaf-t", device="cpu", weights=file)
-    for ours, theirs in zip(tiny_model.propagation.parameters(), loaded.propagation.parameters(), strict=True):
-        assert torch.equal(ours.half().float(), theirs)
     assert loaded.digest == weights_info(file)["digest"]
     assert not loaded.interaction.training
 
@@ -88,3 +97,47 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path: Path) -> None
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(StateError, match="format is None"):
         read_weights(path, "siaf-t")
+
+
+def imported(architecture: str, folder: Path) -> Path:
+    state = random_state(build_propagation(PROPAGATION[architecture]))
+    path = folder / f"{architecture}.safetensors"
+    save_parts(path, {"propagation": Part(architecture, state)}, {})
+    return path
+
+
+def test_an_imported_propagation_network_pairs_with_the_interaction_network_that_ships(
+    folder: Path, clip: NDArray[np.uint8]
+) -> None:
+    path = imported("r50_deaotl", folder)
+    model = load_model("siaf-r50", device="cpu", propagation="r50_deaotl", interaction="siaf-t")
+    shipped = load_model("siaf-t", device="cpu")
+    assert model.propagation.config == PROPAGATION["r50_deaotl"] and model.interaction.config == INTERACTION["siaf-t"]
+    assert (model.short_side, model.interaction_short_side) == (480, 321)
+    assert model.digest not in (shipped.digest, weights_info(path)["digest"])
+
+    model.short_side = model.interaction_short_side = 65
+    session = Session(model, clip)
+    session.interact({0: [Scribble(tag=1, points=np.array([[8.0, 20.0], [20.0, 20.0]]))]})
+    list(session.propagate())
+    session.save(folder / "s.siaf")
+    again = Session.load(folder / "s.siaf", model, clip)
+    assert all(np.array_equal(session.mask(t), again.mask(t)) for t in range(len(clip)))
+
+
+def test_a_propagation_network_with_another_encoder_is_refused(folder: Path) -> None:
+    imported("aott", folder)
+    with pytest.raises(StateError, match="propagation: aott is no propagation network of siaf-r50; .*r50_aotl, r50_d"):
+        load_model("siaf-r50", propagation="aott", interaction="siaf-t")
+    assert load_model("siaf-t", device="cpu", propagation="aott").propagation.config == PROPAGATION["aott"]
+
+
+def test_published_weights_that_are_not_here_name_the_command_that_gets_them(folder: Path) -> None:
+    with pytest.raises(InputError, match="propagation: r50_aotl is not on this machine; run: siaf weights fetch r50_a"):
+        load_model("siaf-r50", propagation="r50_aotl", interaction="siaf-t")
+
+
+def test_a_file_without_the_asked_network_is_refused(folder: Path) -> None:
+    path = imported("aott", folder)
+    with pytest.raises(StateError, match="holds propagation, no interaction network"):
+        load_model("siaf-t", interaction=path)
