@@ -81,7 +81,7 @@ def add_parser(subparsers: Subparsers) -> None:
         add_model_arguments(each)
         for part in ("interaction", "propagation"):
             each.add_argument(
-                f"--{part}", type=Path, metavar="CHECKPOINT", help=f"this training checkpoint as {part} network"
+                f"--{part}", metavar="FILE", help=f"{part} network from this training checkpoint or weights file"
             )
         add_json_argument(each)
         each.set_defaults(run=run)
@@ -309,14 +309,17 @@ def _baselines(arguments: argparse.Namespace, model: Model) -> "dict[str, Method
 
 
 def _model(arguments: argparse.Namespace) -> Model:
+    """The model, with a network of a training checkpoint or of a weights file in the place of its own."""
     from siaf.training.loop import load_averaged
+    from siaf.weights.files import is_training_checkpoint
 
-    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
-    for part, net in (("interaction", model.interaction), ("propagation", model.propagation)):
-        checkpoint = getattr(arguments, part)
-        if checkpoint:
-            load_averaged(net, checkpoint)
-            model.digest += f"+{checkpoint}"
+    given = {part: getattr(arguments, part) for part in ("interaction", "propagation") if getattr(arguments, part)}
+    checkpoints = {part: Path(source) for part, source in given.items() if is_training_checkpoint(Path(source))}
+    files = {part: source for part, source in given.items() if part not in checkpoints}
+    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights, **files)
+    for part, path in checkpoints.items():
+        load_averaged(getattr(model, part), path, f"{model.name} {part}")
+        model.digest += f"+{path}"
     return model
 
 

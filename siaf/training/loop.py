@@ -191,9 +191,7 @@ class Trainer:
         Raises StateError for a file that is no checkpoint, or one of another network.
         """
         tensors, metadata = _read(path)
-        name = metadata.get("name", "")
-        if name and self.name and name != self.name:
-            raise StateError(f"is a checkpoint of {name}, not of {self.name}", field=str(path))
+        _require_name(metadata, self.name, path)
         load_checked(self.net, {k[4:]: v for k, v in tensors.items() if k.startswith("net.")}, str(path))
         self.step = int(json.loads(metadata["step"]))
         for name, parameter in self.trained.items():
@@ -214,9 +212,17 @@ def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
     return net | {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}
 
 
-def load_averaged(net: nn.Module, path: Path) -> None:
-    """Give `net` the weights that a run would ship. StateError if the checkpoint is of another architecture."""
+def load_averaged(net: nn.Module, path: Path, name: str = "") -> None:
+    """Give `net`, whose training is called `name`, the weights that a run would ship. StateError for another's."""
+    _require_name(_read(path)[1], name, path)
     load_checked(net, averaged_checkpoint(path), str(path))
+
+
+def _require_name(metadata: dict[str, str], name: str, path: Path) -> None:
+    """Checkpoints of before names have none."""
+    found = metadata.get("name")
+    if found and name and found != name:
+        raise StateError(f"is a checkpoint of {found}, not of {name}", field=str(path))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -85,7 +85,7 @@ def test_boxes_have_mil_beside_them(davis2017: Path, capsys: pytest.CaptureFixtu
 def test_the_papers_tables_run_from_one_command(
     davis2017: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--sequences", "duo", "--length", "4"]
+    options = ["--sequences", "duo", "--length", "3"]
     assert main(["evaluate", "paper", str(davis2017), *options, "--csv", str(tmp_path / "t.csv")]) == 0
     printed = capsys.readouterr().out
     assert [line.split(":")[0] for line in printed.splitlines() if line.startswith("Table")] == [
@@ -96,7 +96,7 @@ def test_the_papers_tables_run_from_one_command(
     assert "| 3 | 3 | " in printed
     with (tmp_path / "t.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 4 + 4 + 9
-    ablations = as_json(capsys, "ablations", davis2017, *options)
+    ablations = as_json(capsys, "ablations", davis2017, "--sequences", "duo", "--length", 2)
     assert [title.split(":")[0] for title in ablations] == ["Table II", "Table III"]
 
 
@@ -112,12 +112,12 @@ def test_a_checkpoint_takes_the_place_of_its_network(
     options = ("propagation", davis2017, "--sequences", "duo", "--no-baselines")
     before = as_json(capsys, *options)
     other = build_model("siaf-t", device="cpu", seed=4).propagation.requires_grad_(True)
-    Trainer(other, Schedule(steps=1, lr=1.0), tmp_path).save()
+    Trainer(other, Schedule(steps=1, lr=1.0), tmp_path, name="siaf-t propagation").save()
     checkpoint = tmp_path / "checkpoint.safetensors"
     after = as_json(capsys, *options, "--propagation", checkpoint)
     assert after["means"][0]["J"] != before["means"][0]["J"]
     assert main(["evaluate", *map(str, options), "--interaction", str(checkpoint)]) == 2
-    assert "checkpoint.safetensors: checkpoint of another architecture" in capsys.readouterr().err
+    assert "is a checkpoint of siaf-t propagation, not of siaf-t interaction" in capsys.readouterr().err
 
 
 def test_an_empty_sequence_and_an_unknown_one_are_named(davis2017: Path, capsys: pytest.CaptureFixture[str]) -> None:
