@@ -114,14 +114,15 @@ def start_as_matching(net: PropagationNet, images: list[np.ndarray], seed: int =
         for layer, _ in net.LSTT.blocks():
             nn.init.eye_(layer.linear_Q.weight).mul_(1.6)
             nn.init.zeros_(layer.linear_Q.bias)
+            nearby = layer.short_term_attn
             for zero in (
                 layer.self_attn.projection.weight,
                 layer.linear2.weight,
-                layer.short_term_attn.relative_emb_v,
+                nearby.relative_emb_v,
+                *nearby.relative_emb_k.parameters(),
             ):
-                nn.init.zeros_(zero)
-            for parameter in layer.short_term_attn.relative_emb_k.parameters():
-                nn.init.zeros_(parameter)
+                if zero is not None:
+                    nn.init.zeros_(zero)
         # A whole patch of one tag gets an embedding of unit size; AOT's own initialisation gives a much weaker signal.
         bank = net.patch_wise_id_bank.weight
         taps = bank.shape[-1] * bank.shape[-2]
