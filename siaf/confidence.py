@@ -11,20 +11,20 @@ Confidence = dict[int, float]
 """By tag, 0 to 1."""
 
 
-def mask_confidence(probabilities: Tensor, tags: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Confidence]:
-    """Index mask uint8 H×W of merged probabilities float C×H×W, and its confidence by tag.
+def mask_confidence(labels: Tensor, scores: Tensor, tags: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Confidence]:
+    """Index mask uint8 H×W of `labels`, numbers of channels, and its confidence by tag, of `scores`.
 
-    `tags`: the tag of every channel. Confidence is the mean probability over a tag's pixels; where it has none, how
-    sure the network is that it is absent.
+    `tags`: the tag of every channel. `scores`: probabilities float C×h×w of a coarser grid. Confidence is the mean
+    probability over the cells that a tag wins; where it wins none, how sure the network is that it is absent.
     """
-    best, winner = probabilities.max(0)
+    best, winner = scores.max(0)
     count = torch.bincount(winner.flatten(), minlength=len(tags))
     total = torch.bincount(winner.flatten(), weights=best.flatten().double(), minlength=len(tags))
-    highest = probabilities.flatten(1).amax(1)
+    highest = scores.flatten(1).amax(1)
     confidence = {
         int(tag): float(total[i] / count[i]) if count[i] else float(1 - highest[i]) for i, tag in enumerate(tags) if tag
     }
-    return tags[winner.cpu().numpy()], confidence
+    return tags[labels.cpu().numpy()], confidence
 
 
 def suggest_frames(confidence: Mapping[int, Confidence], n_frames: int, count: int) -> list[int]:

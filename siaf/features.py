@@ -1,10 +1,18 @@
 """Encoded frames, kept because a frame's features never change between rounds."""
 
+import hashlib
+import os
 from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from siaf.model.propagation import FrameFeatures
 
 DEFAULT_BYTES = 512 * 2**20
+DEFAULT_DISK_BYTES = 8 * 2**30
 
 
 def feature_bytes(features: FrameFeatures) -> int:
@@ -13,18 +21,33 @@ def feature_bytes(features: FrameFeatures) -> int:
 
 
 class FeatureCache:
-    """Least recently used features leave first, once `max_bytes` is exceeded. Only a cache: losing it costs time."""
+    """Least recently used features leave first, once `max_bytes` is exceeded. Only a cache: losing it costs time.
 
-    def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
+    With a `folder` they leave to files there, up to `max_disk_bytes`, from where they come back, in later processes
+    too. A key must say what the features were made from and with which weights.
+    """
+
+    def __init__(
+        self,
+        max_bytes: int = DEFAULT_BYTES,
+        *,
+        folder: Path | None = None,
+        max_disk_bytes: int = DEFAULT_DISK_BYTES,
+    ) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
         self._entries: OrderedDict[str, FrameFeatures] = OrderedDict()
+        self._files = _Files(folder, max_disk_bytes) if folder is not None else None
 
     def get(self, key: str) -> FrameFeatures | None:
-        """Features under a content digest, or None."""
+        """Features under a key, or None."""
         if key in self._entries:
             self._entries.move_to_end(key)
-        return self._entries.get(key)
+            return self._entries[key]
+        features = self._files.get(key) if self._files else None
+        if features is not None:
+            self.put(key, features)
+        return features
 
     def put(self, key: str, features: FrameFeatures) -> None:
         """Keep features; what exceeds the budget leaves, oldest use first."""
@@ -33,5 +56,53 @@ class FeatureCache:
         self._entries[key] = features
         self.bytes += feature_bytes(features)
         while self.bytes > self.max_bytes and len(self._entries) > 1:
-            _, dropped = self._entries.popitem(last=False)
-            self.bytes -= feature_bytes(dropped)
+            dropped, gone = self._entries.popitem(last=False)
+            self.bytes -= feature_bytes(gone)
+            if self._files:
+                self._files.put(dropped, gone)
+
+
+class _Files:
+    """Features as safetensors files; those that were used longest ago are deleted first."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._max_bytes = folder, max_bytes
+        found = sorted((path.stat().st_mtime, path.name, path.stat().st_size) for path in folder.glob("*.features"))
+        self._sizes = OrderedDict((name, size) for _, name, size in found)
+
+    def get(self, key: str) -> FrameFeatures | None:
+        path = self._path(key)
+        try:
+            tensors = load_file(path)
+            found = FrameFeatures((tensors["fine"], tensors["middle"], tensors["coarse"]), tensors["embedding"])
+        except (OSError, SafetensorError, KeyError):  # another process may have deleted it
+            self._sizes.pop(path.name, None)
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        if path.name in self._sizes:
+            self._sizes.move_to_end(path.name)
+        return found
+
+    def put(self, key: str, features: FrameFeatures) -> None:
+        path = self._path(key)
+        if path.name in self._sizes:
+            return
+        fine, middle, coarse = features.levels
+        tensors = {"fine": fine, "middle": middle, "coarse": coarse, "embedding": features.embedding}
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, temporary)
+            temporary.replace(path)
+            self._sizes[path.name] = path.stat().st_size
+        except (OSError, SafetensorError):  # a full disk: it is only a cache
+            temporary.unlink(missing_ok=True)
+            return
+        while sum(self._sizes.values()) > self._max_bytes:
+            name, _ = self._sizes.popitem(last=False)
+            with suppress(OSError):
+                (self._folder / name).unlink()
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.features"

@@ -4,6 +4,7 @@ Permanent entries (the user's frames) and transient ones (frames predicted on th
 never evicted, and re-annotating it replaces its entry.
 """
 
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from siaf.model.propagation import FrameMemory, concatenate
 
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
 MAX_TRANSIENT = 2
+_KEPT_READS = 2  # joined entries kept for the next frame: chains side by side mostly read the same
 MAX_CARRIED = 4  # frames of another clip, its last interacted ones
 
 
@@ -25,22 +27,22 @@ class AcrossRoundMemory:
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
-    _read: tuple[tuple[tuple[int, ...], int], FrameMemory] | None = None
+    _read: OrderedDict[tuple[tuple[int, ...], int], FrameMemory] = field(default_factory=OrderedDict)
 
     def put(self, frame: int, memory: FrameMemory) -> None:
         """Remember an interacted frame, replacing what was known of it."""
         self.entries[frame] = memory
-        self._read = None
+        self._read.clear()
 
     def forget(self, frame: int) -> None:
         """Drop a frame, if it is there."""
         self.entries.pop(frame, None)
-        self._read = None
+        self._read.clear()
 
     def carry(self, memories: list[FrameMemory]) -> None:
         """Take over what another clip remembered; only its last frames are kept."""
         self.carried = memories[-MAX_CARRIED:]
-        self._read = None
+        self._read.clear()
 
     def select(self, frame: int, among: Collection[int] | None = None) -> tuple[int, ...]:
         """Entries to read for `frame`: nearest before, nearest after, then the closest others.
@@ -61,9 +63,12 @@ class AcrossRoundMemory:
         """
         carried = self.carried if among is None else []
         chosen = (self.select(frame, among), len(carried))
-        if self._read is None or self._read[0] != chosen:
-            self._read = (chosen, concatenate([*(self.entries[f] for f in chosen[0]), *carried]))
-        return concatenate([self._read[1], *transient]) if transient else self._read[1]
+        if chosen not in self._read:
+            self._read[chosen] = concatenate([*(self.entries[f] for f in chosen[0]), *carried])
+            while len(self._read) > _KEPT_READS:
+                self._read.popitem(last=False)
+        self._read.move_to_end(chosen)
+        return concatenate([self._read[chosen], *transient]) if transient else self._read[chosen]
 
 
 def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:
@@ -86,15 +91,20 @@ def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[i
 
 @dataclass
 class ChainMemory:
-    """What a chain carries along: the previous frame (short-term), and a few predicted ones (transient)."""
+    """What a chain carries along: the previous frame (short-term), and a few predicted ones (transient).
+
+    `taken`: how many frames it has passed.
+    """
 
     short: FrameMemory
     transient: list[FrameMemory] = field(default_factory=list)
     since_transient: int = 0
+    taken: int = 0
 
     def advance(self, memory: FrameMemory, gap: int) -> None:
         """Take the frame just propagated; every `gap`-th also enters the transient memory (0 = never)."""
         self.short = memory
+        self.taken += 1
         self.since_transient += 1
         if gap and self.since_transient >= gap:
             self.transient = [*self.transient, memory][-MAX_TRANSIENT:]

@@ -12,9 +12,23 @@ from torch import Tensor
 from siaf.model.identity import Slots, merge_groups, one_hot_mask, split_groups
 from siaf.model.interaction import InteractionNet
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
+from siaf.model.winners import winners
 from siaf.preprocessing import network_size, resize_frames, resize_labels
 
 Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one step of propagation found on a frame.
+
+    `labels`: integer H×W, numbers of merged channels (siaf.model.identity). `scores`: merged probabilities float
+    (1 + objects)×h×w at the network's own stride 4. `memory`: what the frame leaves to the next one.
+    """
+
+    labels: Tensor
+    scores: Tensor
+    memory: FrameMemory
 
 
 @dataclass
@@ -34,42 +48,62 @@ class Model:
     short_side: int = 321
     interaction_short_side: int = 321
 
-    @torch.inference_mode()
     def encode(self, frame: Frame) -> FrameFeatures:
         """Features of one frame, uint8 H×W×3 RGB, for propagation."""
-        align = self.propagation.config.align_corners
-        size = network_size(*frame.shape[:2], short_side=self.short_side, align_corners=align)
-        return self.propagation.encode(resize_frames(self._tensor(frame)[None], size))
+        return self.encode_batch([frame])[0]
 
     @torch.inference_mode()
+    def encode_batch(self, frames: Sequence[Frame]) -> list[FrameFeatures]:
+        """Features of frames of one size, all in one pass."""
+        align = self.propagation.config.align_corners
+        size = network_size(*frames[0].shape[:2], short_side=self.short_side, align_corners=align)
+        images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
+        features = self.propagation.encode(images)
+        if len(frames) == 1:
+            return [features]
+        # Copies, so that a cache may drop one frame without holding the batch.
+        return [features.map(lambda x, i=i: x[i : i + 1].clone()) for i in range(len(frames))]  # type: ignore[misc]
+
     def reference(self, features: FrameFeatures, masks: NDArray[np.uint8]) -> FrameMemory:
         """Memory of a frame whose mask is known, A of Eq. 7. `masks` uint8 G×H×W: the index mask in each group's
         slots.
         """
-        labels = resize_labels(self._tensor(masks), self._input_size(features))
-        return self.propagation.reference(_repeat(features, len(masks)), one_hot_mask(labels))
+        return self.reference_batch([features], [masks])[0]
+
+    @torch.inference_mode()
+    def reference_batch(
+        self, features: Sequence[FrameFeatures], masks: Sequence[NDArray[np.uint8]]
+    ) -> list[FrameMemory]:
+        """Memories of several frames in one pass: none depends on another. `masks` as in `reference`, of each frame."""
+        groups = len(masks[0])
+        labels = resize_labels(self._tensor(np.concatenate(masks)), self._input_size(features[0]))
+        memory = self.propagation.reference(_side_by_side(features, groups), one_hot_mask(labels))
+        return _apart(memory, groups, len(features))
 
     @torch.inference_mode()
     def propagate(
         self,
-        features: FrameFeatures,
-        long: FrameMemory,
-        short: FrameMemory,
+        features: Sequence[FrameFeatures],
+        long: Sequence[FrameMemory],
+        short: Sequence[FrameMemory],
         slots: Slots,
         size: tuple[int, int],
-    ) -> tuple[Tensor, FrameMemory]:
-        """One step of Eq. 8, all groups of objects at once.
+    ) -> list["Found"]:
+        """One step of Eq. 8 on each of several chains in one pass, all groups of objects at once.
 
-        Returns merged probabilities float (1 + objects)×H×W at `size` = (rows, columns), and what the frame leaves in
-        the short-term memory.
+        `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
         """
-        net = self.propagation
-        logits, seen = net.propagate(_repeat(features, len(slots)), long, short)
-        used = [logits[g, [0, *group]].float() for g, group in enumerate(slots)]
-        align = net.config.align_corners
-        winner = merge_groups(_resize(used, self._input_size(features), align)).argmax(0)
-        memory = net.remember(seen, split_groups(winner, slots))
-        return merge_groups(_resize(used, size, align)), memory
+        net, count, groups = self.propagation, len(features), len(slots)
+        together = _side_by_side(features, groups)
+        logits, seen = net.propagate(together, _stack(long), _stack(short))
+        scores, labels, remembered = [], [], []
+        for i in range(count):
+            used = [logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
+            remembered.append(split_groups(self._winners(used, self._input_size(together)), slots))
+            labels.append(self._winners(used, size))
+            scores.append(merge_groups(used))
+        memories = _apart(net.remember(seen, torch.cat(remembered)), groups, count)
+        return [Found(*found) for found in zip(labels, scores, memories, strict=True)]
 
     @torch.inference_mode()
     def interact(
@@ -102,6 +136,13 @@ class Model:
         rows, cols = network_size(height, width, short_side=self.short_side, align_corners=align)
         return -(-rows // 16), -(-cols // 16)
 
+    def _winners(self, logits: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """The strongest merged channel at every pixel, integer H×W."""
+        align = self.propagation.config.align_corners
+        if len(logits) == 1:
+            return winners(logits[0], size, align)
+        return merge_groups(_resize(logits, size, align)).max(0).indices  # merging groups is not linear
+
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
@@ -116,7 +157,30 @@ def _resize(logits: list[Tensor], size: tuple[int, int], align_corners: bool) ->
     return [F.interpolate(x[None], size=size, mode="bilinear", align_corners=align_corners)[0] for x in logits]
 
 
-def _repeat(features: FrameFeatures, groups: int) -> FrameFeatures:
-    """The same frame for every group of objects, without copying."""
-    fine, middle, coarse = (level.expand(groups, -1, -1, -1) for level in features.levels)
-    return FrameFeatures((fine, middle, coarse), features.embedding.expand(groups, -1, -1, -1))
+def _side_by_side(features: Sequence[FrameFeatures], groups: int) -> FrameFeatures:
+    """Frames as one batch, each for every group of objects: entry i·groups + g. One frame is not copied."""
+    if len(features) == 1:
+        return features[0].map(lambda x: x.expand(groups, -1, -1, -1))
+    parts = [[*f.levels, f.embedding] for f in features]
+    fine, middle, coarse, embedding = (
+        torch.cat(part).repeat_interleave(groups, 0) for part in zip(*parts, strict=True)
+    )
+    return FrameFeatures((fine, middle, coarse), embedding)
+
+
+def _stack(memories: Sequence[FrameMemory]) -> FrameMemory:
+    """Memories of several chains as one batch."""
+    if len(memories) == 1:
+        return memories[0]
+    return [
+        (torch.cat([key for key, _ in layer]), torch.cat([value for _, value in layer]))
+        for layer in zip(*memories, strict=True)
+    ]
+
+
+def _apart(memory: FrameMemory, groups: int, count: int) -> list[FrameMemory]:
+    """The inverse of `_stack`; copies, so that what is kept of one chain does not hold the others."""
+    if count == 1:
+        return [memory]
+    parts = [slice(i * groups, (i + 1) * groups) for i in range(count)]
+    return [[(key[part].clone(), value[part].clone()) for key, value in memory] for part in parts]

@@ -90,6 +90,11 @@ class ObjectTable:
         part = self._places[group * MAX_TAGS : (group + 1) * MAX_TAGS]
         return {slot: tag for slot, tag in enumerate(part, 1) if tag is not None and tag in self._info}
 
+    def channels(self) -> tuple[list[list[int]], NDArray[np.uint8]]:
+        """Slots in use by group, and the tag of every merged channel (siaf.model.identity; channel 0 = background)."""
+        groups = [self.slots(g) for g in range(self.groups)]
+        return [list(g) for g in groups], np.array([0, *(tag for g in groups for tag in g.values())], np.uint8)
+
     def to_slots(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Index mask H×W of tags → uint8 groups×H×W of slots; a pixel of another group's object is background."""
         tables = np.zeros((self.groups, MAX_TAG + 1), np.uint8)

@@ -1,6 +1,6 @@
 """What a round was, and how a session stood before it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class Standing:
 
     `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `known`: frame →
     tags that its mask speaks for (an object added later is unknown there until it was looked for). `human`: frames
-    whose mask a human made.
+    whose mask a human made. `adopted`: frame → those of its known tags that were carried there in this round.
     """
 
     masks: MaskStore
@@ -23,10 +23,29 @@ class Standing:
     interacted: dict[int, int]
     human: frozenset[int]
     objects: ObjectTable
+    adopted: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def copy(self) -> "Standing":
         """An independent standing."""
-        return Standing(self.masks.copy(), dict(self.known), dict(self.interacted), self.human, self.objects.copy())
+        return Standing(
+            self.masks.copy(),
+            dict(self.known),
+            dict(self.interacted),
+            self.human,
+            self.objects.copy(),
+            dict(self.adopted),
+        )
+
+    def take_over(self, frame: int, tags: frozenset[int]) -> None:
+        """The frame's mask now shows these tags as they were carried there."""
+        self.adopted[frame] = self.adopted.get(frame, frozenset()) | (tags - self.known[frame])
+        self.known[frame] |= tags
+
+    def let_go(self) -> None:
+        """What was carried is to be carried again, as its source may change; the masks stay until then."""
+        for frame, tags in self.adopted.items():
+            self.known[frame] -= tags
+        self.adopted = {}
 
 
 @dataclass

@@ -10,11 +10,12 @@ frame two chains run outwards, one forward, one backward, until the next interac
 the video.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby, pairwise
 
 CARRIED = -1  # the source of a chain that starts from another clip's memory
+LANES = 4  # chains side by side: each holds its memory, in the process and in a state file
 
 
 @dataclass(frozen=True)
@@ -29,67 +30,83 @@ class Chain:
     frames: tuple[int, ...]
     adopts: frozenset[int] = frozenset()
 
-    @property
-    def results(self) -> tuple[int, ...]:
-        """Frames that get a mask: of a walk only its last."""
-        return self.frames[-1:] if self.adopts else self.frames
 
-
-@dataclass
 class Plan:
-    """The chains of a round and how far they have run: `chain` is the running one, `step` its next frame."""
+    """The frames of a round in order, and how far that has come: `at` is the next entry of `order`.
 
-    chains: list[Chain] = field(default_factory=list)
-    chain: int = 0
-    step: int = 0
+    `stages` are done one after the other; the chains of a stage advance side by side, one frame each in turn. An entry
+    of `order` is (stage, chain in the stage, step of the chain).
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Chain]] = (), at: int = 0) -> None:
+        self.stages = [list(stage) for stage in stages]
+        self.order = [
+            (number, lane, step)
+            for number, stage in enumerate(self.stages)
+            for step in range(max(len(chain.frames) for chain in stage))
+            for lane, chain in enumerate(stage)
+            if step < len(chain.frames)
+        ]
+        self.at = at
+        chains = [self.stages[number][lane] for number, lane, _ in self.order]
+        ends = [step == len(c.frames) - 1 for c, (_, _, step) in zip(chains, self.order, strict=True)]
+        self._done = [0, *accumulate(int(not c.adopts) for c in chains)]
+        self._settled = [0, *accumulate(int(not c.adopts or end) for c, end in zip(chains, ends, strict=True))]
+        self._frames = [c.frames[step] for c, (_, _, step) in zip(chains, self.order, strict=True)]
+        self.results = [f for f, c, end in zip(self._frames, chains, ends, strict=True) if not c.adopts or end]
 
     @property
     def total(self) -> int:
         """Frames to propagate in all, walks not counted."""
-        return sum(len(c.frames) for c in self.chains if not c.adopts)
+        return self._done[-1]
 
     @property
     def done(self) -> int:
         """Frames propagated so far, walks not counted."""
-        running = 0 if self.finished or self.chains[self.chain].adopts else self.step
-        return sum(len(c.frames) for c in self.chains[: self.chain] if not c.adopts) + running
-
-    @property
-    def results(self) -> list[int]:
-        """Frames that get a mask, in order: those that walks end at, then all that are propagated."""
-        return [frame for chain in self.chains for frame in chain.results]
+        return self._done[self.at]
 
     @property
     def settled(self) -> int:
-        """How many of `results` have theirs."""
-        running = 0 if self.finished or self.chains[self.chain].adopts else self.step
-        return sum(len(chain.results) for chain in self.chains[: self.chain]) + running
+        """How many of `results`, the frames that get a mask in order, have theirs: walks count with their last."""
+        return self._settled[self.at]
 
     @property
     def ahead(self) -> list[int]:
         """Frames that are still to be looked at, in order."""
-        if self.finished:
-            return []
-        running, *others = self.chains[self.chain :]
-        return [*running.frames[self.step :], *(frame for chain in others for frame in chain.frames)]
+        return self._frames[self.at :]
 
     @property
     def finished(self) -> bool:
         """No frame is left."""
-        return self.chain >= len(self.chains)
+        return self.at >= len(self.order)
 
-    def next(self) -> tuple[Chain, int]:
-        """The running chain and the frame to propagate."""
-        chain = self.chains[self.chain]
-        return chain, chain.frames[self.step]
+    @property
+    def stage(self) -> list[Chain]:
+        """The chains that run side by side now."""
+        return self.stages[self.order[self.at][0]]
+
+    def next(self) -> tuple[int, int]:
+        """The chain of the running stage whose turn it is, and its step."""
+        _, lane, step = self.order[self.at]
+        return lane, step
 
     def advance(self) -> bool:
-        """Count the frame of `next` as done; True if that ended its chain."""
-        self.step += 1
-        if self.step < len(self.chains[self.chain].frames):
-            return False
-        self.chain, self.step = self.chain + 1, 0
-        return True
+        """Count the entry of `next` as done; True if that ended its stage."""
+        before = self.order[self.at][0]
+        self.at += 1
+        return self.finished or self.order[self.at][0] != before
+
+
+def stages(walks: Sequence[Chain], chains: Sequence[Chain], interacted: Mapping[int, int]) -> list[list[Chain]]:
+    """Walks one by one, as each starts where others ended; then chains side by side, at most LANES.
+
+    Those of the newest round share no stage with others: the frames next to a correction come first.
+    """
+    result = [[walk] for walk in walks]
+    for _, part in groupby(chains, key=lambda chain: interacted[chain.source]):
+        same = list(part)
+        result += [same[i : i + LANES] for i in range(0, len(same), LANES)]
+    return result
 
 
 def walks(known: Mapping[int, frozenset[int]], tags: Collection[int]) -> list[Chain]:

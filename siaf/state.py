@@ -32,7 +32,7 @@ from siaf.scribbles import Scribble
 from siaf.session import Session
 
 FORMAT = "siaf-state"
-VERSION = 1
+VERSION = 2
 
 
 def save_session(session: Session, path: Path) -> None:
@@ -59,11 +59,11 @@ def dump_session(session: Session) -> bytes:
         _put_memory(tensors, f"memory.{frame}", memory)
     for i, memory in enumerate(session.memory.carried):
         _put_memory(tensors, f"carried.{i}", memory)
-    plan = session._plan
-    if session._chain is not None:
-        _put_memory(tensors, "chain.short", session._chain.short)
-        for i, memory in enumerate(session._chain.transient):
-            _put_memory(tensors, f"chain.transient.{i}", memory)
+    running = session._propagation
+    for lane, chain in running.lanes.items():
+        _put_memory(tensors, f"lane.{lane}.short", chain.short)
+        for i, memory in enumerate(chain.transient):
+            _put_memory(tensors, f"lane.{lane}.transient.{i}", memory)
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -86,13 +86,14 @@ def dump_session(session: Session) -> bytes:
         "now": _standing(session._now, masks),
         "results": masks.add(session._results),
         "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()},
-        "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in session._remembered.items()},
+        "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in running.remembered.items()},
         "plan": {
-            "chains": [[c.source, list(c.frames), sorted(c.adopts)] for c in plan.chains],
-            "chain": plan.chain,
-            "step": plan.step,
-            "since_transient": session._chain.since_transient if session._chain else 0,
+            "stages": [[[c.source, list(c.frames), sorted(c.adopts)] for c in s] for s in running.plan.stages],
+            "at": running.plan.at,
+            "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
         },
+        "made": {str(frame): made for frame, made in running.made.frames.items()},
+        "walked": running.made.walks,
     }
     tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
     # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
@@ -171,8 +172,9 @@ def read_document(data: bytes, name: str = "state") -> dict[str, Any]:
         end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"not a siaf state file ({error})", field=name) from None
-    if version > VERSION:
-        raise StateError(f"written by a newer siaf (format {version}; this one reads {VERSION})", field=name)
+    if version != VERSION:
+        age = "a newer" if version > VERSION else "an older"
+        raise StateError(f"written by {age} siaf (format {version}; this one reads {VERSION})", field=name)
     if len(data) != 8 + size + end:
         raise StateError(f"truncated: {len(data)} bytes of {8 + size + end}", field=name)
     return document
@@ -220,6 +222,7 @@ def _standing(standing: Standing, masks: _MaskTable) -> dict[str, Any]:
         "known": {str(f): sorted(tags) for f, tags in standing.known.items()},
         "interacted": {str(f): number for f, number in standing.interacted.items()},
         "human": sorted(standing.human),
+        "adopted": {str(f): sorted(tags) for f, tags in standing.adopted.items()},
         "places": standing.objects.places(),
         "objects": [asdict(standing.objects[tag]) for tag in standing.objects.tags],
     }
@@ -246,6 +249,7 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
             {_frame(f, session): int(number) for f, number in entry["interacted"].items()},
             frozenset(entry["human"]),
             ObjectTable.restore(entry["places"], [ObjectInfo(**info) for info in entry["objects"]]),
+            {_frame(f, session): frozenset(map(int, tags)) for f, tags in entry["adopted"].items()},
         )
 
     session._now = standing(document["now"])
@@ -262,26 +266,32 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
         _frame(f, session): {int(t): float(c) for t, c in scores.items()}
         for f, scores in document["confidence"].items()
     }
+    running = session._propagation
     for frame, (number, groups) in document["remembered"].items():
         session.memory.put(_frame(frame, session), _get_memory(tensors, f"memory.{frame}", session.model))
-        session._remembered[int(frame)] = (blob(number), int(groups))
+        running.remembered[int(frame)] = (blob(number), int(groups))
     carried = [_get_memory(tensors, f"carried.{i}", session.model) for i in range(_count(tensors, "carried"))]
     session.memory.carry(carried)
     plan = document["plan"]
-    chains = [
-        Chain(int(source), tuple(_frame(f, session) for f in frames), frozenset(map(int, adopts)))
-        for source, frames, adopts in plan["chains"]
+    stages = [
+        [
+            Chain(int(source), tuple(_frame(f, session) for f in frames), frozenset(map(int, adopts)))
+            for source, frames, adopts in stage
+        ]
+        for stage in plan["stages"]
     ]
-    session._plan = Plan(chains, int(plan["chain"]), int(plan["step"]))
-    if not 0 <= session._plan.done <= session._plan.total:
-        raise ValueError(f"plan stands at {session._plan.done} of {session._plan.total}")
-    if "chain.short.0.key" in tensors:
-        count = _count(tensors, "chain.transient")
-        session._chain = ChainMemory(
-            _get_memory(tensors, "chain.short", session.model),
-            [_get_memory(tensors, f"chain.transient.{i}", session.model) for i in range(count)],
-            int(plan["since_transient"]),
+    running.plan = Plan(stages, int(plan["at"]))
+    if not 0 <= running.plan.at <= len(running.plan.order):
+        raise ValueError(f"plan stands at {running.plan.at} of {len(running.plan.order)}")
+    for lane, (count, since, taken) in plan["lanes"].items():
+        running.lanes[int(lane)] = ChainMemory(
+            _get_memory(tensors, f"lane.{lane}.short", session.model),
+            [_get_memory(tensors, f"lane.{lane}.transient.{i}", session.model) for i in range(count)],
+            int(since),
+            int(taken),
         )
+    running.made.frames = {_frame(f, session): str(made) for f, made in document["made"].items()}
+    running.made.walks = {str(walk): str(made) for walk, made in document["walked"].items()}
     session.revision = int(document["revision"])
 
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from siaf.features import FeatureCache, feature_bytes
 from siaf.network import Model
 from siaf.preprocessing import network_size, normalise
 
@@ -43,19 +42,35 @@ def test_interaction_and_propagation_answer_at_the_frames_own_size(tiny_model: M
     assert found.shape == (2, 3, 72, 96)
     features = tiny_model.encode(clip[0])
     memory = tiny_model.reference(features, found[0].argmax(0).numpy().astype(np.uint8)[None])
-    probabilities, seen = tiny_model.propagate(features, memory, memory, [[1, 2]], (72, 96))
-    assert probabilities.shape == (3, 72, 96)
-    assert torch.allclose(probabilities.sum(0), torch.ones(72, 96), atol=1e-5)
-    assert [key.shape for key, _ in seen] == [key.shape for key, _ in memory]
+    (step,) = tiny_model.propagate([features], [memory], [memory], [[1, 2]], (72, 96))
+    assert step.labels.shape == (72, 96) and int(step.labels.max()) <= 2
+    assert torch.allclose(step.scores.sum(0), torch.ones(step.scores.shape[1:]), atol=1e-5)
+    assert [key.shape for key, _ in step.memory] == [key.shape for key, _ in memory]
 
 
-def test_the_feature_cache_drops_the_least_recently_used(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
+def test_frames_encoded_together_are_as_encoded_alone(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
+    together = tiny_model.encode_batch(list(clip[:3]))
+    for frame, found in zip(clip, together, strict=False):
+        alone = tiny_model.encode(frame)
+        assert torch.allclose(alone.embedding, found.embedding, atol=1e-4)
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(alone.levels, found.levels, strict=True))
+
+
+@pytest.mark.parametrize("slots", [[[1, 2]], [[1, 2], [1]]])
+def test_chains_stepped_together_are_as_stepped_alone(
+    tiny_model: Model, clip: NDArray[np.uint8], slots: list[list[int]]
+) -> None:
     features = [tiny_model.encode(frame) for frame in clip[:3]]
-    cache = FeatureCache(max_bytes=2 * feature_bytes(features[0]))
-    cache.put("a", features[0])
-    cache.put("b", features[1])
-    assert cache.get("a") is features[0]
-    cache.put("c", features[2])
-    assert cache.get("b") is None
-    assert cache.get("a") is features[0]
-    assert cache.bytes == 2 * feature_bytes(features[0])
+    masks = [np.zeros((len(slots), 72, 96), np.uint8) for _ in features]
+    for i, mask in enumerate(masks):
+        mask[:, 10 : 30 + i, 5 + 4 * i : 25 + 4 * i] = 1
+    together = tiny_model.reference_batch(features, masks)
+    alone = [tiny_model.reference(f, m) for f, m in zip(features, masks, strict=True)]
+    for one, other in zip(alone, together, strict=True):
+        for (key, value), (other_key, other_value) in zip(one, other, strict=True):
+            assert torch.allclose(key, other_key, atol=1e-4) and torch.allclose(value, other_value, atol=1e-4)
+    given = (features, alone, alone[::-1])
+    for i, found in enumerate(tiny_model.propagate(*given, slots, (72, 96))):
+        (single,) = tiny_model.propagate(*([part[i]] for part in given), slots, (72, 96))
+        assert torch.allclose(found.scores, single.scores, atol=1e-4)
+        assert torch.equal(found.labels, single.labels)

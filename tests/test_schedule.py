@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siaf.schedule import Chain, Plan, chains, walks
+from siaf.schedule import LANES, Chain, Plan, chains, stages, walks
 
 
 def owner_of_frames(n_frames: int, interacted: dict[int, int]) -> list[int]:
@@ -90,10 +90,36 @@ def test_no_walk_where_every_frame_speaks_for_every_tag() -> None:
     assert walks({4: frozenset({1, 2}), 9: frozenset({1, 2})}, {1, 2}) == []
 
 
-def test_a_plan_counts_frames_but_not_walks() -> None:
-    plan = Plan([Chain(4, (5, 6), frozenset({1})), Chain(4, (3, 2)), Chain(6, (7,))])
-    counts = []
+def run(plan: Plan) -> list[tuple[int, int, int]]:
+    """(frame, done, settled) of every step."""
+    steps = []
     while not plan.finished:
+        frame = plan.ahead[0]
+        lane, step = plan.next()
+        assert plan.stage[lane].frames[step] == frame
         plan.advance()
-        counts.append((plan.done, plan.total))
-    assert counts == [(0, 3), (0, 3), (1, 3), (2, 3), (3, 3)]
+        steps.append((frame, plan.done, plan.settled))
+    return steps
+
+
+def test_a_plan_counts_frames_but_not_walks() -> None:
+    plan = Plan([[Chain(4, (5, 6), frozenset({1}))], [Chain(4, (3, 2)), Chain(6, (7,))]])
+    assert (plan.total, plan.results) == (3, [6, 3, 7, 2])
+    assert run(plan) == [(5, 0, 0), (6, 0, 1), (3, 1, 2), (7, 2, 3), (2, 3, 4)]
+
+
+def test_frames_next_to_the_newest_round_come_first_on_both_sides() -> None:
+    interacted = {0: 1, 30: 2}
+    plan = Plan(stages([], chains(40, interacted), interacted))
+    assert plan.results[:6] == [31, 29, 32, 28, 33, 27]
+    assert set(plan.results) == set(range(40)) - {0, 30}
+
+
+def test_few_chains_run_at_a_time_however_many_frames_a_round_has() -> None:
+    interacted = dict.fromkeys(range(0, 400, 10), 1)
+    assert max(map(len, stages([], chains(400, interacted), interacted))) == LANES
+
+
+def test_walks_run_alone_as_each_starts_where_others_ended() -> None:
+    first, second = Chain(4, (5, 6), frozenset({1})), Chain(6, (5, 4), frozenset({2}))
+    assert stages([first, second], [], {4: 1, 6: 1}) == [[first], [second]]

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from siaf import Scribble, Session
 from siaf.errors import InputError
+from siaf.memory import MAX_PERMANENT
 from siaf.network import Model
 
 Frames = NDArray[np.uint8]
@@ -244,3 +245,114 @@ def test_a_failure_half_way_leaves_the_session_as_it_was(session: Session, monke
     assert session.objects.tags == [1]
     assert session.interacted == [3]
     assert all(np.array_equal(expected[f], session.mask(f)) for f in expected)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many frames each pass of propagation does, from now on."""
+    passes: list[int] = []
+    propagate = Model.propagate
+    monkeypatch.setattr(
+        Model,
+        "propagate",
+        lambda self, features, *rest: passes.append(len(features)) or propagate(self, features, *rest),
+    )
+    return passes
+
+
+def test_chains_side_by_side_give_the_masks_of_one_after_the_other(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scribbles = {2: [stroke(1, 20, 20)], 8: [stroke(1, 40, 20), stroke(2, 45, 50)]}
+    plain, batched = Session(tiny_model, clip), Session(tiny_model, clip)
+    batched._propagation.side_by_side = 4
+    plain.interact(scribbles)
+    expected = run(plain)
+    batched.interact(scribbles)
+    passes = counted(monkeypatch)
+    found = run(batched)
+    assert max(passes) == 4
+    assert sum(passes) == 10 + 6  # a walk of the second object, six frames long
+    assert all(np.array_equal(expected[f], found[f]) for f in expected)
+
+
+def test_masks_next_to_a_correction_come_first(session: Session) -> None:
+    session.interact({0: [stroke(1, 20, 20)]})
+    run(session)
+    session.interact({8: [stroke(1, 40, 20)]})
+    assert session.results[:4] == [9, 7, 10, 6]
+
+
+def test_a_round_that_changes_nothing_propagates_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.interact({3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
+    run(session)
+    session.interact(references={3: session.mask(3)})  # what was carried there is the human's now
+    settled = run(session)
+    session.interact(references={3: session.mask(3)})
+    passes = counted(monkeypatch)
+    again = run(session)
+    assert not passes
+    assert all(np.array_equal(settled[f], again[f]) for f in settled)
+
+
+def test_a_mask_that_was_put_there_is_propagated_over(session: Session, clip: Frames) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    expected = run(session)
+    session.presume(5, np.zeros(clip.shape[1:3], np.uint8))
+    session.interact(references={3: session.mask(3)})
+    assert np.array_equal(run(session)[5], expected[5])
+
+
+def test_only_the_neighbourhood_of_a_correction_is_propagated_if_so_wished(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.repropagate = "near"
+    session.interact({0: [stroke(1, 20, 20)]})
+    before = run(session)
+    session.interact({8: [stroke(1, 40, 20)]})
+    passes = counted(monkeypatch)
+    after = run(session)
+    assert sum(passes) == 7  # 4 to 7 and 9 to 11
+    assert all(np.array_equal(before[f], after[f]) for f in range(4))
+    session.repropagate = "all"
+    session.interact({8: [stroke(1, 44, 20)]})
+    run(session)
+    assert sum(passes) == 7 + 10
+
+
+def test_repropagate_must_be_known(session: Session) -> None:
+    with pytest.raises(InputError, match="repropagate"):
+        session.repropagate = "far"  # type: ignore[assignment]
+
+
+def test_an_object_is_carried_again_after_its_source_was_corrected(session: Session, clip: Frames) -> None:
+    one, two = np.zeros(clip.shape[1:3], np.uint8), np.zeros(clip.shape[1:3], np.uint8)
+    one[10:30, 10:30], two[40:60, 40:70] = 1, 2
+    session.interact(references={3: one, 8: two}, about={3: [1], 8: [2]})
+    run(session)
+    carried = session.mask(8) == 1
+    moved = np.zeros_like(one)
+    moved[5:70, 60:95] = 1
+    session.interact(references={3: moved}, about={3: [1]})
+    assert np.array_equal(session.mask(8) == 1, carried)  # until it is carried again
+    run(session)
+    assert not np.array_equal(session.mask(8) == 1, carried)
+    assert np.array_equal(session.mask(8) == 2, two == 2)
+
+
+def test_reads_are_bounded_however_many_frames_were_annotated(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(tiny_model, np.concatenate([clip, clip]))
+    reference = np.zeros(clip.shape[1:3], np.uint8)
+    reference[10:30, 10:30] = 1
+    session.interact(references={f: np.roll(reference, f, axis=1) for f in range(0, 24, 2)})
+    read: list[int] = []
+    propagate = Model.propagate
+    monkeypatch.setattr(
+        Model,
+        "propagate",
+        lambda self, f, long, *rest: read.append(long[0][0][0].shape[1]) or propagate(self, f, long, *rest),
+    )
+    run(session)
+    rows, cols = tiny_model.grid(72, 96)
+    assert max(read) == MAX_PERMANENT * rows * cols

@@ -97,9 +97,10 @@ def with_changes(data: bytes, **changes: object) -> bytes:
     return save(load(data), {"siaf": json.dumps({**read_document(data), **changes})})
 
 
-def test_a_newer_format_is_refused(session: Session, tiny_model: Model, clip: Frames) -> None:
-    with pytest.raises(StateError, match="newer siaf"):
-        parse_session(with_changes(dump_session(session), version=2), tiny_model, clip)
+@pytest.mark.parametrize(("version", "age"), [(1, "older"), (3, "newer")])
+def test_another_format_is_refused(session: Session, tiny_model: Model, clip: Frames, version: int, age: str) -> None:
+    with pytest.raises(StateError, match=f"{age} siaf"):
+        parse_session(with_changes(dump_session(session), version=version), tiny_model, clip)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not this", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}"])

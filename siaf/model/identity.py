@@ -7,7 +7,6 @@ then the slots of group 0, then those of group 1, and so on.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from siaf.model.config import MAX_TAGS
@@ -17,7 +16,8 @@ Slots = Sequence[Sequence[int]]
 
 def one_hot_mask(labels: Tensor) -> Tensor:
     """Integer B×H×W labels (0 = background, 1…10 = slot of an object) → float B×11×H×W."""
-    return F.one_hot(labels.long(), MAX_TAGS + 1).permute(0, 3, 1, 2).float()
+    tags = torch.arange(MAX_TAGS + 1, dtype=labels.dtype, device=labels.device)
+    return (labels[:, None] == tags[:, None, None]).float()
 
 
 def merge_groups(logits: Sequence[Tensor]) -> Tensor:
@@ -34,12 +34,12 @@ def merge_groups(logits: Sequence[Tensor]) -> Tensor:
 
 
 def split_groups(winner: Tensor, slots: Slots) -> Tensor:
-    """Merged channel numbers, long H×W → float G×11×H×W one-hot; another group's object is background."""
+    """Merged channel numbers, integer H×W → float G×11×H×W one-hot; another group's object is background."""
     layers = []
     first = 1
     for group in slots:
         table = torch.zeros(1 + sum(map(len, slots)), dtype=torch.long, device=winner.device)
         table[first : first + len(group)] = torch.tensor(list(group), dtype=torch.long, device=winner.device)
-        layers.append(table[winner])
+        layers.append(table[winner.int()])
         first += len(group)
     return one_hot_mask(torch.stack(layers))

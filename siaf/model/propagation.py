@@ -4,6 +4,7 @@ The network holds no state. What a frame leaves behind is a `FrameMemory` (keys 
 which the caller keeps and hands back.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -24,7 +25,8 @@ FrameMemory: TypeAlias = list[tuple[Tensor, Tensor]]
 class FrameFeatures:
     """What the encoder says of a batch of frames: independent of objects, rounds and memory, so it may be cached.
 
-    `levels`: maps at strides 4, 8, 16 for the decoder; `embedding`: B×C×h×w at stride 16 for matching.
+    `levels`: maps at strides 4, 8, 16 for the decoder (`Decoder.narrow`); `embedding`: B×C×h×w at stride 16 for
+    matching.
     """
 
     levels: tuple[Tensor, Tensor, Tensor]
@@ -34,6 +36,11 @@ class FrameFeatures:
     def size(self) -> tuple[int, int]:
         """(rows, columns) of the stride-16 grid."""
         return self.embedding.shape[2], self.embedding.shape[3]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "FrameFeatures":
+        """The same with every tensor changed."""
+        fine, middle, coarse = (change(level) for level in self.levels)
+        return FrameFeatures((fine, middle, coarse), change(self.embedding))
 
 
 class LSTTLayer(nn.Module):
@@ -111,13 +118,25 @@ class Decoder(nn.Module):
         self.adapter_4x = nn.Conv2d(shortcuts[0], dim // 2, 1)
         self.conv_out = nn.Conv2d(dim // 2, MAX_TAGS + 1, 1)
 
+    def narrow(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """An encoder's maps at strides 4, 8, 16, as small as they can be kept: adapted already if that narrows them."""
+        return self._adapt(levels, early=True)
+
+    def _adapt(self, levels: Sequence[Tensor], early: bool) -> tuple[Tensor, Tensor, Tensor]:
+        adapters = self.adapter_4x, self.adapter_8x, self.adapter_16x
+        fine, middle, coarse = (
+            adapter(level) if (adapter.out_channels <= adapter.in_channels) == early else level
+            for adapter, level in zip(adapters, levels, strict=False)
+        )
+        return fine, middle, coarse
+
     def forward(self, embeddings: list[Tensor], levels: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Stride-16 embeddings → logits B×11×(H/4)×(W/4)."""
-        fine, middle, coarse = levels
+        fine, middle, coarse = self._adapt(levels, early=False)
         x = F.relu(self.conv_in(torch.cat(embeddings, dim=1)))
-        x = F.relu(self.conv_16x(self.adapter_16x(coarse) + x))
-        x = F.relu(self.conv_8x(self.adapter_8x(middle) + self._resize(x, middle)))
-        x = F.relu(self.conv_4x(self.adapter_4x(fine) + self._resize(x, fine)))
+        x = F.relu(self.conv_16x(coarse + x))
+        x = F.relu(self.conv_8x(middle + self._resize(x, middle)))
+        x = F.relu(self.conv_4x(fine + self._resize(x, fine)))
         out: Tensor = self.conv_out(x)
         return out
 
@@ -152,7 +171,7 @@ class PropagationNet(nn.Module):
     def encode(self, image: Tensor) -> FrameFeatures:
         """Normalised RGB, float B×3×H×W → features."""
         levels = self.encoder(image)
-        return FrameFeatures((levels[0], levels[1], levels[2]), self.encoder_projector(self.matching_input(levels)))
+        return FrameFeatures(self.decoder.narrow(levels), self.encoder_projector(self.matching_input(levels)))
 
     def identity(self, one_hot: Tensor) -> Tensor:
         """Index mask as float B×11×H×W (channel 0 = background) → identity embedding B×N×C."""

@@ -1,0 +1,203 @@
+"""How a session's frames are filled: its across-round memory, and the chains of its plan that run (Eq. 7 and 8)."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from siaf.confidence import Confidence, mask_confidence
+from siaf.features import FeatureCache
+from siaf.masks import IndexMask
+from siaf.memory import AcrossRoundMemory, ChainMemory, fit_to
+from siaf.model.propagation import FrameFeatures
+from siaf.network import Model
+from siaf.objects import ObjectTable
+from siaf.prompting import honour_strokes
+from siaf.provenance import Provenance
+from siaf.results import MaskStore
+from siaf.rounds import Standing
+from siaf.schedule import CARRIED, LANES, Chain, Plan
+from siaf.scribbles import Scribble
+from siaf.video import Frame, FrameSource, frame_digest
+
+Repropagate = Literal["all", "near"]
+"""What a round propagates again: every frame whose inputs changed, which are most, as in the paper; or only frames
+whose nearest interacted frame changed."""
+
+
+class Propagation:
+    """Memory, plan and running chains of one session. `made` says what each propagated mask was made from."""
+
+    def __init__(self, model: Model, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
+        self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
+        self.memory = AcrossRoundMemory()
+        self.remembered: dict[int, tuple[bytes, int]] = {}
+        self.plan = Plan()
+        self.lanes: dict[int, ChainMemory] = {}
+        self.made = Provenance()
+        self.repropagate: Repropagate = "all"
+        # On a CPU a larger batch saves nothing (docs/performance.md).
+        self.side_by_side = LANES if model.device.type != "cpu" else 1
+
+    def restart(self, stages: Sequence[Sequence[Chain]]) -> None:
+        """A new plan."""
+        self.plan, self.lanes = Plan(stages), {}
+
+    # -- one frame after another ----------------------------------------------------------------------------------
+
+    def advance(
+        self,
+        now: Standing,
+        results: MaskStore,
+        confidence: dict[int, Confidence],
+        drawn: Callable[[int], Sequence[Scribble]],
+    ) -> None:
+        """Do the next entry of the plan: a mask in `results`, or, at the end of a walk, in `now`.
+
+        `drawn(frame)` are the strokes that were drawn last on an interacted frame.
+        """
+        lane, step = self.plan.next()
+        chain = self.plan.stage[lane]
+        if (lane, step) == (0, 0):
+            self._begin(now, results)
+        if lane in self.lanes and self.lanes[lane].taken <= step:
+            for number, (mask, scores) in self._steps(lane, step, now).items():
+                if not chain.adopts:
+                    results[number], confidence[number] = mask, scores
+                    self.made.record(number)
+                elif number == chain.frames[-1]:
+                    adopt(now, number, mask, chain.adopts, drawn(number))
+                    self.made.record_walk(chain, now)
+        if chain.adopts and step == len(chain.frames) - 1:
+            now.take_over(chain.frames[-1], chain.adopts)
+        if self.plan.advance():
+            self.lanes = {}
+
+    def _begin(self, now: Standing, results: MaskStore) -> None:
+        """Start the chains of the plan's next stage, without those that would give again what is there."""
+        self.remember(now)
+        near_only = self.repropagate == "near"
+        versions = {
+            frame: hashlib.blake2b(packed, digest_size=12, salt=groups.to_bytes(2)).hexdigest()
+            for frame, (packed, groups) in self.remembered.items()
+        }
+        for lane, chain in enumerate(self.plan.stage):
+            if chain.adopts:
+                same = self.made.walked(chain, now, near_only)
+            else:
+                slots = now.objects.channels()[0]
+                select = None if near_only else self.memory.select
+                same = self.made.same(chain, versions, slots, select, results, len(self.memory.carried))
+            if not same:
+                self.lanes[lane] = self._chain(chain.source)
+
+    def _steps(self, lane: int, step: int, now: Standing) -> dict[int, tuple[IndexMask, Confidence]]:
+        """The frame of a chain, and of others of its stage that are as far, in one pass."""
+        stage = self.plan.stage
+        due = [i for i in self.lanes if i >= lane and step < len(stage[i].frames) and self.lanes[i].taken == step]
+        due = due[: self.side_by_side]
+        numbers = [stage[i].frames[step] for i in due]
+        adopts = stage[lane].adopts
+        among = [f for f, known in now.known.items() if adopts <= known] if adopts else None
+        found = self.step(self.features(numbers), numbers, [self.lanes[i] for i in due], now.objects, among)
+        return dict(zip(numbers, found, strict=True))
+
+    def step(
+        self,
+        features: Sequence[FrameFeatures],
+        near: Sequence[int],
+        chains: Sequence[ChainMemory],
+        objects: ObjectTable,
+        among: Sequence[int] | None = None,
+    ) -> list[tuple[IndexMask, Confidence]]:
+        """One step of several chains; each advances. `near`: the frames whose neighbours in memory are read."""
+        slots, tags = objects.channels()
+        whole = self.frames.height, self.frames.width
+        long = [self.memory.read(f, c.transient, among) for f, c in zip(near, chains, strict=True)]
+        gap = self.model.propagation.config.memory_gap
+        result = []
+        sizes = {memory[0][0].shape[1] for memory in long}
+        together = [range(len(chains))] if len(sizes) == 1 else [range(i, i + 1) for i in range(len(chains))]
+        for part in together:
+            found = self.model.propagate(
+                [features[i] for i in part], [long[i] for i in part], [chains[i].short for i in part], slots, whole
+            )
+            for i, one in zip(part, found, strict=True):
+                chains[i].advance(one.memory, gap)
+                result.append(mask_confidence(one.labels, one.scores, tags))
+        return result
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def chain(self, source: int, now: Standing) -> ChainMemory:
+        """A chain that starts at an interacted frame, with the memory brought up to date."""
+        self.remember(now)
+        return self._chain(source)
+
+    def _chain(self, source: int) -> ChainMemory:
+        return ChainMemory(self.memory.carried[-1] if source == CARRIED else self.memory.entries[source])
+
+    def remember(self, now: Standing) -> None:
+        """Bring the permanent memory up to date with the interacted frames' masks, and drop all others."""
+        objects = now.objects
+        for frame in [f for f in self.memory.entries if f not in now.interacted]:
+            self.memory.forget(frame)
+            del self.remembered[frame]
+        versions = {frame: (now.masks.packed(frame), objects.groups) for frame in now.interacted}
+        due = [frame for frame, version in versions.items() if self.remembered.get(frame) != version]
+        for start in range(0, len(due), self.side_by_side):
+            part = due[start : start + self.side_by_side]
+            masks = [objects.to_slots(now.masks[frame]) for frame in part]
+            for frame, memory in zip(part, self.model.reference_batch(self.features(part), masks), strict=True):
+                self.memory.put(frame, memory)
+                self.remembered[frame] = versions[frame]
+        grid = self.model.grid(self.frames.height, self.frames.width)
+        carried = self.memory.carried
+        if carried and len(carried[0][0][0]) < objects.groups:  # what another clip says of a new group: nothing
+            self.memory.carry([fit_to(m, objects.groups, grid, grid) for m in carried])
+
+    # -- encoded frames -------------------------------------------------------------------------------------------
+
+    def digest(self, frame: int) -> str:
+        """Content digest of a frame's pixels."""
+        if frame not in self.digests:
+            self.digests[frame] = frame_digest(self.frames[frame])
+        return self.digests[frame]
+
+    def features(self, numbers: Sequence[int]) -> list[FrameFeatures]:
+        """Encoded frames, by number."""
+        read: dict[int, Frame] = {}
+        for number in numbers:
+            if number not in self.digests:  # read once, for the digest and for the network
+                read[number] = self.frames[number]
+                self.digests[number] = frame_digest(read[number])
+        pictures = [lambda f=f: read[f] if f in read else self.frames[f] for f in numbers]
+        return self.encode([self.digests[f] for f in numbers], pictures)
+
+    def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[FrameFeatures]:
+        """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
+        kept = {digest: self.cache.get(self.feature_key(digest)) for digest in digests}
+        known = {digest: features for digest, features in kept.items() if features is not None}
+        missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}
+        if missing:
+            found = self.model.encode_batch([read() for read in missing.values()])
+            for digest, features in zip(missing, found, strict=True):
+                known[digest] = features
+                self.cache.put(self.feature_key(digest), features)
+        return [known[digest] for digest in digests]
+
+    def feature_key(self, digest: str) -> str:
+        """What a frame's features are kept under: its content, the weights and the size they are made at."""
+        return f"{digest}/{self.model.digest}/{self.model.short_side}"
+
+
+def adopt(now: Standing, frame: int, found: IndexMask, tags: frozenset[int], drawn: Sequence[Scribble]) -> None:
+    """Take objects that were annotated elsewhere into an interacted frame's mask, on its background only.
+
+    What the interaction network guessed of them there gives way; what the user said of other objects stays.
+    """
+    mask = now.masks[frame]
+    free = (mask == 0) | np.isin(mask, list(tags))
+    mask = np.where(free, np.where(np.isin(found, list(tags)), found, 0), mask).astype(np.uint8)
+    now.masks[frame] = honour_strokes(mask, drawn) if drawn else mask

@@ -1,0 +1,68 @@
+"""The cache of encoded frames: bounded in memory, and on disk where it may spill."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from siaf.features import FeatureCache, feature_bytes
+from siaf.model.propagation import FrameFeatures
+from siaf.network import Model
+
+
+@pytest.fixture(scope="module")
+def features(tiny_model: Model, clip: NDArray[np.uint8]) -> list[FrameFeatures]:
+    return [tiny_model.encode(frame) for frame in clip[:4]]
+
+
+def equal(one: FrameFeatures | None, other: FrameFeatures) -> bool:
+    assert one is not None
+    pairs = zip((*one.levels, one.embedding), (*other.levels, other.embedding), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_least_recently_used_leaves_first(features: list[FrameFeatures]) -> None:
+    cache = FeatureCache(max_bytes=2 * feature_bytes(features[0]))
+    cache.put("a", features[0])
+    cache.put("b", features[1])
+    assert cache.get("a") is features[0]
+    cache.put("c", features[2])
+    assert cache.get("b") is None
+    assert cache.get("a") is features[0]
+    assert cache.bytes == 2 * feature_bytes(features[0])
+
+
+def test_what_leaves_memory_comes_back_from_disk_in_another_process_too(
+    features: list[FrameFeatures], tmp_path: Path
+) -> None:
+    cache = FeatureCache(max_bytes=feature_bytes(features[0]), folder=tmp_path)
+    for name, each in zip("abc", features, strict=False):
+        cache.put(name, each)
+    assert equal(cache.get("a"), features[0])
+    assert cache.bytes <= feature_bytes(features[0])
+    later = FeatureCache(folder=tmp_path)
+    assert equal(later.get("b"), features[1])
+    assert later.get("d") is None
+
+
+def test_the_disk_is_bounded_too(features: list[FrameFeatures], tmp_path: Path) -> None:
+    size = feature_bytes(features[0])
+    cache = FeatureCache(max_bytes=size, folder=tmp_path, max_disk_bytes=int(2.5 * size))
+    for name, each in zip("abcd", features, strict=True):
+        cache.put(name, each)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2.5 * size
+    assert cache.get("a") is None
+    assert equal(cache.get("b"), features[1])
+
+
+def test_a_damaged_file_is_as_if_it_were_not_there(features: list[FrameFeatures], tmp_path: Path) -> None:
+    cache = FeatureCache(max_bytes=feature_bytes(features[0]), folder=tmp_path)
+    cache.put("a", features[0])
+    cache.put("b", features[1])
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    assert cache.get("a") is None
+    cache.put("a", features[0])
+    assert equal(cache.get("a"), features[0])
