@@ -9,9 +9,11 @@ import torch
 
 from siaf.errors import InputError, StateError
 from siaf.model.config import INTERACTION, PROPAGATION
+from siaf.model.folding import for_inference
 from siaf.model.gated import build_propagation
 from siaf.model.interaction import InteractionNet
 from siaf.network import Model
+from siaf.threads import limit_threads
 from siaf.weights.catalogue import CATALOGUE
 from siaf.weights.files import DEFAULT_PROPAGATION, file_digest, load_checked, read_parts, weights_info
 
@@ -54,6 +56,9 @@ def load_model(
     loaded = _build(name, parts["interaction"].architecture, parts["propagation"].architecture, device)
     for part, net in (("interaction", loaded.interaction), ("propagation", loaded.propagation)):
         load_checked(net, parts[part].tensors, f"{paths[part]}:{part}")
+        for_inference(net)
+    if loaded.device.type == "cpu":
+        limit_threads()
     digests = [file_digest(paths["interaction"]), file_digest(paths["propagation"])]
     both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
     loaded.digest = digests[0] if len(files) == 1 else both
