@@ -33,5 +33,5 @@ def propagate_with_progress(session: Session, title: str) -> None:
     from tqdm import tqdm
 
     with tqdm(total=session.pending, desc=title, unit="frame", disable=not sys.stderr.isatty()) as bar:
-        for _ in session.propagate():
-            bar.update()
+        for done, _ in session.propagate():
+            bar.update(done - bar.n)
