@@ -20,7 +20,7 @@ from siaf.masks import IndexMask
 from siaf.model.encoders import MobileNetV2Encoder
 from siaf.network import Model
 from siaf.preprocessing import network_size, resize_frames
-from siaf.training.pretrained import load_mobilenet
+from siaf.weights.encoders import load_encoder
 
 Frame = NDArray[np.uint8]
 Masks = NDArray[np.uint8]
@@ -99,7 +99,7 @@ def mobilenet_features(weights: Path) -> Features:
     Raises StateError, naming the file, if it holds another network.
     """
     encoder = MobileNetV2Encoder("stride16").eval()
-    load_mobilenet(encoder, weights)
+    load_encoder(encoder, weights)
     return _matching_features(encoder, torch.device("cpu"))
 
 

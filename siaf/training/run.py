@@ -18,12 +18,12 @@ from siaf.training.data import Batch, batches
 from siaf.training.datasets import ClipForm, ClipSource, Mixture, open_data
 from siaf.training.interaction import InteractionLoss, InteractionRecipe, interaction_batches
 from siaf.training.loop import LossOf, Schedule, Trainer
-from siaf.training.pretrained import load_mobilenet
 from siaf.training.processes import joined, own_device
 from siaf.training.propagation import PropagationLoss, PropagationRecipe, start_as_matching
 from siaf.training.samples import picture_of
 from siaf.training.synthesis import STILL_GAPS
 from siaf.weights import MODELS, load_part
+from siaf.weights.encoders import load_encoder
 
 CONFIGS = Path(__file__).parent / "configs"
 Net = PropagationNet | InteractionNet
@@ -58,8 +58,8 @@ def train(
 
     `stage` is "propagation" or "interaction"; `data` is the folder of the data sets that the configuration names
     (`siaf.training.datasets`), which are checked file by file first unless they are `checked` or the run resumes. A run
-    begins either from `encoder_weights` (an ImageNet encoder, the rest new) or from `start` (a weights file of `siaf
-    weights pack`, whose network of this stage learns on). `resume` is a checkpoint of the same configuration, from
+    begins either from `encoder_weights` (an ImageNet encoder, the rest new) or from `start` (a weights file, or the
+    checkpoint of another run, whose network of this stage learns on). `resume` is a checkpoint of the same configuration, from
     which the run goes on as if it had never stopped. Under `torchrun` the processes share each step's batches.
     """
     if (encoder_weights is None) == (start is None):
@@ -73,8 +73,8 @@ def train(
             refuse(list(material.problems()), data)
         net, draw = _BUILD[stage](settings, material)
         if encoder_weights is not None:
-            load_mobilenet(net.encoder, encoder_weights)
-            if isinstance(net, PropagationNet):
+            load_encoder(net.encoder, encoder_weights)
+            if isinstance(net, PropagationNet) and net.config.matching == "8+16":  # others begin as AOT does
                 images = [draw(np.random.default_rng((schedule.seed, 7, i)))["frames"][0, 0] for i in range(60)]
                 start_as_matching(net, images)
         if start is not None:
