@@ -15,7 +15,7 @@ def add_parser(subparsers: Subparsers) -> None:
         _add_data(each)
         begin = each.add_mutually_exclusive_group(required=True)
         begin.add_argument("--encoder-weights", type=Path, help="begin with ImageNet weights of the encoder")
-        begin.add_argument("--start", type=Path, help="begin with this weights file (siaf weights pack)")
+        begin.add_argument("--start", type=Path, help="begin with this weights file or checkpoint of another run")
         each.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and sample pictures")
         each.add_argument("--resume", type=Path, help="checkpoint to go on from")
         each.add_argument("--checked", action="store_true", help="do not check the data again")
@@ -36,7 +36,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of the data sets; by default segments/, instances/, cutouts/, backgrounds/ are in it",
     )
-    parser.add_argument("--config", type=Path, help="TOML file; default: the packaged one of the stage")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        help="TOML file, or a packaged one's name (siaf-r50-lvis); default: siaf-t's of the stage",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

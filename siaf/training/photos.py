@@ -116,9 +116,7 @@ class CocoPhotos(Photos):
 
     def _pixels(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         entry = self._coco.imgs[self._ids[index]]
-        # LVIS has no file_name; its pictures are COCO's, named in the address.
-        name = entry.get("file_name") or Path(entry["coco_url"]).name
-        path = self._images / name
+        path = self._path(entry)
         image = decode(path, "RGB")
         height, width = image.shape[:2]
         if (entry["height"], entry["width"]) != (height, width):
@@ -138,6 +136,14 @@ class CocoPhotos(Photos):
         if not objects.any():
             raise InputError("its annotations cover no pixel", field=str(path))
         return image, objects
+
+    def _path(self, entry: dict[str, Any]) -> Path:
+        """LVIS has no file_name; its photos are those of COCO's splits, as their addresses end: train2017/NAME.jpg."""
+        if "file_name" in entry:
+            return self._images / str(entry["file_name"])
+        *_, split, name = str(entry["coco_url"]).split("/")
+        inside = self._images / split / name
+        return inside if inside.is_file() else self._images / name
 
 
 def read_mask(path: Path, size: tuple[int, int], *, empty: bool) -> NDArray[np.uint8]:

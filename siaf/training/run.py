@@ -17,13 +17,14 @@ from siaf.model.propagation import PropagationNet
 from siaf.training.data import Batch, batches
 from siaf.training.datasets import ClipForm, ClipSource, Mixture, open_data
 from siaf.training.interaction import InteractionLoss, InteractionRecipe, interaction_batches
-from siaf.training.loop import LossOf, Schedule, Trainer
+from siaf.training.loop import LossOf, Schedule, Trainer, load_averaged
 from siaf.training.processes import joined, own_device
 from siaf.training.propagation import PropagationLoss, PropagationRecipe, start_as_matching
 from siaf.training.samples import picture_of
 from siaf.training.synthesis import STILL_GAPS
 from siaf.weights import MODELS, load_part
 from siaf.weights.encoders import load_encoder
+from siaf.weights.files import is_training_checkpoint
 
 CONFIGS = Path(__file__).parent / "configs"
 Net = PropagationNet | InteractionNet
@@ -59,8 +60,9 @@ def train(
     `stage` is "propagation" or "interaction"; `data` is the folder of the data sets that the configuration names
     (`siaf.training.datasets`), which are checked file by file first unless they are `checked` or the run resumes. A run
     begins either from `encoder_weights` (an ImageNet encoder, the rest new) or from `start` (a weights file, or the
-    checkpoint of another run, whose network of this stage learns on). `resume` is a checkpoint of the same configuration, from
-    which the run goes on as if it had never stopped. Under `torchrun` the processes share each step's batches.
+    checkpoint of another run, whose network of this stage learns on). `resume` is a checkpoint of the same
+    configuration, from which the run goes on as if it had never stopped. Under `torchrun` the processes share each
+    step's batches.
     """
     if (encoder_weights is None) == (start is None):
         raise InputError("give either the encoder's weights or a weights file to start from", field="encoder_weights")
@@ -78,7 +80,7 @@ def train(
                 images = [draw(np.random.default_rng((schedule.seed, 7, i)))["frames"][0, 0] for i in range(60)]
                 start_as_matching(net, images)
         if start is not None:
-            load_part(net, start, settings["model"], stage)
+            _go_on_from(net, start, settings["model"], stage)
         net.to(device)
         net.encoder.requires_grad_(schedule.factor("encoder.") > 0)
         trainer = Trainer(net, schedule, out, name=f"{settings['model']} {stage}", processes=processes)
@@ -96,6 +98,13 @@ def train(
         )
 
 
+def _go_on_from(net: Net, start: Path, model: str, stage: str) -> None:
+    if is_training_checkpoint(start):
+        load_averaged(net, start, f"{model} {stage}")
+    else:
+        load_part(net, start, model, stage)
+
+
 def check(stage: str, data: Path, config: Path | None = None) -> list[InputError]:
     """What is wrong with the data of a stage's configuration, file by file."""
     settings = read_config(stage, config)
@@ -111,8 +120,10 @@ def refuse(problems: Sequence[InputError], data: Path) -> None:
 
 
 def read_config(stage: str, path: Path | None) -> dict[str, Any]:
-    """A stage's configuration, by default the packaged one. Raises InputError naming a file that is none."""
-    source = path or CONFIGS / f"{stage}.toml"
+    """A configuration: a file, the name of a packaged one, or the stage's own. Raises InputError for what is none."""
+    source = CONFIGS / f"{path or stage}.toml"
+    if path is not None and not source.is_file():
+        source = path
     try:
         settings = tomllib.loads(source.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:

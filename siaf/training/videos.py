@@ -34,10 +34,11 @@ class Video:
 
 
 def youtube_vos(root: Path) -> list[Video]:
-    """Videos of a YouTube-VOS split ("train"), as far as they have masks.
+    """Videos of YouTube-VOS's training split, below `root` or its folder train, as far as they have masks.
 
     Raises InputError if there are none; a mask without its frame is found by `problems`.
     """
+    root = root / "train" if (root / "train").is_dir() else root
     return _videos(root / "JPEGImages", root / "Annotations", None, spacing=5.0)
 
 

@@ -73,7 +73,7 @@ def video(images: Path, masks: Path, name: str, every: int = 1) -> None:
 def youtube_vos(root: Path) -> dict[str, Any]:
     for name in ("0a2f", "b3c1"):
         video(root / "yt/train/JPEGImages", root / "yt/train/Annotations", name, every=5)
-    return {"format": "youtube-vos", "path": "yt/train"}
+    return {"format": "youtube-vos", "path": "yt"}
 
 
 def davis(root: Path) -> dict[str, Any]:
@@ -143,6 +143,10 @@ def test_sets_are_mixed_by_their_shares(tmp_path: Path) -> None:
 
 def test_lvis_names_its_pictures_by_their_address(tmp_path: Path) -> None:
     table = coco(tmp_path, lvis=True)
+    whole = CocoPhotos(tmp_path, tmp_path / table["annotations"], 400)  # train2017/ lies in it
+    assert (
+        whole.photo(1).image == CocoPhotos(tmp_path / "train2017", tmp_path / table["annotations"], 400).photo(1).image
+    ).all()
     photo = CocoPhotos(tmp_path / table["path"], tmp_path / table["annotations"], 400).photo(0)
     assert sorted(np.unique(photo.maps[0])) == [0, 1, 2]
     assert photo.maps[0][30, 40] != photo.maps[0][80, 120]

@@ -10,7 +10,13 @@ from PIL import Image
 from torchvision.models import mobilenet_v2
 
 from siaf.cli import main
-from siaf.training.loop import averaged_checkpoint
+from siaf.model.config import INTERACTION
+from siaf.training.datasets import ClipForm
+from siaf.training.interaction import InteractionRecipe
+from siaf.training.loop import Schedule, averaged_checkpoint
+from siaf.training.propagation import PropagationRecipe
+from siaf.training.run import CONFIGS, read_config
+from siaf.weights import MODELS
 
 CONFIG = """
 model = "siaf-t"
@@ -78,6 +84,36 @@ def test_a_stage_trains_on_photos_and_real_clips_and_shows_pictures(data: Path, 
     # A finished run has nothing left to do, and knows its checkpoint by name.
     resume = ["--resume", str(tmp_path / "checkpoint.safetensors"), "--encoder-weights", str(data / "encoder.pt")]
     assert main([*line, *resume]) == 0
+
+
+def test_a_stage_goes_on_from_another_runs_checkpoint(data: Path, tmp_path: Path) -> None:
+    line = arguments(data, "interaction", tmp_path / "first")
+    assert main([*line, "--encoder-weights", str(data / "encoder.pt")]) == 0
+    first = tmp_path / "first/checkpoint.safetensors"
+    still = (data / "interaction.toml").read_text().replace("lr = 1e-4", "lr = 0.0")
+    (tmp_path / "still.toml").write_text(still)
+    line = ["train", "interaction", "--data", str(data), "--config", str(tmp_path / "still.toml"), "--device", "cpu"]
+    assert main([*line, "--start", str(first), "--out", str(tmp_path / "second")]) == 0
+    before, after = (averaged_checkpoint(tmp_path / f"{run}/checkpoint.safetensors") for run in ("first", "second"))
+    learnt = [name for name in before if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(before[name], after[name]) for name in learnt)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_packaged_configurations_hold_what_a_run_needs(path: Path) -> None:
+    settings = read_config("propagation", Path(path.stem))
+    schedule = Schedule(**settings["schedule"])
+    assert schedule.rate(schedule.warmup) == pytest.approx(schedule.lr)
+    recipe = {key: tuple(v) if isinstance(v, list) else v for key, v in settings["recipe"].items()}
+    if "frames" in recipe:
+        assert sum(InteractionRecipe(**recipe).frames) == pytest.approx(1)
+        assert settings["model"] in INTERACTION
+        ClipForm(**settings["clips"], length=1)
+    else:
+        PropagationRecipe(**recipe)
+        assert settings["model"] in MODELS
+        assert settings["batch"] >= 1
+        ClipForm(**settings["clips"])
 
 
 def test_another_stages_checkpoint_is_refused_by_name(
