@@ -17,7 +17,7 @@ from siaf.cvat.engine import EngineFactory
 from siaf.cvat.jobs import jobs_of_task
 from siaf.cvat.report import SyncReport
 from siaf.cvat.store import Busy, StateStore
-from siaf.cvat.sync import HOW_TO_DRAW, JobSync, SyncOptions
+from siaf.cvat.sync import JobSync, NothingDrawn, SyncOptions
 from siaf.errors import InputError, SiafError
 from siaf.files import atomic_write
 
@@ -173,10 +173,8 @@ def _sync(
 ) -> SyncReport | None:
     try:
         return JobSync(server, number, store.job(server.url, number), engine, options).run()
-    except InputError as error:
-        if error.message == HOW_TO_DRAW:
-            return None
-        raise
+    except NothingDrawn:
+        return None
 
 
 def _read_list(path: Path) -> list[Item]:

@@ -3,21 +3,16 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
-from siaf.errors import InputError, SiafError
+from siaf.cvat import resources
+from siaf.errors import SiafError
 
-if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
-    from cvat_sdk.core.client import Client
-
-    from siaf.cvat.engine import EngineFactory, Progress
+if TYPE_CHECKING:
     from siaf.cvat.report import SyncReport
-    from siaf.cvat.store import StateStore
 
 WAYS = ("mask", "polygon-track", "rectangle-track")
 
@@ -112,7 +107,7 @@ def run_setup(arguments: argparse.Namespace) -> None:
     from siaf.cvat.setup import HOW_TO
 
     plan = commands.setup(
-        _client(arguments),
+        resources.client(arguments),
         project=arguments.project,
         task=arguments.task,
         labels=arguments.labels,
@@ -129,13 +124,13 @@ def run_sync(arguments: argparse.Namespace) -> None:
     """One round."""
     from siaf.cvat import commands
 
-    client = _client(arguments)
-    with _progress(f"job {arguments.job}") as progress:
+    client = resources.client(arguments)
+    with resources.progress_bar(f"job {arguments.job}") as progress:
         report = commands.sync(
             client,
             arguments.job,
-            store=_store(arguments),
-            engines=_engines(arguments, client)[0],
+            store=resources.store(arguments),
+            engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
             scribbles=arguments.scribbles,
             dry_run=arguments.dry_run,
@@ -149,15 +144,15 @@ def run_carry(arguments: argparse.Namespace) -> None:
     """From job to job."""
     from siaf.cvat import commands
 
-    client = _client(arguments)
-    with _progress("carry") as progress:
+    client = resources.client(arguments)
+    with resources.progress_bar("carry") as progress:
         reports = commands.carry(
             client,
             from_job=arguments.from_job,
             to_job=arguments.to_job,
             task=arguments.task,
-            store=_store(arguments),
-            engines=_engines(arguments, client)[0],
+            store=resources.store(arguments),
+            engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
             progress=progress,
         )
@@ -169,7 +164,7 @@ def run_export(arguments: argparse.Namespace) -> None:
     """Write the file."""
     from siaf.cvat import commands
 
-    commands.export_state(_client(arguments), arguments.job, arguments.out, store=_store(arguments))
+    commands.export_state(resources.client(arguments), arguments.job, arguments.out, store=resources.store(arguments))
     print_result({"job": arguments.job, "file": str(arguments.out)}, [f"written: {arguments.out}"], arguments.json)
 
 
@@ -177,7 +172,7 @@ def run_import(arguments: argparse.Namespace) -> None:
     """Read the file."""
     from siaf.cvat import commands
 
-    commands.import_state(_client(arguments), arguments.job, arguments.file, store=_store(arguments))
+    commands.import_state(resources.client(arguments), arguments.job, arguments.file, store=resources.store(arguments))
     print_result({"job": arguments.job}, [f"job {arguments.job} goes on from {arguments.file}"], arguments.json)
 
 
@@ -186,7 +181,7 @@ def run_report(arguments: argparse.Namespace) -> None:
     from siaf.cvat import commands
     from siaf.cvat.overview import overview_lines
 
-    rows = commands.report(_client(arguments), arguments.task)
+    rows = commands.report(resources.client(arguments), arguments.task)
     print_result({"objects": [row.as_json() for row in rows]}, overview_lines(rows), arguments.json)
 
 
@@ -194,18 +189,19 @@ def run_watch(arguments: argparse.Namespace) -> None:
     """Until stopped."""
     from siaf.cvat import commands
 
-    client = _client(arguments)
+    client = resources.client(arguments)
 
     def show(report: "SyncReport") -> None:
         print_result(report.as_json(), report.lines(), arguments.json)
         sys.stdout.flush()
 
+    print(f"watching, a look every {arguments.poll:g} s; Ctrl-C ends it", file=sys.stderr)
     commands.watch(
         client,
         project=arguments.project,
         task=arguments.task,
-        store=_store(arguments),
-        engines=_engines(arguments, client)[0],
+        store=resources.store(arguments),
+        engines=resources.engines(arguments, client)[0],
         trigger=arguments.trigger,
         poll_s=arguments.poll,
         listen=arguments.listen,
@@ -221,15 +217,15 @@ def run_bulk(arguments: argparse.Namespace) -> None:
     from siaf.cvat import commands
     from siaf.cvat.bulk import bulk_lines
 
-    client = _client(arguments)
+    client = resources.client(arguments)
     rows = commands.bulk(
         client,
         jobs=arguments.jobs,
         tasks=arguments.tasks,
         listing=arguments.list,
         query=arguments.query,
-        store=_store(arguments),
-        engines=_engines(arguments, client),
+        store=resources.store(arguments),
+        engines=resources.engines(arguments, client),
         write_as=arguments.write_as,
         scribbles=arguments.scribbles,
         results=arguments.results,
@@ -239,64 +235,3 @@ def run_bulk(arguments: argparse.Namespace) -> None:
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise SiafError(f"{failed} of {len(rows)} failed")
-
-
-# -- what the commands need -------------------------------------------------------------------------------------------
-
-
-def _client(arguments: argparse.Namespace) -> "Client":
-    try:
-        from siaf.cvat.connection import connect
-    except ImportError as error:
-        raise SiafError(f"cvat-sdk is missing ({error}); pip install 'siaf-cvat[cvat]'") from None
-    if not arguments.host:
-        raise InputError("give --host, or set CVAT_HOST", field="host")
-    if arguments.user:
-        password = os.environ.get("CVAT_PASSWORD")
-        if password is None:
-            raise InputError("set CVAT_PASSWORD", field="user")
-        return connect(arguments.host, user=(arguments.user, password), organization=arguments.org)
-    token = os.environ.get("CVAT_ACCESS_TOKEN")
-    if not token:
-        raise InputError("set CVAT_ACCESS_TOKEN to a personal access token, or give --user", field="token")
-    return connect(arguments.host, token=token, organization=arguments.org)
-
-
-def _store(arguments: argparse.Namespace) -> "StateStore":
-    from siaf.cvat.store import StateStore, default_store
-
-    return StateStore(arguments.store or default_store())
-
-
-def _engines(arguments: argparse.Namespace, client: "Client") -> "Sequence[EngineFactory]":
-    """One for every replica; one for CVAT's door, one for this process."""
-    if arguments.url and arguments.via:
-        raise InputError("give --url or --via, not both", field="via")
-    if arguments.url:
-        from siaf.cvat.remote import FunctionClient, remote_engines
-
-        token = os.environ.get("SIAF_TOKEN")
-        return [remote_engines(FunctionClient(url, token)) for url in arguments.url]
-    if arguments.via:
-        from siaf.cvat.connection import Server
-        from siaf.cvat.through import through_cvat
-
-        return [through_cvat(Server(client), arguments.function)]
-    from siaf.cvat.engine import local_engines
-    from siaf.weights import load_model
-
-    return [local_engines(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]
-
-
-@contextmanager
-def _progress(title: str) -> "Iterator[Progress]":
-    """A progress bar on stderr; none if stderr is not a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=0, desc=title, unit="frame", disable=not sys.stderr.isatty()) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show

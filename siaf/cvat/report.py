@@ -11,7 +11,7 @@ from siaf.cvat.writing import Change
 class SyncReport:
     """One round of a job; frames are the task's.
 
-    `scribbles`: frame → number of strokes taken; `references`: corrected frames.
+    `scribbles`: frame → number of strokes taken; `references`: frames with masks of people, or of another job.
     `human` counts the human masks that were left as they are; `requests` and `received` what CVAT was asked,
     `uploaded` bytes of frames sent to a function.
     """
@@ -59,7 +59,7 @@ class SyncReport:
         if self.scribbles:
             lines.append(f"  scribbles on frames {_list(self.scribbles)}")
         if self.references:
-            lines.append(f"  corrected frames {_list(self.references)}")
+            lines.append(f"  masks taken as they are, on frames {_list(self.references)}")
         if self.removed:
             lines.append(f"  objects removed: {_list(self.removed)}")
         if self.relabelled:

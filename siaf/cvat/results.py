@@ -21,10 +21,10 @@ class Results:
         try:
             tensors = load(state)
             self.height, self.width = int(document["height"]), int(document["width"])
-            self._masks = MaskStore(self.height, self.width)
+            self.masks = MaskStore(self.height, self.width)
             # An interacted frame's own mask stands before what an earlier round propagated to it.
             for frame, number in {**document["results"], **document["now"]["masks"]}.items():
-                self._masks.put_packed(int(frame), tensors[f"mask.{number}"].numpy().tobytes())
+                self.masks.put_packed(int(frame), tensors[f"mask.{number}"].numpy().tobytes())
             self._interacted = sorted(map(int, document["now"]["masks"]))
             self._confidence = {
                 int(frame): {int(tag): float(score) for tag, score in scores.items()}
@@ -44,13 +44,13 @@ class Results:
         return self._confidence.get(frame, {})
 
     def __contains__(self, frame: int) -> bool:
-        return frame in self._masks
+        return frame in self.masks
 
     def mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, uint8 H×W; background where nothing was propagated."""
-        if frame not in self._masks:
+        if frame not in self.masks:
             return np.zeros((self.height, self.width), np.uint8)
-        return self._masks[frame]
+        return self.masks[frame]
 
     def score(self, frame: int, tag: int) -> float:
         """0 to 1; 1 on interacted frames."""
@@ -58,7 +58,7 @@ class Results:
 
 
 def pack_results(
-    masks: Mapping[int, IndexMask],
+    masks: MaskStore,
     interacted: Collection[int],
     confidence: Mapping[int, Mapping[int, float]],
     *,
@@ -67,11 +67,7 @@ def pack_results(
     width: int,
 ) -> bytes:
     """Masks alone in the form of a state file, for `Results`: no session can go on from it."""
-    store = MaskStore(height, width)
-    numbers = {}
-    for number, (frame, mask) in enumerate(masks.items()):
-        store[frame] = mask
-        numbers[frame] = number
+    numbers = {frame: number for number, frame in enumerate(masks)}
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -84,5 +80,5 @@ def pack_results(
         "now": {"masks": {str(f): n for f, n in numbers.items() if f in interacted}},
         "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in confidence.items()},
     }
-    tensors = {f"mask.{n}": torch.frombuffer(bytearray(store.packed(f)), dtype=torch.uint8) for f, n in numbers.items()}
+    tensors = {f"mask.{n}": torch.frombuffer(bytearray(masks.packed(f)), dtype=torch.uint8) for f, n in numbers.items()}
     return save(tensors, {"siaf": json.dumps(document)})

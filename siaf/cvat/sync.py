@@ -31,10 +31,14 @@ Carried = Callable[[JobClip, Ledger, Callable[[], Engine]], Mapping[int, IndexMa
 session's frame.
 """
 
-HOW_TO_DRAW = (
-    f"nothing is drawn: draw polylines with the label {SCRIBBLE!r} on one or more frames, or a mask, save, "
-    "and call again"
-)
+
+class NothingDrawn(InputError):
+    """People have not worked on the job yet."""
+
+    def __init__(self, job: int, book: LabelBook) -> None:
+        how = f"draw polylines with the label {SCRIBBLE!r} on one or more frames, or a mask, save, and call again"
+        first = "" if book.scribble is not None else " (siaf cvat setup adds that label)"
+        super().__init__(f"nothing is drawn: {how}{first}", field=f"job {job}")
 
 
 @dataclass
@@ -111,7 +115,7 @@ class JobSync:
             carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
         planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
         if planned.empty and ledger.state is None and self._carried is None:
-            raise InputError(HOW_TO_DRAW, field=f"job {self._clip.id}")
+            raise NothingDrawn(self._clip.id, self._book)
         self._describe(ledger, reading, planned)
         for known in planned.objects.values():
             self._book.check_writable(known.label, self._write_as(ledger))

@@ -16,7 +16,9 @@ from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
 from siaf.cvat.frames import JobFrames
 from siaf.cvat.results import Results, pack_results
 from siaf.errors import InputError, StateError
-from siaf.masks import IndexMask, decode_rle, index_mask_to_rles
+from siaf.masks import MAX_TAG, IndexMask, decode_rle, index_mask_to_rles
+from siaf.results import MaskStore
+from siaf.rounds import erase_other_tags
 
 _EXPIRED = (400, 404, 422)
 """What CVAT answers to a state older than 8 hours, and the function to one that it forgot."""
@@ -35,7 +37,7 @@ class ThroughEngine:
         self._function = function
         self._frames = frames
         self._memo = memo
-        self._masks: dict[int, IndexMask] = {}
+        self._masks = MaskStore(frames.height, frames.width)
         self._confidence: dict[int, dict[int, float]] = {}
         self._interacted: set[int] = set()
         self._suggest: list[int] = []
@@ -62,8 +64,7 @@ class ThroughEngine:
 
     def remove_object(self, tag: int) -> None:
         """Forget an object: here at once, in the function with the next round."""
-        for mask in self._masks.values():
-            mask[mask == tag] = 0
+        erase_other_tags(self._masks, keep=[other for other in self.tags() if other != tag])
         self._memo["removed"] = json.dumps(sorted({*self._removed(), tag}))
 
     def inherit(self, state: bytes) -> None:
@@ -93,7 +94,10 @@ class ThroughEngine:
 
     def tags(self) -> list[int]:
         """Objects that some mask shows."""
-        return sorted({int(tag) for mask in self._masks.values() for tag in np.unique(mask) if tag})
+        shown = np.zeros(MAX_TAG + 1, bool)
+        for frame in self._masks:
+            shown |= np.bincount(self._masks[frame].ravel(), minlength=MAX_TAG + 1) > 0
+        return [int(tag) for tag in np.flatnonzero(shown) if tag]
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -145,7 +149,7 @@ class ThroughEngine:
     def _take_results(self, results: Results) -> None:
         if (results.height, results.width) != (self._frames.height, self._frames.width):
             raise StateError("is of a clip of another size", field="state")
-        self._masks = {f: results.mask(f) for f in range(len(self._frames)) if f in results}
+        self._masks = results.masks.copy()
         self._confidence = {f: results.scores(f) for f in self._masks}
         self._interacted = set(results.interacted)
 

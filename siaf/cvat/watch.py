@@ -117,11 +117,12 @@ class Watcher:
             self._remember(job)
             return False
         try:
-            for _ in range(_MOST_ROUNDS):
+            for turn in range(_MOST_ROUNDS):
                 before = self.server.job(number)
                 jobs = self.store.job(self.server.url, number)
                 report = JobSync(self.server, number, jobs, self.engines, self.options).run()
-                self.on_report(report)
+                if report.changed or turn == 0:  # the last look, which finds nothing, is nobody's news
+                    self.on_report(report)
                 if tags:
                     self.server.delete_tags(number, tags)
                     tags = []

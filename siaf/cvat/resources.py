@@ -1,0 +1,76 @@
+"""What the commands of `siaf cvat` need, made from their arguments; cvat-sdk is loaded here at the earliest."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from siaf.errors import InputError, SiafError
+
+if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
+    from cvat_sdk.core.client import Client
+
+    from siaf.cvat.engine import EngineFactory, Progress
+    from siaf.cvat.store import StateStore
+
+
+def client(arguments: argparse.Namespace) -> "Client":
+    """A client of the CVAT that is meant. Raises InputError naming what is missing, SiafError without cvat-sdk."""
+    try:
+        from siaf.cvat.connection import connect
+    except ImportError as error:
+        raise SiafError(f"cvat-sdk is missing ({error}); pip install 'siaf-cvat[cvat]'") from None
+    if not arguments.host:
+        raise InputError("give --host, or set CVAT_HOST", field="host")
+    if arguments.user:
+        password = os.environ.get("CVAT_PASSWORD")
+        if password is None:
+            raise InputError("set CVAT_PASSWORD", field="user")
+        return connect(arguments.host, user=(arguments.user, password), organization=arguments.org)
+    token = os.environ.get("CVAT_ACCESS_TOKEN")
+    if not token:
+        raise InputError("set CVAT_ACCESS_TOKEN to a personal access token, or give --user", field="token")
+    return connect(arguments.host, token=token, organization=arguments.org)
+
+
+def store(arguments: argparse.Namespace) -> "StateStore":
+    """Where sessions are kept."""
+    from siaf.cvat.store import StateStore, default_store
+
+    return StateStore(arguments.store or default_store())
+
+
+def engines(arguments: argparse.Namespace, connected: "Client") -> "Sequence[EngineFactory]":
+    """One for every replica; one for CVAT's door, one for this process."""
+    if arguments.url and arguments.via:
+        raise InputError("give --url or --via, not both", field="via")
+    if arguments.url:
+        from siaf.cvat.remote import FunctionClient, remote_engines
+
+        token = os.environ.get("SIAF_TOKEN")
+        return [remote_engines(FunctionClient(url, token)) for url in arguments.url]
+    if arguments.via:
+        from siaf.cvat.connection import Server
+        from siaf.cvat.through import through_cvat
+
+        return [through_cvat(Server(connected), arguments.function)]
+    from siaf.cvat.engine import local_engines
+    from siaf.weights import load_model
+
+    return [local_engines(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]
+
+
+@contextmanager
+def progress_bar(title: str) -> "Iterator[Progress]":
+    """A progress bar on stderr; none if stderr is not a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=0, desc=title, unit="frame", disable=not sys.stderr.isatty()) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
