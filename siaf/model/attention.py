@@ -57,7 +57,6 @@ class LocalAttention(nn.Module):
     """
 
     _TILE = 8
-    relative_emb_v: nn.Parameter | None
 
     def __init__(self, dim: int, heads: int, radius: int = 7) -> None:
         super().__init__()

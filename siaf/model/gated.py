@@ -71,7 +71,7 @@ class LocalGatedAttention(LocalAttention):
 
     def __init__(self, dim: int, attention_dim: int) -> None:
         super().__init__(attention_dim, heads=1)
-        self.relative_emb_v = None
+        self.register_parameter("relative_emb_v", None)
         self.dw_conv = DepthwiseConv(_EXPANSION * 2 * dim)
         self.projection = nn.Linear(_EXPANSION * 2 * dim, 2 * dim)
 

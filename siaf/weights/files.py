@@ -116,13 +116,22 @@ def weights_info(path: Path) -> dict[str, str]:
 
 
 def load_part(net: nn.Module, path: Path, name: str, part: str) -> None:
-    """Give `net` the weights of one network, "interaction" or "propagation", of a weights file of the model `name`.
+    """Give `net` the weights of one network of the model `name`, "interaction" or "propagation".
 
-    Raises StateError for a file that does not fit.
+    `path` is a weights file of that model or of that network alone, or a checkpoint of a training run, of which the
+    moving averages are taken. Raises StateError for a file that does not fit.
     """
-    tensors = read_weights(path, name)
-    own = {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
-    load_checked(net, own, f"{path}:{part}")
+    if is_training_checkpoint(path):
+        from siaf.training.loop import load_averaged
+
+        load_averaged(net, path, f"{name} {part}")
+        return
+    if (model := weights_info(path).get("model", name)) != name:
+        raise StateError(f"weights of {model!r}, not of {name!r}", field=str(path))
+    parts = read_parts(path)
+    if part not in parts:
+        raise StateError(f"holds {', '.join(parts)}, no {part} network", field=str(path))
+    load_checked(net, parts[part].tensors, f"{path}:{part}")
 
 
 def load_checked(net: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
