@@ -192,7 +192,7 @@ class RelayCalls:
                 shape = Shape(**raw)
                 if not shape.remove:
                     said.add(number, shape, f"shapes[{i}]")
-                elif shape.tag in session.objects:
+                elif shape.tag is not None and shape.tag in session.objects:
                     session.remove_object(shape.tag)
         if said.scribbles or said.references or said.boxes:
             session.interact(said.scribbles, said.references, said.boxes, said.about)

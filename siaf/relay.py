@@ -56,6 +56,8 @@ class Relay:
             if state is None
             else parse_session(state, model, frames, cache=features, digests=frames.digests)
         )
+        # Only one frame is there at a time, so that chains cannot step in one batch, as they do on a GPU.
+        self.session._propagation.side_by_side = 1
 
     @property
     def next_frame(self) -> int | None:

@@ -1,7 +1,10 @@
 """A session whose frames arrive one by one: the same masks as with all frames at hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
@@ -47,3 +50,11 @@ def test_a_frame_that_nobody_waits_for_is_refused(tiny_model: Model, clip: Frame
     relay = Relay(tiny_model, FeatureCache(), ArrivingFrames(12, 72, 96, {}, lambda _: clip[0]))
     with pytest.raises(InputError, match="all frames of the round are done"):
         relay.arrive(clip[0])
+
+
+def test_no_two_frames_are_asked_for_at_once(tiny_model: Model) -> None:
+    """On a GPU the chains of a session step side by side; here only one frame is at hand."""
+    on_gpu = replace(tiny_model, device=torch.device("meta"))
+    frames = ArrivingFrames(12, 72, 96, {}, lambda digest: pytest.fail("no picture is needed"))
+    assert Session(on_gpu, frames)._propagation.side_by_side > 1
+    assert Relay(on_gpu, FeatureCache(), frames).session._propagation.side_by_side == 1
