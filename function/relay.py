@@ -17,26 +17,23 @@ means is said by its state's `tag`. Any later round goes on from the last states
 import hashlib
 import json
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from function.frames import frame_key
 from function.http import bad_request, impossible, not_found
 from function.pictures import Picture
 from function.records import Record
+from function.round_shapes import RoundShapes
 from function.settings import Settings
 from function.shapes import Shape, as_prompt
 from function.store import Store
 from function.tokens import Token, Tokens
-from siaf.boxes import Box
 from siaf.features import FeatureCache
 from siaf.images import decode_image
 from siaf.masks import IndexMask, encode_rle, index_mask_to_rles, rles_to_index_mask
 from siaf.network import Model
 from siaf.relay import ArrivingFrames, Relay
-from siaf.scribbles import Scribble
 from siaf.video import Frame
 
 SESSION_PREFIX = "r"
@@ -183,7 +180,7 @@ class RelayCalls:
         if not snapshot.pending:
             return snapshot
         session = relay.session
-        said = _Said(snapshot.height, snapshot.width)
+        given = RoundShapes(snapshot.height, snapshot.width)
         for number, raws in snapshot.pending:
             seen = self._seen(snapshot, number)
             if seen is not None and number not in session.interacted:
@@ -191,11 +188,11 @@ class RelayCalls:
             for i, raw in enumerate(raws):
                 shape = Shape(**raw)
                 if not shape.remove:
-                    said.add(number, shape, f"shapes[{i}]")
+                    given.add(number, shape, f"shapes[{i}]")
                 elif shape.tag is not None and shape.tag in session.objects:
                     session.remove_object(shape.tag)
-        if said.scribbles or said.references or said.boxes:
-            session.interact(said.scribbles, said.references, said.boxes, said.about)
+        if given.scribbles or given.references or given.boxes:
+            session.interact(given.scribbles, given.references, given.boxes, given.about)
         return replace(snapshot, pending=())
 
     def _save(self, snapshot: _Snapshot, relay: Relay) -> _Snapshot:
@@ -258,36 +255,6 @@ def _frame_of(drawn: list[Shape], snapshot: _Snapshot) -> int:
     if number is None or count != snapshot.count or number >= count:
         raise impossible(f"frame {number} of {count} is none of {snapshot.count} frames", "shapes[0].frame")
     return number
-
-
-@dataclass
-class _Said:
-    """What the shapes of a round say, as `Session.interact` takes it."""
-
-    height: int
-    width: int
-    scribbles: dict[int, list[Scribble]] = field(default_factory=dict)
-    references: dict[int, IndexMask] = field(default_factory=dict)
-    boxes: dict[int, dict[int, Box]] = field(default_factory=dict)
-    about: dict[int, set[int]] = field(default_factory=dict)
-
-    def add(self, number: int, shape: Shape, name: str) -> None:
-        """Take a shape of a frame. Raises InputError naming `name`.points."""
-        if shape.reference:
-            self._reference(number)
-            if shape.about is not None:
-                self.about.setdefault(number, set()).update(shape.about)
-            return
-        prompt = as_prompt(shape, shape.tag or 0, self.height, self.width, name)
-        if prompt.mask is not None:
-            self._reference(number)[prompt.mask] = prompt.tag
-        if prompt.box is not None:
-            self.boxes.setdefault(number, {})[prompt.tag] = prompt.box
-        if prompt.strokes:
-            self.scribbles.setdefault(number, []).extend(prompt.strokes)
-
-    def _reference(self, number: int) -> IndexMask:
-        return self.references.setdefault(number, np.zeros((self.height, self.width), np.uint8))
 
 
 def _shape(mask: IndexMask | None, tag: int, scores: dict[int, float]) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from siaf.cvat.report import SyncReport
 
 WAYS = ("mask", "polygon-track", "rectangle-track")
+TRACKER = "siaf-tracker"  # as deploy/deploy.sh names it
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -82,7 +83,9 @@ def _add(
             "--url", action="append", default=[], help="siaf's function, its token in SIAF_TOKEN; repeat for replicas"
         )
         parser.add_argument("--via", choices=("cvat",), help="reach the function through CVAT")
-        parser.add_argument("--function", default="siaf", metavar="ID", help="its id in CVAT (default: siaf)")
+        parser.add_argument(
+            "--function", default="siaf-tracker", metavar="ID", help="its id in CVAT (default: siaf-tracker)"
+        )
         add_model_arguments(parser)
     add_json_argument(parser)
     return parser

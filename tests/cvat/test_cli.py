@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from bench import Bench, Pictures
 from standin import StandIn
 
@@ -124,3 +125,11 @@ def test_the_parser_needs_no_cvat_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     cli.add_parser(parser.add_subparsers())
     assert not [name for name in set(sys.modules) - before if name.startswith("cvat_sdk")]
     assert parser.parse_args(["cvat", "watch", "--task", "1"]).trigger == "tag"
+
+
+def test_the_function_is_by_default_the_one_that_deploy_sh_makes() -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_parser(parser.add_subparsers())
+    name = parser.parse_args(["cvat", "sync", "--job", "1", "--via", "cvat"]).function
+    patch = Path(__file__).parents[2] / "deploy" / "patches" / "tracker.yaml"
+    assert yaml.safe_load(patch.read_text())["metadata"]["name"] == name
