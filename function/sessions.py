@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from function.frames import FramesMissing, StoredFrames, frame_key
+from function.heap import give_back
 from function.http import ApiError, Busy, impossible, not_found, stale
 from function.records import Record
 from function.settings import Settings
@@ -232,6 +233,7 @@ class Sessions:
         if before.state and before.state != state:
             self.store.delete(before.state)
         self._live[before.id] = (state, session)
+        give_back()
         return record
 
     @staticmethod
