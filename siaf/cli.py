@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from siaf.commands import demo, evaluate, pseudo_label, segment, serve, train, weights
+from siaf.commands import bench, demo, evaluate, pseudo_label, segment, serve, train, weights
 from siaf.cvat import cli as cvat
 from siaf.errors import InputError, SiafError
 
-_COMMANDS = (demo, segment, serve, evaluate, train, pseudo_label, weights, cvat)
+_COMMANDS = (demo, segment, serve, evaluate, bench, train, pseudo_label, weights, cvat)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,128 @@
+"""What the networks cost: by number of objects, part, input size and number of interacted frames (the paper's Fig. 6
+and Tables IV to VI)."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from siaf.bench.clip import MovingObjects
+from siaf.bench.clock import Clock
+from siaf.confidence import mask_confidence
+from siaf.evaluation.table import Row
+from siaf.features import feature_bytes
+from siaf.network import Model
+from siaf.objects import ObjectTable
+from siaf.prompting import stroke_slots
+from siaf.refinement import refine_mask
+
+
+class Bench:
+    """One frame with objects, and everything that a step needs."""
+
+    def __init__(self, model: Model, height: int, width: int, objects: int, frames: int = 1) -> None:
+        self.model, self.size = model, (height, width)
+        clip = MovingObjects(max(2, frames), height, width, objects)
+        self.objects = ObjectTable()
+        for tag in range(1, objects + 1):
+            self.objects.add(tag)
+        self.slots, self.tags = self.objects.channels()
+        self.pictures = [clip[5 * i % len(clip)] for i in range(frames)]
+        self.lines = clip.strokes(0)
+        self.masks = self.objects.to_slots(clip.mask(0))
+        size = model.interaction_size(height, width)
+        self.strokes = np.stack([stroke_slots(self.lines, self.objects, size, self.size)] * frames, axis=1)
+        self.features = model.encode(self.pictures[0])
+        self.memory = model.reference(self.features, self.masks)
+
+    def encode(self) -> object:
+        return self.model.encode(self.pictures[0])
+
+    def reference(self) -> object:
+        return self.model.reference(self.features, self.masks)
+
+    def propagate(self) -> object:
+        """One propagated frame whose features are known, to its index mask."""
+        given = [self.features], [self.memory], [self.memory]
+        (found,) = self.model.propagate(*given, self.slots, self.size)
+        return mask_confidence(found.labels, found.scores, self.tags)
+
+    def interact(self) -> torch.Tensor:
+        """AFI on all frames."""
+        return self.model.interact(self.pictures, self.strokes, np.full_like(self.strokes, -1), self.slots)
+
+    def across(self) -> Callable[[], object]:
+        """AFA alone, on what it gets in `interact`."""
+        given: list[tuple[object, ...]] = []
+        layer = self.model.interaction.across
+        hook = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+        self.interact()
+        hook.remove()
+
+        def run() -> object:
+            with torch.inference_mode():
+                return layer(*given[0])
+
+        return run
+
+
+def objects(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+    """Milliseconds of a propagated frame by number of objects: the 11th opens a second pass."""
+    benches = {n: Bench(model, height, width, n) for n in range(1, 12)}
+    known = clock.best({str(n): b.propagate for n, b in benches.items()})
+    encode = clock.best({"": benches[1].encode})[""]
+    for n in benches:
+        ms = known[str(n)]
+        ratio = (ms + encode) / (known["1"] + encode)
+        yield {"objects": n, "features known ms": ms, "with encoder ms": ms + encode, "ratio to 1 object": ratio}
+
+
+def parts(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+    """Milliseconds of every part, one frame, one object."""
+    bench = Bench(model, height, width, 1)
+    probabilities = bench.interact()[0].numpy()
+    across = bench.across()
+    times = clock.best(
+        {
+            "encoder of propagation": bench.encode,
+            "memory of an interacted frame": bench.reference,
+            "propagated frame, features known": bench.propagate,
+            "AFI with AFA": bench.interact,
+            "AFA": across,
+            "edges after AFI": lambda: refine_mask(bench.pictures[0], probabilities, bench.tags, bench.lines),
+        }
+    )
+    for name, ms in times.items():
+        yield {"part": name, "ms": ms}
+
+
+def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+    """Milliseconds and bytes by input size, one object; accuracy by size is in docs/performance.md."""
+    before = model.short_side, model.interaction_short_side
+    try:
+        for short_side in (241, 321, 481, 601, 721):
+            model.short_side = model.interaction_short_side = short_side
+            bench = Bench(model, height, width, 1)
+            times = clock.best(
+                {"encode ms": bench.encode, "propagate ms": bench.propagate, "AFI ms": bench.interact}
+                | {"AFA ms": bench.across()}
+            )
+            entry = sum(key.nbytes + value.nbytes for key, value in bench.memory)
+            yield {
+                "short side": short_side,
+                **times,
+                "features MB": feature_bytes(bench.features) / 2**20,
+                "memory entry MB": entry / 2**20,
+            }
+    finally:
+        model.short_side, model.interaction_short_side = before
+
+
+def interacted(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+    """Milliseconds of one interaction by number of frames that were scribbled on."""
+    benches = {f: Bench(model, height, width, 1, frames=f) for f in range(1, 6)}
+    whole = clock.best({str(f): b.interact for f, b in benches.items()})
+    across = clock.best({str(f): b.across() for f, b in benches.items()})
+    for f in benches:
+        ms, afa = whole[str(f)], across[str(f)]
+        yield {"frames": f, "AFI without AFA ms": ms - afa, "AFA ms": afa, "per frame ms": ms / f}

@@ -1,0 +1,166 @@
+"""`siaf bench TABLE`: speed and memory on this machine, one table a command."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments
+from siaf.errors import InputError
+from siaf.evaluation.table import Row, markdown, write_csv
+from siaf.network import Model
+
+_TABLES = {
+    "objects": "a propagated frame by number of objects, 1 to 11 (the paper's Fig. 6)",
+    "parts": "every part of the networks (Table IV)",
+    "sizes": "by input size (Table V)",
+    "interacted": "one interaction by number of scribbled frames (Table VI)",
+    "rounds": "three rounds on a clip of 70 frames: when corrections are seen, when all is done",
+    "references": "a propagated frame by number of annotated frames",
+    "memory": "resident memory along a clip of 2,000 frames",
+    "codecs": "masks and images in and out, beside the network",
+}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("bench", help="measure speed and memory on this machine")
+    tables = parser.add_subparsers(dest="table", required=True, metavar="TABLE")
+    for name, text in _TABLES.items():
+        each = tables.add_parser(name, help=text)
+        add_model_arguments(each)
+        each.add_argument("--random", action="store_true", help="random weights, where none are at hand")
+        _add_common(each)
+        each.set_defaults(run=run_model)
+    each = tables.add_parser("function", help="the function's calls by phase; settings from SIAF_… variables")
+    _add_common(each)
+    each.set_defaults(run=run_function)
+    each = tables.add_parser("official", help="against the official code of AOT and MiVOS, from checkouts")
+    each.add_argument("--aot", type=Path, metavar="DIR", help="checkout of github.com/yoxu515/aot-benchmark")
+    each.add_argument("--mivos", type=Path, metavar="DIR", help="checkout of github.com/hkchengrex/MiVOS")
+    each.add_argument("--variant", action="append", help="AOT variant; default: aott and r50_aotl")
+    _add_common(each)
+    each.set_defaults(run=run_official)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", default="480x854", metavar="HxW", help="frame size (default: 480x854)")
+    parser.add_argument("--repeat", type=int, default=5, help="least of so many (default: 5)")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time of this process")
+    parser.add_argument("--threads", type=int, help="threads of the network (default: what the container allows)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write the table there as .md, .csv and .png")
+    add_json_argument(parser)
+
+
+def run_model(arguments: argparse.Namespace) -> None:
+    """A table of one model."""
+    from siaf.bench import codecs, network, session
+    from siaf.bench.clock import Clock
+
+    measure: dict[str, Callable[[Model, Clock, int, int], Iterable[Row]]] = {
+        "objects": network.objects,
+        "parts": network.parts,
+        "sizes": network.sizes,
+        "interacted": network.interacted,
+        "rounds": session.rounds,
+        "references": session.references,
+        "memory": session.memory,
+        "codecs": codecs.codecs,
+    }
+    model = _model(arguments)
+    _set_threads(arguments.threads)
+    clock = Clock(arguments.clock, arguments.repeat)
+    _show(arguments, measure[arguments.table](model, clock, *_size(arguments.size)))
+
+
+def run_function(arguments: argparse.Namespace) -> None:
+    """The function's calls."""
+    from siaf.bench.service import function
+
+    _set_threads(arguments.threads)
+    _show(arguments, function(*_size(arguments.size), arguments.repeat))
+
+
+def run_official(arguments: argparse.Namespace) -> None:
+    """Against AOT, against MiVOS, or both."""
+    from siaf.bench.clock import Clock
+    from siaf.bench.official import VARIANTS, against_aot, against_mivos
+
+    if arguments.aot is None and arguments.mivos is None:
+        raise InputError("name a checkout with --aot or --mivos", field="official")
+    _set_threads(arguments.threads)
+    clock = Clock(arguments.clock, arguments.repeat)
+    if arguments.aot is not None:
+        _show(arguments, against_aot(arguments.aot, clock, tuple(arguments.variant or VARIANTS)), "aot")
+    if arguments.mivos is not None:
+        _show(arguments, against_mivos(arguments.mivos, clock), "mivos")
+
+
+def _model(arguments: argparse.Namespace) -> Model:
+    from siaf.model.folding import for_inference
+    from siaf.weights import build_model, load_model
+
+    if not arguments.random:
+        return load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+    model = build_model(arguments.model, device=arguments.device)
+    for_inference(model.interaction)
+    for_inference(model.propagation)
+    return model
+
+
+def _set_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = map(int, text.split("x"))
+    except ValueError:
+        raise InputError(f"{text!r} is no size such as 480x854", field="--size") from None
+    if min(height, width) < 32:
+        raise InputError(f"{text} is too small; at least 32x32", field="--size")
+    return height, width
+
+
+def _show(arguments: argparse.Namespace, measured: Iterable[Row], name: str = "") -> None:
+    """Print rows as they come; write them where asked."""
+    rows: list[Row] = []
+    lines: list[str] = []
+    for row in measured:
+        lines.append(markdown(row, header=not rows))
+        rows.append(row)
+        if not arguments.json:
+            print(lines[-1], flush=True)
+    if arguments.json:
+        print(json.dumps(rows))
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        path = arguments.out / f"{name or arguments.table}.csv"
+        write_csv(path, rows)
+        path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _plot(rows, path.with_suffix(".png"))
+
+
+def _plot(rows: Sequence[Row], path: Path) -> None:
+    """The milliseconds of a table over its first column."""
+    from siaf.errors import SiafError
+
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SiafError("plots need matplotlib; pip install 'siaf-cvat[evaluation]'") from None
+    names = list(rows[0])
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    counted = isinstance(rows[0][names[0]], int)
+    across = [row[names[0]] if counted else str(row[names[0]]) for row in rows]
+    for column in names[1:]:
+        if column.endswith(("ms", " s", "MB")):
+            values = [row[column] for row in rows]
+            axes.plot(across, values, marker="o", label=column) if counted else axes.barh(across, values, label=column)
+    axes.set_xlabel(names[0] if counted else "")
+    axes.legend()
+    figure.savefig(path, dpi=120)
