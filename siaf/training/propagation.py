@@ -95,7 +95,8 @@ class PropagationLoss:
             levels = self.net.encoder(images)
             matched = self.net.matching_input(levels).contiguous()
         embedding = self.net.encoder_projector(matched)
-        split = [level.contiguous().unflatten(0, (clips, length)) for level in (*levels[:3], embedding)]
+        narrowed = self.net.decoder.narrow(levels)  # its adapters learn, also where the encoder is frozen
+        split = [level.contiguous().unflatten(0, (clips, length)) for level in (*narrowed, embedding)]
         return [FrameFeatures((split[0][:, t], split[1][:, t], split[2][:, t]), split[3][:, t]) for t in range(length)]
 
 
