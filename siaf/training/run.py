@@ -73,6 +73,7 @@ def train(
         material = open_data(data, settings.get("data", []), settings["clips"]["size"])
         if processes.first and not checked and resume is None:
             refuse(list(material.problems()), data)
+        torch.manual_seed(schedule.seed)  # new layers begin alike in every run
         net, draw = _BUILD[stage](settings, material)
         if encoder_weights is not None:
             load_encoder(net.encoder, encoder_weights)
