@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from siaf.commands import parity
 from siaf.commands.common import Subparsers, add_json_argument, print_result
@@ -77,7 +78,7 @@ def run_list(arguments: argparse.Namespace) -> None:
         path = packaged_weights(name) or folder / f"{name}.safetensors"
         return str(path) if path.is_file() else None
 
-    models = {name: {"kind": "model", "here": here(name)} for name in MODELS}
+    models = {name: _model_entry(here(name)) for name in MODELS}
     published = {
         name: {
             "kind": entry.kind,
@@ -90,16 +91,35 @@ def run_list(arguments: argparse.Namespace) -> None:
         }
         for name, entry in CATALOGUE.items()
     }
-    lines = [
-        f"{name:22} model          {entry['here'] or 'no weights: fetch, pack or train them'}"
-        for name, entry in models.items()
-    ]
+    lines = [_line(name, "model", e["megabytes"], e["digest"], e["licence"], e["here"]) for name, e in models.items()]
     for name, entry in CATALOGUE.items():
-        size = f"{entry.megabytes:.0f} MiB" if entry.megabytes else "size unknown"
-        digest = f"sha256 {entry.sha256}…" if entry.sha256 else "no published digest"
-        place = published[name]["here"] or f"siaf weights fetch {name}"
-        lines.append(f"{name:22} {entry.kind:14} {size:>12}  {digest:21}  {entry.licence}  {place}")
+        digest = f"sha256 {entry.sha256}…" if entry.sha256 else None
+        place = here(name) or f"siaf weights fetch {name}"
+        lines.append(_line(name, entry.kind, entry.megabytes, digest, entry.licence, place))
     print_result({**models, **published}, [*lines, f"weights folder: {folder}"], arguments.json)
+
+
+def _model_entry(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {"kind": "model", "here": None, "megabytes": None, "digest": None, "licence": None}
+    info = weights_info(Path(path))
+    licence = "docs/model-card.md"
+    return {
+        "kind": "model",
+        "here": path,
+        "megabytes": round(int(info["bytes"]) / 2**20, 1),
+        "digest": info["digest"],
+        "licence": licence,
+    }
+
+
+def _line(
+    name: str, kind: str, megabytes: float | None, digest: str | None, licence: str | None, place: str | None
+) -> str:
+    if kind == "model" and place is None:
+        return f"{name:20} {kind:12} no weights here: fetch and pack, or train them"
+    size = f"{megabytes:.0f} MiB" if megabytes else "size unknown"
+    return f"{name:20} {kind:12} {size:>12}  {digest or 'no published digest':22}  {licence}  {place}"
 
 
 def run_fetch(arguments: argparse.Namespace) -> None:

@@ -220,5 +220,4 @@ def _grouped(labels: Tensor) -> Tensor:
 
 
 def _twice(features: FrameFeatures) -> FrameFeatures:
-    fine, middle, coarse = (level.expand(2, -1, -1, -1) for level in features.levels)
-    return FrameFeatures((fine, middle, coarse), features.embedding.expand(2, -1, -1, -1))
+    return features.map(lambda x: x.expand(2, -1, -1, -1))

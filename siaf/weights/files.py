@@ -118,14 +118,8 @@ def weights_info(path: Path) -> dict[str, str]:
 def load_part(net: nn.Module, path: Path, name: str, part: str) -> None:
     """Give `net` the weights of one network of the model `name`, "interaction" or "propagation".
 
-    `path` is a weights file of that model or of that network alone, or a checkpoint of a training run, of which the
-    moving averages are taken. Raises StateError for a file that does not fit.
+    `path` is a weights file of that model or of that network alone. Raises StateError for one that does not fit.
     """
-    if is_training_checkpoint(path):
-        from siaf.training.loop import load_averaged
-
-        load_averaged(net, path, f"{name} {part}")
-        return
     if (model := weights_info(path).get("model", name)) != name:
         raise StateError(f"weights of {model!r}, not of {name!r}", field=str(path))
     parts = read_parts(path)

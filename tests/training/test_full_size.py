@@ -10,11 +10,12 @@ from siaf.training.interaction import InteractionLoss, InteractionRecipe
 from siaf.training.loop import Schedule
 from siaf.training.run import CONFIGS, read_config
 
-STAGES = sorted(path.stem for path in CONFIGS.glob("siaf-*.toml") if not path.stem.startswith("siaf-t-"))
+MODELS = ("siaf-r50", "siaf-swinb")
+STAGES = sorted(path.stem for model in MODELS for path in CONFIGS.glob(f"{model}-*.toml"))
 
 
 def test_both_models_have_all_three_stages() -> None:
-    assert [f"{m}-{s}" for m in ("siaf-r50", "siaf-swinb") for s in ("davis", "lvis", "youtube-vos")] == STAGES
+    assert [f"{m}-{s}" for m in MODELS for s in ("davis", "lvis", "youtube-vos")] == STAGES
 
 
 @pytest.mark.parametrize("stage", STAGES)
