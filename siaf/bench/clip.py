@@ -32,6 +32,8 @@ class MovingObjects(Sequence[Frame]):
     def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self._count))]
+        if not 0 <= index < self._count:
+            raise IndexError(f"there is no frame {index}, only 0 to {self._count - 1}")
         mask = self.mask(index)
         frame = self._ground.copy()
         for k in range(self._objects):

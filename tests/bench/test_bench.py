@@ -18,6 +18,7 @@ CLOCK = Clock("cpu", repeat=1)
 def test_the_clip_is_the_same_every_time_and_its_strokes_lie_on_the_objects() -> None:
     one, other = MovingObjects(20, 96, 128, 1), MovingObjects(20, 96, 128, 1)
     assert np.array_equal(one[7], other[7])
+    assert len([*one]) == 20
     assert not np.array_equal(one[7], one[17])
     x, y = one.strokes(7)[0].points.mean(0)
     assert one.mask(7)[int(y), int(x)] == 1
