@@ -1,6 +1,7 @@
 """`siaf weights`: what weights there are, how to get them, and weights files from checkpoints of ours and of others."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def run_pack(arguments: argparse.Namespace) -> None:
     print(pack(arguments.model, sources, arguments.out, arguments.note))
 
 
-def _network(source: str, part: str, model: str) -> tuple[Part, str]:
+def _network(source: str, part: str, model: str) -> tuple[Part, Any]:
     """One network of a weights file or, in half precision, of a training run; and where it comes from."""
     from siaf.training.loop import averaged_checkpoint
 
@@ -195,7 +196,7 @@ def _network(source: str, part: str, model: str) -> tuple[Part, str]:
     parts = read_parts(path)
     if part not in parts:
         raise StateError(f"holds {', '.join(parts)}, no {part} network", field=str(path))
-    return parts[part], weights_info(path).get("provenance", "")
+    return parts[part], json.loads(weights_info(path).get("provenance", "{}"))
 
 
 def _notes(unchecked: list[str]) -> list[str]:

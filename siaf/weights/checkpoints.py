@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -68,8 +69,11 @@ def _load(path: Path) -> object:
         # weights_only: unpickles tensors and plain containers, and refuses anything that could run.
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # torch's own text goes on to recommend loading without the check, which is no advice for a stranger's file.
+        what = re.search(r"Unsupported (global|class|operand|type)[^.\n]*[\w.]*", str(error))
+        reason = f" ({what[0].strip()})" if what else ""
         raise StateError(
-            f"not a checkpoint of plain tensors; what it holds was not executed ({_first_line(error)})", field=str(path)
+            f"not a checkpoint of plain tensors; what it holds was not executed{reason}", field=str(path)
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
         raise StateError(f"damaged, or not a checkpoint: {_first_line(error)}", field=str(path)) from None

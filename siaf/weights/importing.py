@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -101,11 +102,12 @@ def verify(path: Path) -> list[str]:
     return open_questions + (unchecked(published) if published else [])
 
 
-def pack(model: str, sources: Mapping[str, tuple[Part, str]], out: Path | None, note: str) -> Path:
+def pack(model: str, sources: Mapping[str, tuple[Part, Any]], out: Path | None, note: str) -> Path:
     """One weights file of a whole model, tensors as they are; returns where.
 
-    `sources`: "interaction" and "propagation", each with where it comes from. `out` is by default MODEL.safetensors in
-    the weights folder, where `load_model(model)` finds it. StateError unless both networks are complete and fit.
+    `sources`: "interaction" and "propagation", each with where it comes from (JSON). `out` is by default
+    MODEL.safetensors in the weights folder, where `load_model(model)` finds it. StateError unless both networks are
+    complete and fit.
     """
     check_encoder(model, sources["propagation"][0].architecture)
     parts = {part: network for part, (network, _) in sources.items()}
