@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from siaf.model.config import PROPAGATION, PropagationConfig
-from siaf.model.identity import one_hot_mask
 from siaf.model.gated import build_propagation
+from siaf.model.identity import one_hot_mask
 from siaf.model.propagation import FrameFeatures, PropagationNet, concatenate
 
 AOT = json.loads((Path(__file__).parent.parent / "data" / "aot-state-dicts.json").read_text())
