@@ -14,6 +14,7 @@ from siaf.cvat.results import Results, pack_results
 from siaf.cvat.writing import Change, Wanted, batches, plan_changes
 from siaf.errors import InputError
 from siaf.masks import IndexMask
+from siaf.results import MaskStore
 
 HEIGHT, WIDTH = 40, 60
 OBJECT = {
@@ -50,7 +51,10 @@ def box(left: int, top: int, right: int, bottom: int, tag: int = 1) -> IndexMask
 
 
 def wanted(masks: dict[int, IndexMask], **more: Any) -> Wanted:
-    packed = pack_results(masks, [], {f: {1: 0.75} for f in masks}, frames=6, height=HEIGHT, width=WIDTH)
+    store = MaskStore(HEIGHT, WIDTH)
+    for frame, mask in masks.items():
+        store[frame] = mask
+    packed = pack_results(store, [], {f: {1: 0.75} for f in masks}, frames=6, height=HEIGHT, width=WIDTH)
     return Wanted(Results(packed), {1: Known("car")}, more.get("absent", set()), more.get("human", set()))
 
 
