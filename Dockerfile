@@ -34,9 +34,9 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/tmp/wheels \
 
 # The state directory is for SIAF_STORE=file:/var/lib/siaf/state, where a volume is mounted.
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin siaf \
-    && install --directory --owner=siaf --group=siaf /var/lib/siaf/state
+    && install --directory --owner=siaf --group=siaf /var/lib/siaf /var/lib/siaf/state
 USER 10001:10001
-WORKDIR /home/siaf
+WORKDIR /var/lib/siaf
 # A missing shared library must fail the build, not the first deployment.
 RUN python -c "import siaf, siaf.cli, function.main"
 

@@ -51,7 +51,7 @@ class Stage:
 
     def paths(self, instruction: Instruction | None = None) -> dict[str, str]:
         """Paths inside the image and where they are here."""
-        places = {"/wheels": "wheels", "/src": "src", "/var/lib/siaf": "state", "/home/siaf": "home"}
+        places = {"/wheels": "wheels", "/src": "src", "/var/lib/siaf": "state"}
         found = {inside: str(self.folder / here) for inside, here in places.items()}
         for mount in instruction.mounts() if instruction else []:
             origin = self.folder if "from" in mount else self.folder / "context"
