@@ -57,6 +57,7 @@ def read_shape(raw: dict[str, Any] | list[float], name: str, max_points: int) ->
     if isinstance(raw, list):
         if len(raw) != 4 and (len(raw) < 6 or len(raw) % 2):
             raise bad_request(f"4 numbers of a rectangle are expected, not {len(raw)}", name)
+        _check_count(raw, max_points, name)
         return Shape("rectangle" if len(raw) == 4 else "polygon", raw, bare=True)
     kind = raw.get("type")
     if kind not in KINDS:
@@ -67,11 +68,15 @@ def read_shape(raw: dict[str, Any] | list[float], name: str, max_points: int) ->
     if not all(abs(p) < _FAR for p in points):  # NaN too
         raise bad_request("not all numbers are finite", f"{name}.points")
     if kind != "mask":
-        if len(points) > 2 * max_points:
-            raise too_large(f"{len(points) // 2} points, at most {max_points}", f"{name}.points")
+        _check_count(points, max_points, f"{name}.points")
         if not points or len(points) % 2:
             raise bad_request(f"{len(points)} numbers are no x, y pairs", f"{name}.points")
     return Shape(kind, points, **_extra(raw, kind, name))
+
+
+def _check_count(points: list[float], max_points: int, name: str) -> None:
+    if len(points) > 2 * max_points:
+        raise too_large(f"{len(points) // 2} points, at most {max_points}", name)
 
 
 def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
@@ -84,7 +89,10 @@ def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
         raise bad_request("a box cannot be background", f"{name}.tag")
     if raw.get("polarity", "positive") not in ("positive", "negative"):
         raise bad_request('must be "positive" or "negative"', f"{name}.polarity")
-    if type(raw.get("width", DEFAULT_WIDTH)) not in (int, float):
+    if raw.get("polarity") == "negative" and kind not in ("polyline", "points"):
+        raise bad_request("only a polyline or points can be negative", f"{name}.polarity")
+    width = raw.get("width", DEFAULT_WIDTH)
+    if type(width) not in (int, float) or not abs(width) < _FAR:  # NaN too
         raise bad_request("must be a number", f"{name}.width")
     if (raw.get("frame") is None) != (raw.get("frames") is None):
         raise bad_request("frame and frames go together", f"{name}.frame")
@@ -95,12 +103,12 @@ def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
     if any(flags.values()) and raw.get("frame") is None:
         raise bad_request("read, remove and reference need a numbered frame", f"{name}.frame")
     numbers = {key: raw.get(key) for key in ("tag", "frame", "frames", "about")}
-    strokes = {"polarity": raw.get("polarity", "positive"), "width": float(raw.get("width", DEFAULT_WIDTH))}
+    strokes = {"polarity": raw.get("polarity", "positive"), "width": float(width)}
     return {**numbers, **strokes, **flags}
 
 
 def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Prompt:
-    """A shape as what the tracker understands. Raises InputError naming `name`.points for what cannot be."""
+    """A shape as what the tracker understands. Raises InputError naming points, width or polarity of `name`."""
     field = f"{name}.points"
     try:
         if shape.kind == "rectangle":
@@ -120,7 +128,8 @@ def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Pro
         check_scribbles(strokes, height=height, width=width)
         return Prompt(tag, strokes=tuple(strokes))
     except InputError as error:
-        raise InputError(error.message, field=field) from None
+        own = error.field in ("width", "polarity")
+        raise InputError(error.message, field=f"{name}.{error.field}" if own else field) from None
 
 
 def _filled(mask: Bitmap, field: str) -> Bitmap:

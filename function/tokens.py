@@ -42,8 +42,9 @@ class Tokens:
         if not isinstance(state, dict) or set(state) != {*_FIELDS, "mac"}:
             raise impossible("is not a state of this function", name)
         fields = {key: state[key] for key in _FIELDS}
-        fits = all(type(fields[key]) is kind for key, kind in _FIELDS.items()) and isinstance(state["mac"], str)
-        if not fits or not hmac.compare_digest(self._mac(fields).encode(), state["mac"].encode()):
+        mac = state["mac"]
+        fits = all(type(fields[key]) is kind for key, kind in _FIELDS.items()) and isinstance(mac, str)
+        if not (fits and mac.isascii() and hmac.compare_digest(self._mac(fields), mac)):
             raise impossible("is not a state of this function, or was changed", name)
         return Token(**fields)
 

@@ -105,11 +105,11 @@ class TrackerCalls:
         self, going: list[tuple[_Entry, Snapshot]], picture: Picture, name: str, last: bool
     ) -> dict[int, Place]:
         """One pass for all objects that can share one; where each is then, by index. Written to the store if `last`."""
-        groups: dict[str, Snapshot] = {snapshot.id: snapshot for _, snapshot in going}
-        sources = list(groups.values())
-        if len(sources) > 1 and Tracker.joinable([s.track for s in sources]):
-            joined, tags = self._join([(s, _tags_of(s, going)) for s in sources], name)
-            return self._step(joined, sources, {e.index: tags[s.id][_tag(e)] for e, s in going}, picture, last)
+        sources = list({snapshot.id: snapshot for _, snapshot in going}.values())
+        shown = [s for s in sources if _tags_of(s, going)]
+        if len(shown) > 1 and Tracker.joinable([s.track for s in shown]):
+            joined, tags = self._join([(s, _tags_of(s, going)) for s in shown], name)
+            return self._step(joined, shown, {e.index: _renamed(tags, s, _tag(e)) for e, s in going}, picture, last)
         places: dict[int, Place] = {}
         for number, source in enumerate(sources):
             own = replace(source, id=name if len(sources) == 1 else f"{name}-{number}", step=source.step + 1)
@@ -157,13 +157,16 @@ class TrackerCalls:
         track = self._tracker.prompt(Track(height, width), pending)
         session = next((e.token.session for e in fresh if e.token), None) or Record.new_id()
         new = Snapshot(f"{name}-new", session, 0, track, looks)
-        sources = {snapshot.id: snapshot for snapshot, _ in going.values()}
-        parts = [(s, [tag for other, tag in going.values() if other.id == s.id]) for s in sources.values()]
+        kept: dict[str, tuple[Snapshot, list[int]]] = {}
+        for snapshot, tag in going.values():
+            if tag:
+                kept.setdefault(snapshot.id, (snapshot, []))[1].append(tag)
+        parts = list(kept.values())
         joined, tags = self._join([*parts, (new, list(looks))], name)
         joined = replace(joined, session=parts[0][0].session if parts else session)
         self._book.save(joined, [])
         return {
-            **{index: (joined, tags[s.id][tag]) for index, (s, tag) in going.items()},
+            **{index: (joined, _renamed(tags, s, tag)) for index, (s, tag) in going.items()},
             **{entry.index: (joined, tags[new.id][tag]) for tag, entry in enumerate(fresh, 1)},
         }
 
@@ -245,8 +248,8 @@ class TrackerCalls:
     def _moved(entry: _Entry, parent: Snapshot) -> bool:
         """Whether the labeler changed the shape since the function last gave it."""
         assert entry.shape is not None
-        look = parent.looks[_tag(entry)]
-        return entry.shape.kind != look.kind or not look.is_at(entry.shape.points)
+        look = parent.looks.get(_tag(entry))  # the background has none
+        return look is None or entry.shape.kind != look.kind or not look.is_at(entry.shape.points)
 
     def _shape(self, snapshot: Snapshot, tag: int) -> Any:
         """An object as CVAT sees it, null where it is absent."""
@@ -280,4 +283,9 @@ def _tag(entry: _Entry) -> int:
 
 def _tags_of(snapshot: Snapshot, going: list[tuple[_Entry, Snapshot]]) -> list[int]:
     """Objects of a snapshot that this call asks for, each once, in order."""
-    return list(dict.fromkeys(_tag(e) for e, s in going if s.id == snapshot.id))
+    return list(dict.fromkeys(_tag(e) for e, s in going if s.id == snapshot.id and _tag(e)))
+
+
+def _renamed(tags: dict[str, dict[int, int]], snapshot: Snapshot, tag: int) -> int:
+    """The tag that an object of a snapshot has after a join; background stays background."""
+    return tags[snapshot.id][tag] if tag else 0

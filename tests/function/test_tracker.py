@@ -1,6 +1,7 @@
 """CVAT's tracker: shapes and states in, shapes and states out, in both protocols."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -265,6 +266,17 @@ class TestRounds:
         status, answer = client.call("POST", "/", body)
         assert (status, answer["error"]["field"]) == (400, "shapes[1].tag")
 
+    def test_the_background_is_no_object_to_follow(self, client: Client, jpegs: list[bytes]) -> None:
+        """Strokes of tag 0 have states as all shapes have; what is drawn at their index next is a new object."""
+        one = client.cvat(jpegs[0], shapes=[self.stroke(3, 20, 20, 30, 20), self.stroke(0, 2, 2, 9, 2)], states=[])
+        other = client.cvat(jpegs[0], shapes=[self.stroke(0, 2, 2, 9, 2), {**BOX, "tag": 5}], states=[])
+        answer = follow(client, jpegs[0], [*one["states"], *other["states"]])
+        assert [state["tag"] for state in answer["states"]] == [1, 0, 0, 2]
+        assert [shape is None for shape in answer["shapes"]] == [False, True, True, False]
+        drawn = client.cvat(jpegs[1], shapes=[None, BOX, None, None], states=answer["states"])
+        assert [bool(state["tag"]) for state in drawn["states"]] == [True, True, False, True]
+        assert drawn["shapes"][1:3] == [BOX, None]
+
     def test_states_of_two_sessions(self, client: Client, jpegs: list[bytes]) -> None:
         states = [*init(client, jpegs[0], BOX), *init(client, jpegs[0], BOX)]
         shapes = [self.stroke(4, 20, 20, 30, 22), self.stroke(5, 20, 20, 30, 22)]
@@ -281,7 +293,9 @@ class TestTokens:
         status, answer = client.call("POST", "/", body)
         return status, answer["error"]["field"]
 
-    @pytest.mark.parametrize("change", [{"tag": 2}, {"session": "0" * 32}, {"step": 7}, {"mac": ""}, {"more": 1}])
+    @pytest.mark.parametrize(
+        "change", [{"tag": 2}, {"session": "0" * 32}, {"step": 7}, {"mac": ""}, {"mac": "\ud800"}, {"more": 1}]
+    )
     def test_a_changed_state(self, client: Client, jpegs: list[bytes], change: dict[str, Any]) -> None:
         (state,) = init(client, jpegs[0], BOX)
         assert self.refused(client, jpegs[1], [{**state, **change}]) == (422, "states[0]")
