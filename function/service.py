@@ -186,8 +186,8 @@ def _printable(text: str) -> str:
 def _load(settings: Settings) -> Model:
     try:
         return load_model(settings.model, device=settings.device, weights=settings.weights)
-    except StateError:  # names the weights file itself
-        raise
+    except StateError as error:
+        raise SettingsError(f"{PREFIX}WEIGHTS: {error}") from None
     except InputError as error:
         raise SettingsError(f"{PREFIX}{error.field.upper()}: {error.message}") from None
     except (RuntimeError, AssertionError) as error:  # what torch says of a device that there is not

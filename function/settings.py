@@ -1,5 +1,6 @@
 """Settings from the environment, and the table of them that the documentation shows."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ class SettingsError(SiafError):
 class Settings(BaseSettings):
     """Every variable that the function reads. Defaults suit one GPU or a few CPU cores and one replica."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True, allow_inf_nan=False)
 
     model: Annotated[str, Field(description="`siaf-t`, `siaf-r50` or `siaf-swinb`")] = "siaf-t"
     weights: Annotated[Path | None, Field(description="weights file; empty: the one that ships in the package")] = None
@@ -77,7 +78,9 @@ class Settings(BaseSettings):
     max_points: Annotated[int, Field(ge=1, description="points in one call, over all clicks or strokes")] = 50_000
     interactor_reply: Annotated[
         Literal["mask", "shapes", "both"],
-        Field(description="`mask`: every CVAT shows it; `shapes`: several objects and a confidence, CVAT from 2026 on"),
+        Field(
+            description="`mask`: every CVAT shows it; `shapes`: CVAT from 2026 on, several objects, confidence; `both`"
+        ),
     ] = "mask"
     absent_rectangle: Annotated[
         Literal["last", "null"],
@@ -98,7 +101,7 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _known_store(cls, value: str) -> str:
-        if value != "memory:" and not value.startswith(("file:", "redis://", "rediss://", "unix://")):
+        if value != "memory:" and not re.match("file:.|rediss?://|unix://", value):
             raise ValueError("must be memory:, file:DIR or redis://HOST:PORT/DB")
         return value
 

@@ -10,7 +10,7 @@ __all__ = ["Busy", "FileStore", "MemoryStore", "Store", "Unavailable", "open_sto
 def open_store(url: str, max_bytes: int) -> Store:
     """The store that `url` names: `memory:`, `file:DIR` or `redis://…`.
 
-    Raises InputError naming SIAF_STORE if the folder cannot be used, Unavailable if Redis does not answer.
+    Raises InputError naming SIAF_STORE if it cannot be used, Unavailable if Redis does not answer.
     """
     if url == "memory:":
         return MemoryStore(max_bytes)

@@ -10,6 +10,7 @@ import redis
 from redis.exceptions import LockError, RedisError
 
 from function.store.base import Busy, Unavailable
+from siaf.errors import InputError
 
 PREFIX = "siaf:"
 _LEASE_S = 4.0
@@ -44,9 +45,13 @@ class RedisStore:
     """One Redis key a key. What leaves when memory is short is Redis' own business (`maxmemory`, `volatile-lru`)."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=30)
-        self._swap = self._client.register_script(_SWAP)
-        self._ping()
+        times = {"socket_timeout": 10, "socket_connect_timeout": 5, "health_check_interval": 30}
+        try:
+            self._client = redis.Redis.from_url(url, **times)
+            self._swap = self._client.register_script(_SWAP)
+            self._ping()
+        except (ValueError, TypeError) as error:  # what the client says of an address that is none
+            raise InputError(f"not an address of a Redis: {error}", field="SIAF_STORE") from None
 
     @_available
     def _ping(self) -> None:

@@ -20,11 +20,14 @@ def test_they_are_read_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value"),
     [
         ("SIAF_STORE", "ftp://x"),
+        ("SIAF_STORE", "file:"),
         ("SIAF_SHORT_SIDE", "big"),
         ("SIAF_SHORT_SIDE", "-1"),
         ("SIAF_SESSION_TTL", "0"),
         ("SIAF_INTERACTOR_REPLY", "polygon"),
         ("SIAF_BUDGET_S", "nan"),
+        ("SIAF_MAX_BUDGET_S", "inf"),
+        ("SIAF_LOCK_WAIT_S", "inf"),
         ("SIAF_MAX_PIXELS", "1e6.5"),
     ],
 )
@@ -42,8 +45,11 @@ def test_a_wrong_value_stops_the_start_with_the_variables_name(
     [
         ("SIAF_MODEL", "siaf-x"),
         ("SIAF_WEIGHTS", "/no/such/file"),
+        ("SIAF_WEIGHTS", __file__),
         ("SIAF_DEVICE", "gpu"),
         ("SIAF_STORE", "redis://127.0.0.1:1/0"),
+        ("SIAF_STORE", "redis://cache:port/0"),
+        ("SIAF_STORE", "redis://127.0.0.1:1/0?such=none"),
         ("SIAF_STORE", "file:/dev/null/x"),
     ],
 )
@@ -52,7 +58,7 @@ def test_a_value_that_cannot_be_met_does_too(
 ) -> None:
     for key, right in {"SIAF_WEIGHTS": str(weights), "SIAF_SHORT_SIDE": "65", name: value}.items():
         monkeypatch.setenv(key, right)
-    with pytest.raises(SiafError, match=name):
+    with pytest.raises(SiafError, match=f"^{name}: "):
         init_context(nuclio_sdk.Context())
 
 
