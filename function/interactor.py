@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from function.timing import phase
 from siaf import Session
 from siaf.boxes import as_box
 from siaf.clicks import Clicks, Segment, segment_clicks
+from siaf.errors import StateError
 from siaf.masks import Bitmap, decode_rle, encode_rle
 
 _HISTORY = 32
@@ -80,16 +80,11 @@ class Interactor:
         picture = read_picture(body.image, self._settings.max_pixels)
         clicks = _clicks(body, *picture.size)
         found = self._session_of(picture)
-        context = f"{found[0]}" if found else ""
-        asked = _Call(context, body.pos_points or [], body.neg_points or [], body.obj_bbox or [], body.threshold)
-        past = self._history(picture.digest)
-        best = max((p for p in past if p.part_of(asked)), key=lambda p: p.clicks, default=None)
-        before = best.segments(*picture.size) if best else []
-        if best and best.clicks == asked.clicks:
-            segments = before
-        else:
-            segments = self._segment(picture, found, clicks, before, body.threshold)
-            self._remember(picture.digest, asked.answered(segments))
+        try:
+            segments = self._segments(picture, found, clicks, body)
+        except FramesMissing:  # a labeler's click must not fail because some other frame of the session was forgotten
+            found = None
+            segments = self._segments(picture, found, clicks, body)
         with phase("encode"):
             return Reply(self._body(segments, picture.size, grouped=bool(found)))
 
@@ -100,27 +95,26 @@ class Interactor:
             return None
         try:
             record, session = self._sessions.view(place[0].id)
-        except ApiError:  # it has just expired
+        except (ApiError, StateError):  # it has just expired, or is of other weights
             return None
         return f"{record.id}/{record.revision}", session, place[1]
 
-    def _segment(
-        self,
-        picture: Picture,
-        found: tuple[str, Session, int] | None,
-        clicks: Clicks,
-        before: list[Segment],
-        threshold: float | None,
+    def _segments(
+        self, picture: Picture, found: tuple[str, Session, int] | None, clicks: Clicks, body: InteractorRequest
     ) -> list[Segment]:
+        """The clicked objects, from the answer to fewer of these clicks on; FramesMissing if the session lacks some."""
+        name, session, frame = found or ("", Session(self._sessions.model, [picture.pixels]), 0)
+        asked = _Call(name, body.pos_points or [], body.neg_points or [], body.obj_bbox or [], body.threshold)
+        past = self._history(picture.digest)
+        best = max((p for p in past if p.part_of(asked)), key=lambda p: p.clicks, default=None)
+        before = best.segments(*picture.size) if best else []
+        if best and best.clicks == asked.clicks:
+            return before
         earlier = {s.tag: s.mask for s in before if s.mask.any()}
         with phase("model"):
-            if found:
-                _, session, frame = found
-                # A labeler's click must not fail because some other frame of the session was forgotten.
-                with suppress(FramesMissing):
-                    return segment_clicks(session, frame, clicks, earlier=earlier, threshold=threshold)
-            alone = Session(self._sessions.model, [picture.pixels])
-            return segment_clicks(alone, 0, clicks, earlier=earlier, threshold=threshold)
+            segments = segment_clicks(session, frame, clicks, earlier=earlier, threshold=body.threshold)
+        self._remember(picture.digest, asked.answered(segments))
+        return segments
 
     def _body(self, segments: list[Segment], size: tuple[int, int], grouped: bool) -> str:
         form = self._settings.interactor_reply

@@ -16,6 +16,7 @@ from function.http import not_found
 from function.settings import Settings
 from function.shapes import Look
 from function.store import Store
+from siaf.errors import StateError
 from siaf.features import FeatureCache
 from siaf.images import decode_image
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
@@ -143,7 +144,10 @@ class TrackBook:
             data = self._store.get(document["state"])
             if data is None:
                 raise not_found("the state has expired", field)
-            session = self.tracker.load(data, document["digests"], height, width)
+            try:
+                session = self.tracker.load(data, document["digests"], height, width)
+            except StateError as error:  # of other weights than this function's
+                raise StateError(error.message, field=field) from None
         track = Track(
             height,
             width,

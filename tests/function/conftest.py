@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from function.service import Service
 from function.settings import Settings
 from siaf.network import Model
-from siaf.weights import save_weights
+from siaf.weights import build_model, save_weights
 
 Frames = NDArray[np.uint8]
 
@@ -28,9 +28,17 @@ def _no_settings_from_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
     """Random weights in a file, as users have real ones."""
-    path = tmp_path_factory.mktemp("weights") / "siaf-t.safetensors"
-    nets = tiny_model.interaction.state_dict(), tiny_model.propagation.state_dict()
-    save_weights(path, "siaf-t", *nets, {"source": "random"})
+    return _write(tiny_model, tmp_path_factory.mktemp("weights") / "siaf-t.safetensors")
+
+
+@pytest.fixture(scope="session")
+def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a later version might bring."""
+    return _write(build_model("siaf-t", device="cpu", seed=4), tmp_path_factory.mktemp("weights") / "other.safetensors")
+
+
+def _write(model: Model, path: Path) -> Path:
+    save_weights(path, "siaf-t", model.interaction.state_dict(), model.propagation.state_dict(), {"source": "random"})
     return path
 
 

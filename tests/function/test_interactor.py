@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,10 +151,35 @@ class TestFrameOfASession:
         client.cvat(jpegs[6], pos_points=[[15, 20]], neg_points=[])
         assert asked == ["memory", "afi 2", "afi 2", "afi 2"]
 
+    def test_without_the_frames_that_it_needs_a_session_stands_aside(
+        self, client: Client, session: str, jpegs: list[bytes]
+    ) -> None:
+        digest = client.upload(session, 0, jpegs[0])["digest"]
+        client.service._store.delete(f"frame/{digest}")
+        client.service._sessions._live.clear()
+        client.service._features._entries.clear()
+        (shape,) = client.cvat(jpegs[5], pos_points=[[50, 5]], neg_points=[])["shapes"]
+        assert {"tag", "group"}.isdisjoint(shape)  # a tag of another picture's own would be some object of the session
+
     def test_clicking_changes_nothing_in_the_session(self, client: Client, session: str, jpegs: list[bytes]) -> None:
         before = client.raw("GET", f"/v1/sessions/{session}/state").body
         client.cvat(jpegs[4], pos_points=[[50, 5]], neg_points=[[70, 50]])
         assert client.raw("GET", f"/v1/sessions/{session}/state").body == before
+
+
+def test_a_session_of_other_weights_stands_aside(
+    start: Callable[..., Client], other_weights: Path, jpegs: list[bytes], tmp_path: Path
+) -> None:
+    """After an upgrade the store still has it; the labeler's click is answered all the same."""
+    store = f"file:{tmp_path}"
+    before = start(store=store)
+    session = before.ok("POST", "/v1/sessions", {"frames": 1, "width": WIDTH, "height": HEIGHT})["id"]
+    before.upload(session, 0, jpegs[0])
+    round_ = {"revision": 0, "scribbles": [{"frame": 0, "strokes": [{"tag": 7, "points": [[15, 20]]}]}]}
+    before.ok("POST", f"/v1/sessions/{session}/rounds", round_)
+    after = start(store=store, weights=other_weights, interactor_reply="shapes")
+    (shape,) = after.cvat(jpegs[0], pos_points=[[15, 20]], neg_points=[])["shapes"]
+    assert "tag" not in shape
 
 
 def test_a_mask_becomes_text_as_json_would_write_it() -> None:

@@ -307,6 +307,14 @@ class TestTokens:
     def test_a_state_of_another_store(self, client: Client, start: Any, jpegs: list[bytes]) -> None:
         assert self.refused(client, jpegs[1], init(start(), jpegs[0], BOX)) == (422, "states[0]")
 
+    def test_a_state_of_other_weights(
+        self, start: Any, other_weights: Path, jpegs: list[bytes], tmp_path: Path
+    ) -> None:
+        store = f"file:{tmp_path}"
+        before = start(store=store)
+        states = follow(before, jpegs[1], init(before, jpegs[0], BOX))["states"]
+        assert self.refused(start(store=store, weights=other_weights), jpegs[1], states) == (422, "states[0]")
+
     def test_a_state_that_was_forgotten(self, start: Any, jpegs: list[bytes]) -> None:
         client = start(session_ttl=3600)
         (state,) = init(client, jpegs[0], BOX)
