@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from function.http import ApiError
 from function.store import Store
+from function.timing import phase
 from siaf.images import decode_image
 from siaf.video import STILL_FPS, Frame, FrameSource
 
@@ -37,10 +38,12 @@ class StoredFrames(FrameSource):
 
     def _read(self, index: int) -> Frame:
         digest = self.digests.get(index)
-        data = self._store.get(frame_key(digest)) if digest else None
+        with phase("store"):
+            data = self._store.get(frame_key(digest)) if digest else None
         if data is None:
             raise FramesMissing([index])
-        return decode_image(data, max_pixels=self._max_pixels, field=self._name(index))
+        with phase("decode"):
+            return decode_image(data, max_pixels=self._max_pixels, field=self._name(index))
 
     def _name(self, index: int) -> str:
         return f"frames[{index}]"

@@ -15,7 +15,7 @@ from function.pictures import Picture, read_picture
 from function.routing import parse
 from function.sessions import Sessions
 from function.settings import Settings
-from function.timing import phase
+from function.timing import note_session, phase
 from siaf import Session
 from siaf.boxes import as_box
 from siaf.clicks import Clicks, Segment, segment_clicks
@@ -95,6 +95,7 @@ class Interactor:
             return None
         try:
             record, session = self._sessions.view(place[0].id)
+            note_session(record.id)
         except (ApiError, StateError):  # it has just expired, or is of other weights
             return None
         return f"{record.id}/{record.revision}", session, place[1]

@@ -28,6 +28,7 @@ from function.round_shapes import RoundShapes
 from function.settings import Settings
 from function.shapes import Shape, as_prompt
 from function.store import Store
+from function.timing import phase
 from function.tokens import Token, Tokens
 from siaf.features import FeatureCache
 from siaf.images import decode_image
@@ -118,7 +119,8 @@ class RelayCalls:
             mask, scores = relay.arrive(picture.pixels)
             if mask is not None:
                 self._remember_seen(snapshot.session, number, mask)
-        after = self._save(replace(settled, id=name, step=snapshot.step + 1), relay)
+        with phase("store"):
+            after = self._save(replace(settled, id=name, step=snapshot.step + 1), relay)
         shapes = [_shape(mask, entry.tag, scores) for entry in asked]
         return self._reply(after, shapes, asked, relay, number)
 
@@ -225,10 +227,12 @@ class RelayCalls:
         return answer
 
     def _picture(self, digest: str) -> Frame:
-        data = self._store.get(frame_key(digest))
+        with phase("store"):
+            data = self._store.get(frame_key(digest))
         if data is None:
             raise not_found("a frame of the session has expired", "states[0]")
-        return decode_image(data, max_pixels=self._settings.max_pixels)
+        with phase("decode"):
+            return decode_image(data, max_pixels=self._settings.max_pixels)
 
     def _seen(self, snapshot: _Snapshot, number: int) -> IndexMask | None:
         data = self._store.get(f"relay/{snapshot.session}/seen/{number}")

@@ -34,6 +34,7 @@ from function.records import Record
 from function.routing import parse
 from function.sessions import Change, Sessions
 from function.settings import Settings
+from function.timing import phase
 from siaf import Scribble, Session
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
@@ -95,7 +96,8 @@ class Rounds:
             raise too_large(f"{points} points, at most {self.settings.max_points}", "scribbles")
         with self.sessions.change(session, _fingerprint("round", body), body.revision) as change:
             if not change.repeated:
-                self._interact(change, body)
+                with phase("model"):
+                    self._interact(change, body)
             last = change.session.rounds[-1]
             masks = {f: change.session.mask(f) for f in sorted({*last.scribbles, *last.references})}
             number, total = len(change.session.rounds), len(change.session.results)
@@ -123,11 +125,12 @@ class Rounds:
             page = _Page(current, after)
             if current.ahead and not page.frames:  # what was finished before is not kept waiting
                 self.sessions.require(change.record, current.ahead)
-                for _ in current.propagate():
-                    change.dirty = True
-                    page.fill()
-                    if page.full or time.monotonic() >= until:
-                        break
+                with phase("model"):
+                    for _ in current.propagate():
+                        change.dirty = True
+                        page.fill()
+                        if page.full or time.monotonic() >= until:
+                            break
             total = len(current.results)
             reply = PropagateReply(
                 revision=change.record.revision,
@@ -261,6 +264,10 @@ class _Page:
 
     def fill(self) -> None:
         """Add what has been finished meanwhile."""
+        with phase("encode"):
+            self._fill()
+
+    def _fill(self) -> None:
         session = self._session
         while self.done < session.settled and not self.full:
             frame = session.results[self.done]
@@ -280,7 +287,8 @@ def _scribble(stroke: dict[str, object], name: str) -> Scribble:
 
 
 def _masks(mask: IndexMask) -> list[MaskModel]:
-    return [MaskModel(tag=tag, rle=rle) for tag, rle in index_mask_to_rles(mask).items()]
+    with phase("encode"):
+        return [MaskModel(tag=tag, rle=rle) for tag, rle in index_mask_to_rles(mask).items()]
 
 
 def _number(text: str, field: str) -> int:
@@ -295,4 +303,5 @@ def _fingerprint(kind: str, body: BaseModel) -> str:
 
 
 def _reply(body: BaseModel, status: int = 200) -> Reply:
-    return Reply(body.model_dump_json(), status)
+    with phase("encode"):
+        return Reply(body.model_dump_json(), status)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from function.http import ApiError, Reply, Request, bad_request
+from function.timing import phase
 
 BINARY = "binary"
 TEXT = "text"
@@ -77,7 +78,8 @@ def parse(model: type[Body], request: Request) -> Body:
     if not isinstance(value, dict):
         raise bad_request(f"a JSON object is expected, not {_kind(value)}", "body")
     try:
-        return model.model_validate(value)
+        with phase("decode"):
+            return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise bad_request(first["msg"], field_name(first["loc"])) from None

@@ -20,7 +20,7 @@ from function.routing import Route, find
 from function.sessions import Sessions
 from function.settings import PREFIX, Settings, SettingsError
 from function.store import Store, Unavailable, open_store
-from function.timing import timed
+from function.timing import traced
 from function.tracker import TrackerCalls
 from siaf import Scribble, Session, load_model
 from siaf.errors import InputError, StateError
@@ -73,7 +73,7 @@ class Service:
         request_id = _printable(request.header("X-Request-Id") or "") or request.id or uuid4().hex
         start = time.perf_counter()
         call, parts = "none", dict[str, str]()
-        with timed() as phases:
+        with traced() as trace:
             try:
                 self._check_size(request)
                 route, parts = find(self.routes, request)
@@ -83,15 +83,15 @@ class Service:
             except Exception as error:
                 reply = self._failure(error, request_id, log)
         seconds = time.perf_counter() - start
-        self._metrics.count(call, reply.status, seconds, phases)
+        self._metrics.count(call, reply.status, seconds, trace.phases)
         log.info_with(
             "request",
             id=request_id,
             call=call,
             status=reply.status,
-            session=parts.get("session"),
+            session=parts.get("session") or trace.session,
             ms=round(seconds * 1e3, 1),
-            **{f"{name}_ms": round(part * 1e3, 1) for name, part in phases.items()},
+            **{f"{name}_ms": round(part * 1e3, 1) for name, part in trace.phases.items()},
         )
         return Reply(reply.body, reply.status, reply.content_type, {**reply.headers, "X-Request-Id": request_id})
 

@@ -18,6 +18,7 @@ from function.records import Record
 from function.settings import Settings
 from function.store import Busy as StoreBusy
 from function.store import Store
+from function.timing import phase
 from siaf import Session
 from siaf.features import FeatureCache
 from siaf.images import decode_image
@@ -62,13 +63,15 @@ class Sessions:
         """Take an uploaded frame; its digest. Raises ApiError 409 if the frame is known with other content."""
         record = self.record(session)
         self._check_number(record, frame)
-        pixels = decode_image(data, max_pixels=self.settings.max_pixels, field="body")
+        with phase("decode"):
+            pixels = decode_image(data, max_pixels=self.settings.max_pixels, field="body")
         if pixels.shape[:2] != (record.height, record.width):
             size = f"{pixels.shape[1]}×{pixels.shape[0]}"
             raise impossible(f"the image is {size} pixels, the session {record.width}×{record.height}", "body")
         digest = frame_digest(pixels)
-        self.store.put(frame_key(digest), data, self.settings.session_ttl)
-        self._bind(session, {frame: digest})
+        with phase("store"):
+            self.store.put(frame_key(digest), data, self.settings.session_ttl)
+            self._bind(session, {frame: digest})
         return digest
 
     def bind(self, session: str, digests: dict[int, str]) -> list[int]:
@@ -116,7 +119,8 @@ class Sessions:
     def _unpacked(self, record: Record) -> Session:
         state, session = self._live.get(record.id, ("", None))
         if session is None or state != record.state:
-            session = self._load(record)
+            with phase("store"):
+                session = self._load(record)
             self._live[record.id] = (record.state, session)
         self._live.move_to_end(record.id)
         while len(self._live) > self.settings.live_sessions:
@@ -140,7 +144,8 @@ class Sessions:
             try:
                 yield change
                 if change.dirty:
-                    change.record = self._commit(record, change.session, fingerprint)
+                    with phase("store"):
+                        change.record = self._commit(record, change.session, fingerprint)
             except BaseException:
                 self._live.pop(session, None)
                 raise

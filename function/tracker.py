@@ -18,7 +18,7 @@ from function.routing import parse
 from function.settings import Settings
 from function.shapes import Look, Shape, as_prompt, read_shape
 from function.store import Store
-from function.timing import phase
+from function.timing import note_session, phase
 from function.tokens import Token, Tokens
 from function.tracks import Snapshot, TrackBook
 from siaf.features import FeatureCache
@@ -62,7 +62,10 @@ class TrackerCalls:
         if not entries:
             return Reply(json.dumps({"shapes": [], "states": []}))
         call = None
-        if any(entry.token for entry in entries):  # a call that goes on somewhere has one answer, whoever asks again
+        token = next((entry.token for entry in entries if entry.token), None)
+        if token is not None:
+            note_session(token.session)
+            # A call that goes on somewhere has one answer, whoever asks again.
             text = json.dumps([picture.digest, body.shapes, body.states], sort_keys=True)
             call = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
             answered = self._store.get(f"track/{call}/reply")
@@ -76,9 +79,12 @@ class TrackerCalls:
                 reply = self._collect(entries, picture, call)
             else:
                 reply = self._track(entries, picture, call)
-        text = json.dumps(reply)
+        note_session(reply["states"][0]["session"])
+        with phase("encode"):
+            text = json.dumps(reply)
         if call:
-            self._store.put(f"track/{call}/reply", text.encode(), self._settings.session_ttl)
+            with phase("store"):
+                self._store.put(f"track/{call}/reply", text.encode(), self._settings.session_ttl)
         return Reply(text)
 
     # -- following ------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from function.http import not_found
 from function.settings import Settings
 from function.shapes import Look
 from function.store import Store
+from function.timing import phase
 from siaf.errors import StateError
 from siaf.features import FeatureCache
 from siaf.images import decode_image
@@ -71,16 +72,21 @@ class TrackBook:
             self._live.move_to_end(name)
             self._store.touch(_keys(self._live[name]), self._settings.session_ttl)
             return self._live[name]
-        data = self._store.get(_document_key(name))
-        if data is None:
-            raise not_found("the state has expired, or is of another store", field)
-        snapshot = self._parse(name, json.loads(data), field)
-        self._keep(snapshot)
-        self._store.touch(_keys(snapshot), self._settings.session_ttl)
+        with phase("store"):
+            data = self._store.get(_document_key(name))
+            if data is None:
+                raise not_found("the state has expired, or is of another store", field)
+            snapshot = self._parse(name, json.loads(data), field)
+            self._keep(snapshot)
+            self._store.touch(_keys(snapshot), self._settings.session_ttl)
         return snapshot
 
     def save(self, snapshot: Snapshot, parents: list[Snapshot]) -> None:
         """Write a new snapshot. `parents` are those that it came from, the first being the one whose chain goes on."""
+        with phase("store"):
+            self._save(snapshot, parents)
+
+    def _save(self, snapshot: Snapshot, parents: list[Snapshot]) -> None:
         ttl, track = self._settings.session_ttl, snapshot.track
         memories = list(parents[0].memories) if parents else []
         transient: list[str] = []
@@ -126,10 +132,12 @@ class TrackBook:
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _picture(self, digest: str) -> Frame:
-        data = self._store.get(frame_key(digest))
+        with phase("store"):
+            data = self._store.get(frame_key(digest))
         if data is None:
             raise not_found("a frame of the tracker's session has expired", "states")
-        return decode_image(data, max_pixels=self._settings.max_pixels)
+        with phase("decode"):
+            return decode_image(data, max_pixels=self._settings.max_pixels)
 
     def _keep(self, snapshot: Snapshot) -> None:
         self._live[snapshot.id] = snapshot

@@ -23,6 +23,30 @@ def test_a_session_is_named_in_the_log(client: Client) -> None:
     assert (client.log.lines[0]["session"], client.log.lines[0]["status"]) == ("0" * 32, 404)
 
 
+def test_every_part_of_a_round_has_its_time(client: Client, jpegs: list[bytes]) -> None:
+    session = client.ok("POST", "/v1/sessions", {"frames": 2, "width": 96, "height": 72})["id"]
+    client.log.lines.clear()
+    for number in range(2):
+        client.upload(session, number, jpegs[number])
+    round_ = {"revision": 0, "scribbles": [{"frame": 0, "strokes": [{"tag": 1, "points": [[20, 20]]}]}]}
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_)
+    client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 20})
+    upload, _, drawn, propagated = client.log.lines
+    assert {"decode_ms", "store_ms"} <= upload.keys()
+    for line in (drawn, propagated):
+        phases = [line[f"{name}_ms"] for name in ("decode", "model", "encode", "store")]
+        assert all(part >= 0 for part in phases)
+        assert sum(phases) <= line["ms"] + 0.5  # a phase within another is not counted twice
+
+
+def test_the_session_behind_a_call_of_cvat_is_named_too(client: Client, jpegs: list[bytes]) -> None:
+    states = client.cvat(jpegs[0], shapes=[{"type": "rectangle", "points": [5, 10, 25, 30]}], states=[])["states"]
+    client.log.lines.clear()
+    for _ in range(2):  # the second time from memory
+        client.cvat(jpegs[1], shapes=[None], states=states)
+    assert [line["session"] for line in client.log.lines] == [states[0]["session"]] * 2
+
+
 def test_metrics_count_calls_and_phases(start: Callable[..., Client], jpegs: list[bytes]) -> None:
     client = start()
     client.cvat(jpegs[0], pos_points=[[40, 20]], neg_points=[])
