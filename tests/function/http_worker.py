@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,46 +73,55 @@ def worker(settings: Settings) -> Iterator[Worker]:
         running.close()
 
 
-@contextmanager
-def killing(victim: Worker, kills: int, seed: int) -> Iterator[threading.Event]:
-    """Kill the worker so many times at random moments; the event says that it is over."""
-    over, stop = threading.Event(), threading.Event()
-    rng = np.random.default_rng(seed)
+class Killer:
+    """Kills a worker while it answers a client, at moments of a session: a request's number, seconds since it was sent.
 
-    def run() -> None:
-        for _ in range(kills):
-            if stop.wait(rng.uniform(0, 0.5)):
-                break
-            victim.kill()
-        over.set()
+    They are drawn at random, all of an undisturbed session's time being equally likely.
+    """
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield over
-    finally:
-        stop.set()
-        thread.join()
+    def __init__(self, victim: Worker, seconds: list[float], kills: int, seed: int) -> None:
+        self._victim = victim
+        ends = np.cumsum(seconds)
+        drawn = np.sort(np.random.default_rng(seed).uniform(0, ends[-1], kills))
+        numbers = np.searchsorted(ends, drawn)
+        self.left = [(int(n), float(t - ends[n] + seconds[n])) for n, t in zip(numbers, drawn, strict=True)]
+        self._running = threading.Thread()
+
+    def sent(self, number: int) -> None:
+        """The client has sent a request, for the first time or again."""
+        if self.left and self.left[0][0] <= number and not self._running.is_alive():
+            self._running = threading.Timer(self.left.pop(0)[1], self._victim.kill)
+            self._running.start()
+
+    def wait(self) -> None:
+        """Until the last kill is over."""
+        if self._running.ident:
+            self._running.join()
 
 
 class StubbornClient:
     """Sends every request again until it is answered with anything but 503."""
 
-    def __init__(self, port: int, token: str = "") -> None:
-        self._port = port
+    def __init__(self, port: int, token: str = "", sent: Callable[[int], None] = lambda number: None) -> None:
+        self._port, self._sent = port, sent
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.retries = 0
+        self.seconds: list[float] = []
+        """How long every request took, until it was answered."""
 
     def bytes(self, method: str, path: str, body: bytes = b"", content_type: str = "image/png") -> tuple[int, bytes]:
         """Any request: status and body."""
-        deadline = time.monotonic() + PATIENCE_S
+        start = time.monotonic()
+        deadline = start + PATIENCE_S
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
             try:
                 connection.request(method, path, body, {"Content-Type": content_type, **self._headers})
+                self._sent(len(self.seconds))
                 response = connection.getresponse()
                 answer = response.status, response.read()
                 if answer[0] != 503:
+                    self.seconds.append(time.monotonic() - start)
                     return answer
             except (OSError, http.client.HTTPException):
                 pass

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,14 @@ quick = settings(
 # -- the contracts of POST / ----------------------------------------------------------------------------------------
 
 PICTURES = [base64_of(encode(np.random.default_rng(seed).integers(0, 255, (40, 56, 3), np.uint8))) for seed in range(2)]
-images = st.sampled_from([*PICTURES, *PICTURES, *PICTURES, "", "QQ==", "%"])
+
+
+def mostly(good: SearchStrategy[Any], bad: SearchStrategy[Any]) -> SearchStrategy[Any]:
+    """Nine in ten are good, so that a call of many parts has a chance."""
+    return st.integers(0, 9).flatmap(lambda n: bad if n == 9 else good)
+
+
+images = mostly(st.sampled_from(PICTURES), st.sampled_from(["", "QQ==", "%"]))
 numbers = st.one_of(
     st.integers(-5, 60),
     st.floats(-5, 60),
@@ -37,9 +45,10 @@ numbers = st.one_of(
 likely = st.integers(0, 39)
 good_pairs = st.lists(st.tuples(likely, likely).map(list), min_size=1, max_size=6)
 pairs = st.one_of(good_pairs, good_pairs, st.lists(st.lists(numbers, max_size=3), max_size=6))
+words = st.text(st.characters(), max_size=5)  # halves of UTF-16 pairs too, which JSON can carry
 json_values: SearchStrategy[Any] = st.recursive(
-    st.one_of(st.none(), st.booleans(), numbers, st.text(max_size=5)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    st.one_of(st.none(), st.booleans(), numbers, words),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)),
     max_leaves=6,
 )
 good_clicks = st.fixed_dictionaries(
@@ -58,31 +67,47 @@ spoilt = st.dictionaries(
 )
 interactor_bodies = st.builds(lambda good, bad: {**good, **bad}, good_clicks, st.one_of(st.just({}), spoilt))
 kinds = st.sampled_from(["rectangle", "polygon", "mask", "polyline", "points", "ellipse"])
-good_shapes = st.sampled_from(
+whole_shapes = st.sampled_from(
     [
         {"type": "rectangle", "points": [5, 5, 20, 25]},
         {"type": "polygon", "points": [5, 5, 20, 5, 20, 25]},
         {"type": "mask", "points": [0, 12, 3, 4, 6, 6]},
         {"type": "polyline", "points": [5, 5, 20, 25]},
         {"type": "points", "points": [5, 5]},
-        [5, 5, 20, 25],
     ]
 )
+good_shapes = st.one_of(whole_shapes, st.just([5, 5, 20, 25]))
 extra = st.fixed_dictionaries(
-    {"type": kinds, "points": st.lists(numbers, max_size=9)},
+    {},
     optional={
-        "tag": st.one_of(st.integers(0, 5), numbers),
         "polarity": st.sampled_from(["positive", "negative", "x", 1]),
-        "width": numbers,
-        "frame": st.integers(-1, 4),
-        "frames": st.integers(-1, 4),
+        "width": st.one_of(st.floats(1, 20), numbers),
         "read": st.booleans(),
         "remove": st.booleans(),
         "reference": st.booleans(),
         "about": st.one_of(st.none(), st.lists(st.integers(0, 5), max_size=3)),
     },
 )
-shapes = st.one_of(good_shapes, good_shapes, st.none(), extra, json_values)
+tags = st.fixed_dictionaries({"tag": mostly(st.integers(0, 3), numbers)})
+odd_places = st.fixed_dictionaries({"frame": st.integers(-1, 3), "frames": st.integers(-1, 4)})
+places = mostly(st.sampled_from([{}, *({"frame": n, "frames": 3} for n in range(3))]), odd_places)
+
+
+def round_shapes(place: dict[str, int]) -> SearchStrategy[Any]:
+    """Shapes of a round, all in one place."""
+    one = st.builds(lambda shape, tag, more: shape | tag | more | place, whole_shapes, tags, mostly(st.just({}), extra))
+    return st.lists(one, min_size=1, max_size=3)
+
+
+of_one_frame = places.flatmap(round_shapes)
+odd = st.fixed_dictionaries({"type": st.one_of(kinds, words), "points": st.lists(numbers, max_size=9)})
+shapes = mostly(good_shapes, st.one_of(st.none(), odd, json_values))
+calls = st.one_of(st.lists(shapes, max_size=4), of_one_frame)
+
+
+def as_many(some: list[Any], count: int) -> list[Any]:
+    """The same over and over, or only the first ones."""
+    return [some[i % len(some)] for i in range(count)]
 
 
 @given(body=interactor_bodies)
@@ -91,22 +116,27 @@ def test_interactor(client: Client, body: Any) -> None:
     check(client, body)
 
 
-@given(data=st.data(), body=st.fixed_dictionaries({"image": images, "shapes": st.lists(shapes, max_size=4)}))
+@given(data=st.data(), body=st.fixed_dictionaries({"image": images, "shapes": calls}))
 @quick
 def test_tracker(client: Client, data: Any, body: dict[str, Any]) -> None:
     """A made-up call, then calls that go on from what it answered, changed at random."""
-    states = data.draw(st.one_of(st.just([]), st.just([]), st.just([]), st.lists(json_values, max_size=4)))
+    states = data.draw(mostly(st.just([]), st.lists(json_values, max_size=4)))
     answer = check(client, {**body, "states": states})
-    for _ in range(2):
+    for _ in range(3):
         if "states" not in answer:
             break
         count = len(answer["states"])
         again = data.draw(
             st.one_of(
-                st.just([None] * count), st.just(answer["shapes"]), st.lists(shapes, min_size=count, max_size=count)
+                st.just([None] * count),
+                st.just(answer["shapes"]),
+                st.lists(shapes, min_size=count, max_size=count),
+                of_one_frame.map(partial(as_many, count=count)),
             )
         )
         states = data.draw(st.permutations(answer["states"]))
+        if states and data.draw(mostly(st.just(False), st.just(True))):
+            states[0] = {**states[0], data.draw(st.sampled_from(sorted(states[0]))): data.draw(json_values)}
         answer = check(client, {"image": data.draw(images), "shapes": again, "states": states})
 
 
