@@ -4,13 +4,12 @@ import hashlib
 import json
 import math
 import time
-from http import HTTPStatus
 from typing import Literal
 
 from pydantic import BaseModel
 
 from function.frames import FramesMissing
-from function.http import ApiError, Reply, Request, impossible, stale, too_large
+from function.http import Reply, Request, impossible, not_found, stale, too_large
 from function.models import (
     DeleteReply,
     FrameMasks,
@@ -153,11 +152,12 @@ class Rounds:
     def remove_object(self, request: Request, session: str, tag: str) -> Reply:
         """`DELETE /v1/sessions/{session}/objects/{tag}`"""
         number = _number(tag, "tag")
-        with self.sessions.change(session, f"remove {number} {request.id}") as change:
-            if number not in change.session.objects:
-                raise ApiError(HTTPStatus.NOT_FOUND, "not_found", f"there is no object with tag {number}", "tag")
-            change.session.remove_object(number)
-            change.dirty = True
+        with self.sessions.change(session, f"remove {number}") as change:
+            if not change.repeated:
+                if number not in change.session.objects:
+                    raise not_found(f"there is no object with tag {number}", "tag")
+                change.session.remove_object(number)
+                change.dirty = True
         return _reply(self._describe(change.record, change.session))
 
     def get_state(self, request: Request, session: str) -> Reply:
@@ -293,7 +293,7 @@ def _masks(mask: IndexMask) -> list[MaskModel]:
 
 def _number(text: str, field: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ApiError(HTTPStatus.NOT_FOUND, "not_found", f"no {field} has this number", field)
+        raise not_found(f"no {field} has this number", field)
     return int(text)
 
 

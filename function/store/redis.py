@@ -51,7 +51,8 @@ class RedisStore:
             self._swap = self._client.register_script(_SWAP)
             self._ping()
         except (ValueError, TypeError) as error:  # what the client says of an address that is none
-            raise InputError(f"not an address of a Redis: {error}", field="SIAF_STORE") from None
+            # Its words may hold a part of the password.
+            raise InputError(f"not an address of a Redis ({type(error).__name__})", field="SIAF_STORE") from None
 
     @_available
     def _ping(self) -> None:
