@@ -16,7 +16,8 @@ from siaf.cvat.overview import ObjectRow, task_overview
 from siaf.cvat.report import SyncReport
 from siaf.cvat.setup import SetupPlan, apply_setup, plan_setup
 from siaf.cvat.store import StateStore
-from siaf.cvat.sync import JobSync, Scribbles, SyncOptions
+from siaf.cvat.sync import JobSync, SyncOptions
+from siaf.cvat.tidying import Scribbles
 from siaf.cvat.watch import Trigger, Watcher
 from siaf.cvat.webhooks import WebhookReceiver
 from siaf.errors import InputError

@@ -135,6 +135,10 @@ class Server:
         endpoint = self.api.jobs_api.partial_update_annotations_endpoint
         return dict(self._send(endpoint, {"id": job}, body, what=f"job {job}", query={"action": action}))
 
+    def check_may_write(self, job: int) -> None:
+        """Raises Refusal if this token may not write to the job; an empty write tells, and changes nothing."""
+        self.patch_annotations(job, "create")
+
     def delete_tags(self, job: int, tags: Sequence[Json]) -> None:
         """Delete tags (annotations of whole frames) of a job."""
         body = {"version": 0, "tags": list(tags), "shapes": [], "tracks": []}

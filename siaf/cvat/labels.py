@@ -100,6 +100,11 @@ class LabelBook:
         usual = self.candidates()
         self.objects = [la for la in usual if la.attribute(OBJECT)] or usual
 
+    @property
+    def names(self) -> dict[int, str]:
+        """Names by label id."""
+        return {label.id: label.name for label in self._labels.values()}
+
     def candidates(self) -> list[Label]:
         """Labels that could be objects: neither scribble nor background, and able to hold what is written."""
         usual = (la for la in self._labels.values() if la.name not in (SCRIBBLE, BACKGROUND))

@@ -7,7 +7,7 @@ tell its own shapes from human ones by their marks.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from siaf.cvat.connection import Action, Json
@@ -63,7 +63,10 @@ class Pending:
 
 @dataclass
 class Ledger:
-    """`shapes`, `tracks` by CVAT id; `human` by "s<id>" or, for keyframes, "t<id>:<frame>"; frames are the task's."""
+    """`shapes`, `tracks` by CVAT id; `human` by "s<id>" or, for keyframes, "t<id>:<frame>"; frames are the task's.
+
+    `labels` are the job's label names by id, as the last sync found them.
+    """
 
     job: int
     round: int = 0
@@ -72,6 +75,7 @@ class Ledger:
     write_as: str = "mask"
     suggest: list[int] = field(default_factory=list)
     objects: dict[int, Known] = field(default_factory=dict)
+    labels: dict[int, str] = field(default_factory=dict)
     strokes: dict[str, int] = field(default_factory=dict)
     shapes: dict[int, OwnShape] = field(default_factory=dict)
     tracks: dict[int, OwnTrack] = field(default_factory=dict)
@@ -107,6 +111,7 @@ class Ledger:
                 **{
                     **document,
                     "objects": _numbered(document["objects"], Known),
+                    "labels": {int(k): v for k, v in document["labels"].items()},
                     "shapes": _numbered(document["shapes"], OwnShape),
                     "tracks": {int(k): _track(v) for k, v in document["tracks"].items()},
                     "human": {k: HumanShape(**v) for k, v in document["human"].items()},
@@ -126,6 +131,14 @@ class Ledger:
             if isinstance(error, StateError):
                 raise
             raise StateError(f"damaged: {type(error).__name__}: {error}", field=name) from None
+
+    def follow_labels(self, names: Mapping[int, str]) -> None:
+        """Take over the job's label names by id: objects of a label that was renamed have its new name."""
+        renamed = {old: names[number] for number, old in self.labels.items() if number in names}
+        self.objects = {
+            t: replace(known, label=renamed.get(known.label, known.label)) for t, known in self.objects.items()
+        }
+        self.labels = dict(names)
 
     # -- writes ---------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Marks of shapes: equal marks = nobody changed anything that matters.
 
 A mark covers type, frame, label, points, attributes, group, z-order and the flags that the interface offers; not the
-id (an update by somebody else may keep it), nor source and score.
+id (an update by somebody else may keep it), nor source and score. Attributes count where they are not at their
+default, so that a label may get further ones between two rounds: its shapes then have their defaults.
 """
 
 import hashlib
@@ -47,7 +48,7 @@ def _figure(shape: Json) -> list[object]:
 def _values(shape: Json, label: Label, mutable: bool | None, ignore: Sequence[str] = ()) -> list[list[object]]:
     given = {a["spec_id"]: a["value"] for a in shape.get("attributes", [])}
     wanted = (a for a in label.attributes if mutable in (None, a.mutable) and a.name not in ignore)
-    return [[a.id, given.get(a.id, a.default)] for a in wanted]
+    return [[a.id, given[a.id]] for a in wanted if given.get(a.id, a.default) != a.default]
 
 
 def _digest(content: list[object]) -> str:

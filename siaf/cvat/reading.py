@@ -11,6 +11,7 @@ from siaf.cvat.labels import OBJECT, Label, LabelBook, tag_of
 from siaf.cvat.ledger import Ledger, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.strokes import Stroke, read_stroke, shape_name
+from siaf.errors import InputError
 from siaf.masks import Bitmap, decode_rle, from_polygon
 
 Spot = tuple[int, int]
@@ -51,7 +52,7 @@ class Reading:
     found, also where a human changed a keyframe. `covered`: spots that a human's track shows. `missing`: spots whose
     mask a human deleted; `gone`: objects that lost all masks. `relabelled`: new labels that a human gave to siaf's
     masks, by tag. `foreign`: automatic masks that siaf did not write; `lost`: automatic masks with a tag, as siaf
-    writes them, of which the ledger knows nothing.
+    writes them, of which the ledger knows nothing. `kept`: by own track, the frames whose keyframes a human set.
     """
 
     strokes: list[Stroke] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Reading:
     own: set[int] = field(default_factory=set)
     hidden: set[int] = field(default_factory=set)
     tracks: dict[int, Json] = field(default_factory=dict)
+    kept: dict[int, set[int]] = field(default_factory=dict)
     covered: set[Spot] = field(default_factory=set)
     missing: set[Spot] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
@@ -75,7 +77,7 @@ class Reading:
 def read_job(annotations: Json, clip: JobClip, book: LabelBook, ledger: Ledger) -> Reading:
     """Sort out a job's annotations. A pending write is settled first, in `ledger`.
 
-    Raises InputError naming a shape that contradicts itself.
+    Raises InputError naming a shape or track that contradicts itself.
     """
     _settle(annotations, book, ledger)
     reading = Reading()
@@ -91,6 +93,16 @@ def read_job(annotations: Json, clip: JobClip, book: LabelBook, ledger: Ledger) 
             _read_track(track, label, clip, ledger, reading)
     _find_missing(annotations, clip, ledger, reading)
     return reading
+
+
+def marks_of(annotations: Json, book: LabelBook) -> dict[str, object]:
+    """What every shape and track looks like, by "s<id>" or "t<id>"."""
+    shapes = ((shape, book[shape["label_id"]]) for shape in annotations["shapes"])
+    tracks = ((track, book[track["label_id"]]) for track in annotations["tracks"])
+    return {
+        **{f"s{shape['id']}": shape_mark(shape, label) for shape, label in shapes if label is not None},
+        **{f"t{track['id']}": found_track(track, label) for track, label in tracks if label is not None},
+    }
 
 
 def found_track(track: Json, label: Label, tag: int = 0) -> OwnTrack:
@@ -131,7 +143,8 @@ def _read_shape(shape: Json, label: Label, book: LabelBook, ledger: Ledger, read
         return
     before = own.tag if own is not None else known.tag if known is not None else 0
     tag = tag or before  # CVAT resets the attributes when somebody changes the label
-    if own is not None and tag == before and ledger.objects[tag].label != label.name:
+    changed = own is not None or (known is not None and known.mark != mark)
+    if changed and tag == before and tag in ledger.objects and ledger.objects[tag].label != label.name:
         reading.relabelled.setdefault(tag, set()).add(label.name)
     reading.human[f"s{number}"] = HumanMask(
         f"s{number}", shape["frame"], tag, label.name, mark, shape, (shape.get("z_order", 0), number)
@@ -155,18 +168,26 @@ def _read_track(track: Json, label: Label, clip: JobClip, ledger: Ledger, readin
             return
         reading.covered |= {(frame, tag) for frame in track_frames(track, clip)}
     else:
+        if tag not in (0, own.tag):
+            raise InputError(
+                f"its {OBJECT!r} was changed from {own.tag} to {tag}, but a track stays with its object: "
+                f"change it back, or delete the track and scribble object {tag}",
+                field=f"track {number}",
+            )
         tag = own.tag
         reading.tracks[number] = track
         if ledger.objects[tag].label != label.name:
             reading.relabelled.setdefault(tag, set()).add(label.name)
-            return
     found = found_track(track, label)
     for keyframe in track["shapes"]:
         frame = keyframe["frame"]
         if not clip.shows(frame) or (own is not None and own.keyframes.get(frame) == found.keyframes[frame]):
             continue
-        if keyframe["type"] not in ("mask", "polygon"):
+        if own is not None:
+            reading.kept.setdefault(number, set()).add(frame)
+        if keyframe["type"] not in ("mask", "polygon") and not keyframe["outside"]:
             reading.covered.add((frame, tag))
+            reading.ignored.append(f"{keyframe['type']} of track {number} on frame {frame}")
             continue
         key = f"t{number}:{frame}"
         figure = None if keyframe["outside"] else {**keyframe, "id": number}

@@ -75,8 +75,6 @@ def read_stroke(shape: Json, label: Label, book: LabelBook) -> Stroke | None:
     named = label.value(shape, LABEL) if carrier else label.name
     if named in (None, "", NO_LABEL) or background:
         named = None
-    elif carrier:
-        book.named(str(named))
     if carrier and tag == 0 and negative and named is None:
         background = True
     return Stroke(

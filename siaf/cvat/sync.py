@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -15,17 +14,16 @@ from siaf.cvat.frames import JobFrames
 from siaf.cvat.jobs import JobClip, open_job
 from siaf.cvat.labels import SCRIBBLE, USED, LabelBook, WriteAs
 from siaf.cvat.ledger import Ledger, Pending
-from siaf.cvat.reading import Reading, read_job
+from siaf.cvat.reading import Reading, marks_of, read_job
 from siaf.cvat.report import SyncReport
 from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput, plan_round
 from siaf.cvat.store import JobStore
-from siaf.cvat.strokes import Stroke
-from siaf.cvat.writing import Change, Wanted, as_sent, attributes_of, batches, plan_changes
+from siaf.cvat.tidying import Scribbles, plan_tidying
+from siaf.cvat.writing import Change, Wanted, batches, plan_changes
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 
-Scribbles = Literal["keep", "mark", "remove"]
 Carried = Callable[[JobClip, Ledger, Callable[[], Engine]], Mapping[int, IndexMask]]
 """Gives a job what another job has for it: may open the engine and let it inherit; returns references by the
 session's frame.
@@ -99,6 +97,7 @@ class JobSync:
     def _look(self, ledger: Ledger) -> tuple[Ledger, Reading, RoundInput]:
         if ledger.data_version != self._clip.data_version:
             ledger.data_version, ledger.digests = self._clip.data_version, {}
+        ledger.follow_labels(self._book.names)
         annotations = self._server.annotations(self._clip.id)
         reading = read_job(annotations, self._clip, self._book, ledger)
         if reading.lost:
@@ -109,7 +108,9 @@ class JobSync:
             )
         if _was_emptied(reading, ledger):
             self._report.notes.append("all masks and used scribbles are gone: the job starts again")
-            ledger = Ledger(self._clip.id, data_version=ledger.data_version, digests=ledger.digests)
+            ledger = Ledger(
+                self._clip.id, data_version=ledger.data_version, digests=ledger.digests, labels=ledger.labels
+            )
         carried = {}
         if self._carried is not None:
             carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
@@ -125,6 +126,7 @@ class JobSync:
         ledger.write_as = self._write_as(ledger)
         if planned.empty and not (self._engine is not None and ledger.state is None):
             return ledger
+        self._server.check_may_write(self._clip.id)  # now, not after minutes of propagation
         engine = self._open(ledger)
         for tag in planned.removed & set(engine.tags()):
             engine.remove_object(tag)
@@ -199,13 +201,16 @@ class JobSync:
             check_change(change, self._clip, self._book)
         for change in changes:
             for batch in batches(change):
-                self._send(batch, ledger)
+                self._send(batch, annotations, ledger)
         self._report.human = len(reading.human)
-        self._put_scribbles_away(reading, ledger)
+        self._put_scribbles_away(reading, annotations, ledger)
         self._jobs.save(ledger)
 
-    def _send(self, batch: Change, ledger: Ledger) -> None:
+    def _send(self, batch: Change, planned_on: Json, ledger: Ledger) -> None:
         self._still_mine()
+        batch = self._untouched(batch, planned_on)
+        if not len(batch):
+            return
         ledger.pending = Pending(batch.action, batch.ids, batch.own_shapes, batch.own_tracks)
         self._jobs.save(ledger)
         answer = self._server.patch_annotations(self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks)
@@ -213,35 +218,33 @@ class JobSync:
         self._jobs.save(ledger)
         self._report.count(batch)
 
-    def _put_scribbles_away(self, reading: Reading, ledger: Ledger) -> None:
-        used = [stroke for stroke in reading.strokes if stroke.mark in ledger.strokes]
-        if self._options.scribbles == "remove" and used:
-            self._server.patch_annotations(self._clip.id, "delete", shapes=[as_sent(stroke.shape) for stroke in used])
-            self._report.notes.append(f"{len(used)} used scribbles removed")
-        if self._options.scribbles == "mark" and used:
-            marked = [shape for shape in map(self._marked, used) if shape is not None]
-            if marked:
-                self._server.patch_annotations(self._clip.id, "update", shapes=marked)
-            self._report.notes.append(f"{len(used)} used scribbles are marked")
+    def _untouched(self, batch: Change, planned_on: Json) -> Change:
+        """The part of an update or deletion that no human worked on since the job was read.
 
-    def _marked(self, stroke: Stroke) -> Json | None:
-        label = self._book[stroke.shape["label_id"]]
-        used = label.attribute(USED) if label is not None else None
-        if label is None or used is None:
-            raise InputError(
-                f"label {label.name if label else '?'!r} has no attribute {USED!r}: run siaf cvat setup",
-                field="scribbles",
-            )
-        if label.value(stroke.shape, USED) == "true":
-            return None
-        values = {
-            a["spec_id"]: a["value"] for a in (*attributes_of(label, 0, mutable=None), *stroke.shape["attributes"])
-        }
-        values[used.id] = "true"
-        return {
-            **as_sent(stroke.shape),
-            "attributes": [{"spec_id": k, "value": v} for k, v in values.items()],
-        }
+        CVAT has no locks, and an update of a shape that is gone makes it anew. What is left out here is a correction
+        that the next round takes.
+        """
+        if batch.action == "create":
+            return batch
+        before = marks_of(planned_on, self._book)
+        now = marks_of(self._server.annotations(self._clip.id), self._book)
+        left = batch.only({key for key, mark in now.items() if before.get(key) == mark})
+        if len(left) < len(batch):
+            self._report.notes.append(f"{len(batch) - len(left)} shapes were changed by people meanwhile: left alone")
+        return left
+
+    def _put_scribbles_away(self, reading: Reading, planned_on: Json, ledger: Ledger) -> None:
+        used = [stroke for stroke in reading.strokes if stroke.mark in ledger.strokes]
+        change, unmarkable = plan_tidying(used, self._options.scribbles, self._book)
+        if unmarkable:
+            self._report.notes.append(f"{unmarkable} used scribbles cannot be marked: their label has no {USED!r}")
+        if change is None or not len(change):
+            return
+        change = self._untouched(change, planned_on)
+        if len(change):
+            self._server.patch_annotations(self._clip.id, change.action, shapes=change.shapes)
+            done = "removed" if change.action == "delete" else "marked"
+            self._report.notes.append(f"{len(change)} used scribbles {done}")
 
     # -- the report -----------------------------------------------------------------------------------------------
 

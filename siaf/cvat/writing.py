@@ -1,6 +1,6 @@
 """What a job should hold after a round, what to change for it, and the checks before anything is sent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -39,6 +39,18 @@ class Change:
         """Ids of the entries, None for new ones."""
         return [entry.get("id") for entry in (*self.shapes, *self.tracks)]
 
+    def only(self, keys: Collection[str]) -> "Change":
+        """The part of it about these shapes and tracks, "s<id>" or "t<id>"."""
+        shapes = [i for i, shape in enumerate(self.shapes) if f"s{shape['id']}" in keys]
+        tracks = [i for i, track in enumerate(self.tracks) if f"t{track['id']}" in keys]
+        return Change(
+            self.action,
+            [self.shapes[i] for i in shapes],
+            [self.tracks[i] for i in tracks],
+            [self.own_shapes[i] for i in shapes if self.own_shapes],
+            [self.own_tracks[i] for i in tracks],
+        )
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -72,10 +84,8 @@ def plan_changes(
 ) -> list[Change]:
     """All changes from what the job holds to what it should hold. Only siaf's own shapes and tracks are touched."""
     if write_as == "mask":
-        shapes, tracks = (
-            _mask_changes(wanted, annotations, reading, clip, book, ledger),
-            _no_tracks(reading, annotations, ledger),
-        )
+        shapes = _mask_changes(wanted, annotations, reading, clip, book, ledger)
+        tracks = _no_tracks(wanted, reading, clip, book, ledger)
     else:
         shapes = _no_shapes(annotations, reading, ledger)
         tracks = _track_changes(wanted, reading, clip, book, ledger, SHAPE_OF[write_as])
@@ -129,11 +139,22 @@ def _no_shapes(annotations: Json, reading: Reading, ledger: Ledger) -> list[Chan
     return [Change("delete", shapes=[as_sent(s) for s in own], own_shapes=[ledger.shapes[s["id"]] for s in own])]
 
 
-def _no_tracks(reading: Reading, annotations: Json, ledger: Ledger) -> list[Change]:
-    """Own tracks go, unless a human changed a keyframe: then it is a human's track now."""
-    touched = {int(key[1:].split(":")[0]) for key in reading.human if key[0] == "t"}
-    own = [track for number, track in reading.tracks.items() if number not in touched]
-    return [Change("delete", tracks=[as_sent(t) for t in own], own_tracks=[ledger.tracks[t["id"]] for t in own])]
+def _no_tracks(wanted: Wanted, reading: Reading, clip: JobClip, book: LabelBook, ledger: Ledger) -> list[Change]:
+    """Own tracks go; where a human set keyframes of one, these stay and the others go."""
+    update, delete = Change("update"), Change("delete")
+    for number, old in reading.tracks.items():
+        own = ledger.tracks[number]
+        if own.tag in reading.relabelled:
+            continue  # a human did that just now: the next round takes it
+        if number not in reading.kept or own.tag not in wanted.objects:
+            delete.tracks.append(as_sent(old))
+            delete.own_tracks.append(own)
+            continue
+        label = book.named(wanted.objects[own.tag].label)
+        human = _human_keyframes(old, reading, clip)
+        track = _track(own.tag, label, old["shapes"][0]["type"], {}, human, clip, old)
+        _update_track(update, track, old, own.tag, label, human)
+    return [delete, update]
 
 
 def _track_changes(
@@ -146,7 +167,7 @@ def _track_changes(
         )
     existing = {ledger.tracks[number].tag: track for number, track in reading.tracks.items()}
     create, update, delete = Change("create"), Change("update"), Change("delete")
-    for tag in sorted(figures.keys() | existing.keys()):
+    for tag in sorted((figures.keys() | existing.keys()) - reading.relabelled.keys()):  # these the next round takes
         old = existing.get(tag)
         human = _human_keyframes(old, reading, clip) if old is not None else {}
         if tag not in wanted.objects or not (figures.get(tag) or human):
@@ -159,15 +180,20 @@ def _track_changes(
         if old is None:
             create.tracks.append(track)
             create.own_tracks.append(_own_track(track, tag, label, human))
-        elif _own_track(track, tag, label, {}) != _own_track(old, tag, label, {}) or old["label_id"] != label.id:
-            update.tracks.append({**track, "id": old["id"]})
-            update.own_tracks.append(_own_track(track, tag, label, human))
+        else:
+            _update_track(update, track, old, tag, label, human)
     return [delete, update, create]
+
+
+def _update_track(update: Change, track: Json, old: Json, tag: int, label: Label, human: Mapping[int, Json]) -> None:
+    if _own_track(track, tag, label, {}) != _own_track(old, tag, label, {}):
+        update.tracks.append({**track, "id": old["id"]})
+        update.own_tracks.append(_own_track(track, tag, label, human))
 
 
 def _human_keyframes(track: Json, reading: Reading, clip: JobClip) -> dict[int, Json]:
     """Keyframes of an own track that a human set: they stay exactly as they are."""
-    frames = {mask.frame for key, mask in reading.human.items() if key.startswith(f"t{track['id']}:")}
+    frames = reading.kept.get(track["id"], set())
     return {k["frame"]: k for k in track["shapes"] if k["frame"] in frames or not clip.shows(k["frame"])}
 
 
@@ -185,8 +211,12 @@ def _track(
     clip: JobClip,
     old: Json | None,
 ) -> Json:
-    """A track with a keyframe on every frame where the object is, and `outside` where it goes (contract §4.4)."""
+    """A track with a keyframe on every frame where the object is, and `outside` where it goes (contract §4.4).
+
+    Group and attributes that a human gave to the track stay.
+    """
     numbers = {k["frame"]: k["id"] for k in old["shapes"]} if old is not None else {}
+    kept = old if old is not None and old["label_id"] == label.id else None
     keyframes: list[Json] = []
     for frame in clip.frames:
         if frame in human:
@@ -201,9 +231,9 @@ def _track(
     return {
         "frame": keyframes[0]["frame"],
         "label_id": label.id,
-        "group": tag,
+        "group": kept["group"] if kept is not None else tag,
         "source": "auto",
-        "attributes": attributes_of(label, tag, mutable=False),
+        "attributes": attributes_of(label, tag, mutable=False, given=kept["attributes"] if kept is not None else ()),
         "shapes": keyframes,
         "elements": [],
     }
@@ -240,10 +270,11 @@ def _shape(frame: int, tag: int, label: Label, points: list[int], score: float) 
     }
 
 
-def attributes_of(label: Label, tag: int, *, mutable: bool | None) -> list[Json]:
-    """All attributes of a label with their defaults, the tag in `object`."""
+def attributes_of(label: Label, tag: int, *, mutable: bool | None, given: Sequence[Json] = ()) -> list[Json]:
+    """All attributes of a label as `given`, else with their defaults; the tag in `object`."""
+    values = {a["spec_id"]: a["value"] for a in given}
     return [
-        {"spec_id": a.id, "value": str(tag) if a.name == OBJECT else a.default}
+        {"spec_id": a.id, "value": str(tag) if a.name == OBJECT else values.get(a.id, a.default)}
         for a in label.attributes
         if mutable in (None, a.mutable)
     ]

@@ -196,11 +196,14 @@ def test_what_a_token_does_not_open_is_said(
         bench.sync(job)
 
 
-def test_a_read_only_token_is_noticed_when_writing(standin: StandIn, bench: Bench, pictures: Pictures) -> None:
+def test_a_read_only_token_is_noticed_before_the_work(standin: StandIn, bench: Bench, pictures: Pictures) -> None:
     job = first_round(bench, pictures)
     bench.client = connect(standin.url, token="read-only")
+    worked: list[int] = []
     with pytest.raises(InputError, match="see that the token is not read-only"):
-        bench.sync(job)
+        bench.sync(job, progress=lambda done, total: worked.append(done))
+    assert worked == []
+    assert bench.sync(job, dry_run=True).objects == {1: "car", 2: "person"}
     bench.client = connect(standin.url, token="full")
     assert bench.sync(job).created > 0
 

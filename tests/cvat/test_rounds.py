@@ -3,7 +3,11 @@
 import pytest
 from bench import Bench, Pictures, bitmap
 
+from siaf.cvat import sync
+from siaf.cvat.jobs import JobClip
+from siaf.cvat.labels import LabelBook, WriteAs
 from siaf.cvat.results import Results
+from siaf.cvat.writing import Change
 from siaf.errors import InputError
 
 BOX = (30, 30, 44, 49)
@@ -124,6 +128,55 @@ def test_a_label_changed_on_one_mask_changes_the_object(anywhere: Bench, picture
     assert anywhere.sync(job).objects[1] == "person"
 
 
+def test_a_label_changed_on_a_human_s_mask_changes_the_object(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    anywhere.edit(job, at(anywhere, job, 0, 1), points=BOX_POINTS)
+    anywhere.sync(job)
+    mine = at(anywhere, job, 0, 1)
+    anywhere.edit(job, mine, label_id=anywhere.label_id(job, "person"), attributes=[])
+    report = anywhere.sync(job)
+    assert report.relabelled == [1]
+    assert report.objects[1] == "person"
+    written = [s for s in anywhere.shapes(job) if s["group"] == 1 and s["source"] == "auto"]
+    assert {s["label_id"] for s in written} == {anywhere.label_id(job, "person")}
+    assert next(s for s in anywhere.shapes(job) if s["id"] == mine["id"])["points"] == BOX_POINTS
+    assert anywhere.sync(job).relabelled == []
+
+
+def change_label(bench: Bench, job: int, label: str, **changes: object) -> None:
+    """As somebody who edits the project's labels."""
+    entry = {"id": bench.label_id(job, label), "name": label, "attributes": [], **changes}
+    bench.server.change_labels([entry], task=bench.server.job(job)["task_id"])
+
+
+def test_a_label_may_be_renamed_between_rounds(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    before = anywhere.everything(job)
+    change_label(anywhere, job, "car", name="vehicle")
+    report = anywhere.sync(job)
+    assert report.objects == {1: "vehicle", 2: "person"}
+    assert (report.round, report.relabelled) == (1, [])
+    assert anywhere.everything(job) == before
+    anywhere.scribble(job, 4, (8, 60, 20, 60), tag=1)
+    assert anywhere.sync(job).objects == {1: "vehicle", 2: "person"}
+
+
+def test_a_label_may_get_attributes_between_rounds(anywhere: Bench, pictures: Pictures) -> None:
+    """Shapes and scribbles then have their defaults; nobody changed them."""
+    job = started(anywhere, pictures)
+    before = {s["id"]: s["points"] for s in anywhere.shapes(job)}
+    lit = {"name": "lit", "mutable": True, "input_type": "checkbox", "default_value": "false", "values": ["false"]}
+    for label in ("car", "scribble"):
+        change_label(anywhere, job, label, attributes=[lit])
+    report = anywhere.sync(job)
+    assert (report.round, report.scribbles, report.references, report.human) == (1, {}, [], 0)
+    assert {s["id"]: s["points"] for s in anywhere.shapes(job)} == before
+    anywhere.edit(
+        job, at(anywhere, job, 0, 1), attributes=anywhere.attributes(job, "car", {"object": 1, "lit": "true"})
+    )
+    assert anywhere.sync(job).references == [0]
+
+
 def test_two_new_labels_for_one_object_are_refused(anywhere: Bench, pictures: Pictures) -> None:
     (job,) = anywhere.task(pictures[:4], labels=(("car", "mask"), ("person", "any"), ("bus", "any")))
     anywhere.box_mask(job, 0, BOX, "car", tag=1)
@@ -204,6 +257,43 @@ def test_people_may_work_while_siaf_propagates(anywhere: Bench, pictures: Pictur
     assert report.references == sorted({4, frame})
     assert anywhere.masks(job)[4, 2] == BOX_POINTS
     assert (frame, tag) not in anywhere.masks(job)
+
+
+@pytest.mark.parametrize("write_as", ["mask", "polygon-track"])
+def test_people_may_work_while_siaf_writes(
+    anywhere: Bench, pictures: Pictures, write_as: WriteAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the job for the last time and writing: CVAT has no locks, and an update revives what is gone."""
+    (job,) = anywhere.task(pictures[:5], labels=(("car", "any"), ("person", "any")))
+    for tag, frame, line in ((1, 0, (8, 20, 20, 20)), (2, 2, (72, 50, 85, 50))):
+        anywhere.scribble(job, frame, line, tag=tag, label="car")
+    anywhere.sync(job, write_as=write_as)
+    anywhere.scribble(job, 4, (40, 60, 60, 60), tag=1)
+    anywhere.scribble(job, 3, (8, 20, 20, 20), tag=2)
+    found: list[dict] = anywhere.shapes(job) if write_as == "mask" else anywhere.tracks(job)
+    changed, deleted = found[0], found[-1]
+    once = iter([True])
+
+    def meanwhile(change: Change, clip: JobClip, book: LabelBook) -> None:
+        if not next(once, False):
+            return
+        if write_as == "mask":
+            anywhere.edit(job, changed, points=BOX_POINTS)
+            anywhere.delete(job, deleted)
+        else:
+            keyframe = {**changed["shapes"][0], "points": [30.0, 30.0, 44.0, 30.0, 44.0, 49.0]}
+            edited = {**changed, "shapes": [keyframe, *changed["shapes"][1:]]}
+            anywhere.server.patch_annotations(job, "update", tracks=[edited])
+            anywhere.server.patch_annotations(job, "delete", tracks=[deleted])
+
+    monkeypatch.setattr(sync, "check_change", meanwhile)
+    report = anywhere.sync(job, write_as=write_as)
+    assert any("were changed by people meanwhile" in note for note in report.notes)
+    now = {s["id"]: s for s in (anywhere.shapes(job) if write_as == "mask" else anywhere.tracks(job))}
+    assert deleted["id"] not in now
+    figure = now[changed["id"]] if write_as == "mask" else now[changed["id"]]["shapes"][0]
+    assert figure["points"] == (BOX_POINTS if write_as == "mask" else [30.0, 30.0, 44.0, 30.0, 44.0, 49.0])
+    assert changed.get("frame") in anywhere.sync(job).references
 
 
 def test_deleted_frames_are_skipped(anywhere: Bench, pictures: Pictures) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from bench import Bench, Pictures, bitmap, rle
 
+from siaf.cvat import sync
 from siaf.errors import InputError
 
 LINE_1 = (8.0, 20.0, 20.0, 20.0)
@@ -88,6 +89,36 @@ def test_used_scribbles_can_be_marked(anywhere: Bench, pictures: Pictures) -> No
     assert [label.value(s, "object") for s in marked] == ["1", "2"]
     report = anywhere.sync(job, scribbles="mark")
     assert (report.round, report.scribbles) == (1, {})
+
+
+def test_scribbles_that_cannot_be_marked_are_counted(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures, labels=(("car", "any"), ("background", "polyline")))
+    anywhere.scribble(job, 0, LINE_1, tag=1)
+    anywhere.draw(job, 0, "polyline", (40, 60, 60, 60), "background")
+    report = anywhere.sync(job, scribbles="mark")
+    assert report.notes == [
+        "1 used scribbles cannot be marked: their label has no 'used'",
+        "1 used scribbles marked",
+    ]
+    assert anywhere.masks(job)
+
+
+def test_a_scribble_that_was_changed_meanwhile_is_not_removed(
+    anywhere: Bench, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = anywhere.task(pictures)
+    two_scribbles(anywhere, job)
+    drawn = anywhere.shapes(job, "polyline")[0]
+    longer = [*LINE_1, 30.0, 24.0]
+
+    def meanwhile(*_: object) -> None:
+        if anywhere.shapes(job, "polyline")[0]["points"] != longer:
+            anywhere.edit(job, drawn, points=longer)
+
+    monkeypatch.setattr(sync, "check_change", meanwhile)
+    anywhere.sync(job, scribbles="remove")
+    assert [s["points"] for s in anywhere.shapes(job, "polyline")] == [longer]
+    assert anywhere.sync(job, scribbles="remove").scribbles == {0: 1}
 
 
 def test_points_and_brush_masks_are_scribbles_too(anywhere: Bench, pictures: Pictures) -> None:

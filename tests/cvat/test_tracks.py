@@ -88,8 +88,63 @@ def test_a_keyframe_that_a_human_changed_is_a_reference_and_stays(anywhere: Benc
     assert track(anywhere, job, 1)["shapes"][0]["points"] == SQUARE
 
 
-def test_a_keyframe_set_outside_says_that_the_object_is_not_there(anywhere: Bench, pictures: Pictures) -> None:
+def test_a_rectangle_that_a_human_changed_stays_and_is_no_mask(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures, "rectangle-track")
+    edit(anywhere, job, 1, 0, points=[3.0, 4.0, 50.0, 60.0])
+    report = anywhere.sync(job)
+    assert report.references == []
+    assert any("rectangle of track" in note for note in report.notes)
+    anywhere.scribble(job, 4, (60, 10, 80, 10), tag=2)
+    anywhere.sync(job)
+    first = track(anywhere, job, 1)["shapes"][0]
+    assert (first["frame"], first["points"], first["outside"]) == (0, [3.0, 4.0, 50.0, 60.0], False)
+
+
+@pytest.mark.parametrize("write_as", ["polygon-track", "rectangle-track"])
+def test_what_a_human_set_in_a_track_outlives_it(anywhere: Bench, pictures: Pictures, write_as: str) -> None:
+    """From tracks to masks: keyframes of people stay as they are, the object is not shown twice elsewhere."""
+    job = started(anywhere, pictures, write_as)
+    points = SQUARE if write_as == "polygon-track" else [3.0, 4.0, 50.0, 60.0]
+    edit(anywhere, job, 1, 0, points=points)
+    anywhere.sync(job, write_as="mask")
+    (left,) = anywhere.tracks(job)
+    shown = {k["frame"]: k["points"] for k in left["shapes"] if not k["outside"]}
+    assert shown == {0: points}
+    assert (0, 1) not in anywhere.masks(job)
+    again = anywhere.sync(job)
+    assert (again.round, again.created, again.updated, again.deleted) == (again.round, 0, 0, 0)
+    assert anywhere.tracks(job) == [left]
+
+
+def test_group_and_attributes_that_a_human_gave_to_a_track_stay(anywhere: Bench, pictures: Pictures) -> None:
     job = started(anywhere, pictures)
+    task = anywhere.server.job(job)["task_id"]
+    lit = {"name": "lit", "mutable": False, "input_type": "checkbox", "default_value": "false", "values": ["false"]}
+    car = anywhere.label_id(job, "car")
+    anywhere.server.change_labels([{"id": car, "name": "car", "attributes": [lit]}], task=task)
+    old = track(anywhere, job, 1)
+    changed = anywhere.attributes(job, "car", {"object": 1, "lit": "true"})
+    anywhere.server.patch_annotations(job, "update", tracks=[{**old, "group": 77, "attributes": changed}])
+    anywhere.scribble(job, 4, (10, 60, 30, 60), tag=1)
+    assert anywhere.sync(job).updated > 0
+    found = track(anywhere, job, 77)
+    assert found["attributes"] == changed
+
+
+def test_another_number_for_a_track_is_refused_by_name(anywhere: Bench, pictures: Pictures) -> None:
+    job = started(anywhere, pictures)
+    old = track(anywhere, job, 1)
+    seven = anywhere.attributes(job, "car", {"object": 7})
+    anywhere.server.patch_annotations(job, "update", tracks=[{**old, "attributes": seven}])
+    with pytest.raises(InputError, match=f"track {old['id']}: its 'object' was changed from 1 to 7"):
+        anywhere.sync(job)
+
+
+@pytest.mark.parametrize("write_as", ["polygon-track", "rectangle-track"])
+def test_a_keyframe_set_outside_says_that_the_object_is_not_there(
+    anywhere: Bench, pictures: Pictures, write_as: str
+) -> None:
+    job = started(anywhere, pictures, write_as)
     edit(anywhere, job, 1, 1, outside=True)
     report = anywhere.sync(job)
     assert report.references == [1]
