@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from siaf.cvat.connection import Json, Server
 from siaf.cvat.engine import Engine, EngineFactory
 from siaf.cvat.jobs import JobClip, jobs_of_task, open_job
+from siaf.cvat.labels import LabelBook
 from siaf.cvat.ledger import Known, Ledger
 from siaf.cvat.report import SyncReport
 from siaf.cvat.results import Results
@@ -21,6 +22,7 @@ class Inheritance:
     def __init__(self, server: Server, jobs: JobStore, number: int) -> None:
         self._clip = open_job(server, number, to_write=False)
         self._ledger = jobs.ledger()
+        self._ledger.follow_labels(LabelBook(server.labels(job_id=number)).names)
         state = jobs.state(self._ledger)
         if state is None or not self._ledger.propagated:
             why = "has no session in this store" if state is None else "is not finished"
@@ -55,12 +57,14 @@ class Inheritance:
     def _hand_over_objects(self, clip: JobClip, ledger: Ledger) -> None:
         for tag, known in self._ledger.objects.items():
             other = ledger.objects.get(tag)
-            if other is not None and other.label != known.label:
+            if other is None or other.origin == self._clip.id:
+                ledger.objects[tag] = Known(known.label, known.by_label, self._clip.id)
+            elif other.label != known.label:
                 raise InputError(
-                    f"object {tag} is a {known.label!r} in job {self._clip.id}, but a {other.label!r} here",
+                    f"object {tag} is a {known.label!r} in job {self._clip.id}, but a {other.label!r} here: "
+                    "change the label of one of its masks and sync, or use another number",
                     field=f"job {clip.id}",
                 )
-            ledger.objects[tag] = Known(known.label, known.by_label)
 
 
 def carry(
@@ -83,22 +87,23 @@ def carry_task(
 ) -> list[SyncReport]:
     """Carry through all jobs of a task: from the first one that was synced forward to the end, then back to the start.
 
-    Completed jobs are left as they are; they hand on what they have.
+    Completed jobs are left as they are; they hand on what they have, if anything.
     """
     jobs = jobs_of_task(server, task)
-    begun = [i for i, job in enumerate(jobs) if store.job(server.url, job["id"]).ledger().state is not None]
+    begun = [i for i, job in enumerate(jobs) if _has_session(job, store, server)]
     if not begun:
         raise InputError("no job of it has a session in this store: sync one first", field=f"task {task}")
-    order = [(i - 1, i) for i in range(begun[0] + 1, len(jobs))]
-    order += [(i + 1, i) for i in range(begun[0] - 1, -1, -1)]
     reports = []
-    for source, target in order:
-        if _may_hand_on(jobs[target], store, server):
-            continue
-        reports.append(carry(server, jobs[source]["id"], jobs[target]["id"], store, engines, options))
+    for walk in (jobs[begun[0] :], jobs[begun[0] :: -1]):
+        source = walk[0]
+        for target in walk[1:]:
+            if target["state"] != "completed":
+                reports.append(carry(server, source["id"], target["id"], store, engines, options))
+            elif not _has_session(target, store, server):
+                continue
+            source = target
     return reports
 
 
-def _may_hand_on(job: Json, store: StateStore, server: Server) -> bool:
-    """A completed job with a session: nothing to be written there, and the next one can go on from it."""
-    return job["state"] == "completed" and store.job(server.url, job["id"]).ledger().state is not None
+def _has_session(job: Json, store: StateStore, server: Server) -> bool:
+    return store.job(server.url, job["id"]).ledger().state is not None

@@ -45,10 +45,13 @@ class HumanShape:
 
 @dataclass
 class Known:
-    """An object. `by_label`: its label's only object, drawn without a number."""
+    """An object. `by_label`: its label's only object, drawn without a number. `origin`: the job that handed it over,
+    whose label it follows until somebody changes it here.
+    """
 
     label: str
     by_label: bool = False
+    origin: int | None = None
 
 
 @dataclass
@@ -63,9 +66,8 @@ class Pending:
 
 @dataclass
 class Ledger:
-    """`shapes`, `tracks` by CVAT id; `human` by "s<id>" or, for keyframes, "t<id>:<frame>"; frames are the task's.
-
-    `labels` are the job's label names by id, as the last sync found them.
+    """`shapes`, `tracks` by CVAT id, which is below 0 for a shape that is known to be gone; `human` by "s<id>" or, for
+    keyframes, "t<id>:<frame>"; frames are the task's. `labels`: the job's label names by id, as of the last sync.
     """
 
     job: int
@@ -161,16 +163,22 @@ class Ledger:
         if pending is None:
             return
         free = [number for number in found if number not in self.shapes]
+        gone = []
         for number, entry in zip(pending.ids, pending.shapes, strict=True):
             if number is None:  # what was created is known by its mark alone
                 number = next((n for n in free if found[n] == entry.mark), None)
                 if number is not None:
                     free.remove(number)
                     self.shapes[number] = entry
+                else:
+                    gone.append(entry)
             elif pending.action == "delete" and number not in found:
                 self.shapes.pop(number, None)
             elif pending.action == "update" and found.get(number) == entry.mark:
                 self.shapes[number] = entry
+        if pending.action == "create" and len(gone) < len(pending.shapes):
+            # CVAT creates all of a request or nothing: what is missing was there, and a human deleted it since.
+            self.shapes |= {-1 - i: entry for i, entry in enumerate(gone)}
 
     def settle_tracks(self, found: Mapping[int, OwnTrack]) -> None:
         """Learn what became of a pending write of tracks; `found` are the job's tracks by id."""

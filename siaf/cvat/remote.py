@@ -115,6 +115,7 @@ class RemoteEngine:
         digests: dict[int, str],
     ) -> None:
         self._function = function
+        self._before = function.requests
         self._frames = frames
         self._memo = memo
         self._digests = digests
@@ -199,6 +200,11 @@ class RemoteEngine:
     def tags(self) -> list[int]:
         """Objects that the session has."""
         return list(self._tags)
+
+    @property
+    def calls(self) -> int:
+        """Requests to the function so far."""
+        return self._function.requests - self._before
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

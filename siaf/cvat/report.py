@@ -13,7 +13,7 @@ class SyncReport:
 
     `scribbles`: frame → number of strokes taken; `references`: frames with masks of people, or of another job.
     `human` counts the human masks that were left as they are; `requests` and `received` what CVAT was asked,
-    `uploaded` bytes of frames sent to a function.
+    `calls` what a function was asked directly, `uploaded` bytes of frames sent to it.
     """
 
     job: int
@@ -33,6 +33,7 @@ class SyncReport:
     notes: list[str] = field(default_factory=list)
     requests: int = 0
     received: int = 0
+    calls: int = 0
     uploaded: int = 0
     uploaded_frames: int = 0
     seconds: float = 0.0

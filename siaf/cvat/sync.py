@@ -278,6 +278,7 @@ class JobSync:
         self._report.seconds = round(time.monotonic() - self._started, 2)
         self._report.requests = self._server.requests - self._requests
         self._report.received = self._server.received - self._received
+        self._report.calls = getattr(self._engine, "calls", 0)
         self._report.uploaded = getattr(self._engine, "uploaded", 0)
         self._report.uploaded_frames = getattr(self._engine, "uploaded_frames", 0)
         return self._report

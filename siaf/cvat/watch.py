@@ -82,10 +82,12 @@ class Watcher:
             self._wait(poll_s, stop)
 
     def look(self) -> list[int]:
-        """Look at all jobs once; the jobs on which a round ran."""
+        """Look at all jobs once, replicas too; the jobs on which a round ran."""
         ran = []
-        for job in self.server.jobs(**self._owner, type="annotation"):
-            if job["state"] == "completed" or self.seen.get(str(job["id"])) == job["updated_date"]:
+        for job in self.server.jobs(**self._owner):
+            if job["type"] == "ground_truth" or job["state"] == "completed":
+                continue
+            if self.seen.get(str(job["id"])) == job["updated_date"]:
                 continue
             if self.trigger.state is not None and job["state"] != self.trigger.state:
                 self._remember(job)
@@ -94,6 +96,9 @@ class Watcher:
                 ran += [job["id"]] if self._handle(job) else []
             except SiafError as error:  # not this job's fault: it is tried again at the next look, the others now
                 log.warning("%s", error)
+            except Exception as error:  # a bug on one job must not end the watch over all others
+                log.exception("job %s: %s", job["id"], error)
+                self._remember(job)
         return ran
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -110,29 +115,31 @@ class Watcher:
             return
 
     def _handle(self, job: Json) -> bool:
-        """Run rounds on a job until there is nothing new; what is wrong with a job is logged, once for every save."""
+        """Run rounds on a job as long as somebody asks; what is wrong with a job is logged, once for every save."""
         number = int(job["id"])
-        tags = [] if self.trigger.state is not None else self._run_tags(number)
-        if self.trigger.state is None and not tags:
-            self._remember(job)
-            return False
+        ran = False
         try:
-            for turn in range(_MOST_ROUNDS):
+            for _ in range(_MOST_ROUNDS):
                 before = self.server.job(number)
+                tags = self._run_tags(number) if self.trigger.state is None else []
+                if self.trigger.state is None and not tags:
+                    self._remember(before)
+                    break
                 jobs = self.store.job(self.server.url, number)
                 report = JobSync(self.server, number, jobs, self.engines, self.options).run()
-                if report.changed or turn == 0:  # the last look, which finds nothing, is nobody's news
+                if report.changed or not ran:  # a later look that finds nothing is nobody's news
                     self.on_report(report)
+                ran = True
                 if tags:
                     self.server.delete_tags(number, tags)
-                    tags = []
                 elif not report.changed:
                     self._remember(before)
-                    return True
+                    break
         except InputError as error:
             log.warning("%s", error)
             self._remember(job)
-        return True
+            return True
+        return ran
 
     def _remember(self, job: Json) -> None:
         self.seen[str(job["id"])] = job["updated_date"]

@@ -130,7 +130,9 @@ def measure(frames: int, height: int, width: int, in_process: bool) -> dict[str,
                 report, result["client"] = sync(job, standin.url, place / "store", "--url", url)
                 result["function"] = peak.bytes
         standin.close()
-        return result | {key: report[key] for key in ("requests", "received", "uploaded", "created", "seconds")}
+        return result | {
+            key: report[key] for key in ("requests", "received", "calls", "uploaded", "created", "seconds")
+        }
 
 
 def main() -> None:

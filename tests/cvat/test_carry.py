@@ -72,6 +72,36 @@ def test_what_people_did_in_the_second_job_stays(anywhere: Bench, pictures: Pict
     assert next(s for s in anywhere.shapes(second) if s["id"] == number) == drawn
 
 
+def test_a_new_label_in_the_first_job_reaches_the_second(anywhere: Bench, pictures: Pictures) -> None:
+    first, second = neighbours(anywhere, pictures)
+    anywhere.carry(from_job=first, to_job=second)
+    mask = next(s for s in anywhere.shapes(first) if s["group"] == 4)
+    anywhere.edit(first, mask, label_id=anywhere.label_id(first, "car"), attributes=[])
+    anywhere.sync(first)
+    (report,) = anywhere.carry(from_job=first, to_job=second)
+    assert report.objects[4] == "car"
+    assert {label for tag, label in tags(anywhere, second) if tag == 4} <= {anywhere.label_id(second, "car")}
+
+
+def test_a_label_is_renamed_between_sync_and_carry(anywhere: Bench, pictures: Pictures) -> None:
+    first, second = neighbours(anywhere, pictures)
+    entry = {"id": anywhere.label_id(first, "car"), "name": "vehicle", "attributes": []}
+    anywhere.server.change_labels([entry], task=anywhere.server.job(first)["task_id"])
+    (report,) = anywhere.carry(from_job=first, to_job=second)
+    assert report.objects == {1: "vehicle", 4: "person"}
+
+
+def test_a_completed_job_is_passed_over(anywhere: Bench, pictures: Pictures) -> None:
+    """The second job was annotated without siaf and closed; the third gets objects and memory from the first."""
+    first, second, third = anywhere.task(pictures[:7], segment=3, overlap=1)
+    anywhere.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
+    anywhere.sync(first)
+    anywhere.set_state(second, "completed")
+    (report,) = anywhere.carry(task=anywhere.server.job(first)["task_id"])
+    assert (report.job, report.objects, report.references) == (third, {1: "car"}, [])
+    assert anywhere.shapes(second) == []
+
+
 def test_a_whole_task_is_walked_in_order(anywhere: Bench, pictures: Pictures) -> None:
     jobs = anywhere.task(pictures, segment=4, overlap=1)
     anywhere.scribble(jobs[1], 4, (8, 20, 20, 20), tag=2, label="car")

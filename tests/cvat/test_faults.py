@@ -13,6 +13,7 @@ from standin_http import Request
 
 from siaf.cvat import connection, writing
 from siaf.cvat.connection import Action, Server, ServerFault, connect
+from siaf.cvat.report import SyncReport
 from siaf.cvat.store import Busy
 from siaf.errors import InputError, SiafError
 
@@ -47,12 +48,31 @@ def as_tracks(bench: Bench, pictures: Pictures) -> int:
     return job
 
 
+def neighbour(bench: Bench, pictures: Pictures) -> int:
+    """A job that shares two frames with the one before it, which is synced; something is drawn on it already."""
+    first, second = bench.task(pictures[:5], segment=4, overlap=2)
+    bench.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
+    bench.sync(first)
+    bench.scribble(second, 4, (72, 50, 85, 50), tag=2, label="person")
+    return second
+
+
+def by_sync(bench: Bench, job: int, **options: Any) -> SyncReport:
+    return bench.sync(job, **options)
+
+
+def by_carry(bench: Bench, job: int, **options: Any) -> SyncReport:
+    (report,) = bench.carry(from_job=job - 1, to_job=job, **options)
+    return report
+
+
 @pytest.mark.parametrize(
-    ("prepare", "options"),
+    ("prepare", "run", "options"),
     [
-        (first_round, {"scribbles": "mark"}),
-        (second_round, {"scribbles": "remove"}),
-        (as_tracks, {"write_as": "polygon-track"}),
+        (first_round, by_sync, {"scribbles": "mark"}),
+        (second_round, by_sync, {"scribbles": "remove"}),
+        (as_tracks, by_sync, {"write_as": "polygon-track"}),
+        (neighbour, by_carry, {}),
     ],
 )
 def test_a_cut_at_any_request_changes_nothing_in_the_end(
@@ -61,6 +81,7 @@ def test_a_cut_at_any_request_changes_nothing_in_the_end(
     pictures: Pictures,
     tmp_path: Path,
     prepare: Callable[[Bench, Pictures], int],
+    run: Callable[..., SyncReport],
     options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -71,7 +92,7 @@ def test_a_cut_at_any_request_changes_nothing_in_the_end(
     (tmp_path / "store").mkdir(exist_ok=True)
     shutil.copytree(tmp_path / "store", tmp_path / "before")
     start = len(standin.log)
-    bench.sync(job, **options)
+    run(bench, job, **options)
     requests = standin.log[start:]
     expected = bench.contents(job)
     assert sum(request.method == "PATCH" for request in requests) >= 2
@@ -85,13 +106,14 @@ def test_a_cut_at_any_request_changes_nothing_in_the_end(
             stop = len(standin.log) + cut + 1
             standin.fault = lambda _, stop=stop, fault=fault: fault if len(standin.log) == stop else None
             with pytest.raises(ServerFault):
-                bench.sync(job, **options)
+                run(bench, job, **options)
             standin.fault = lambda request: None
-            bench.sync(job, **options)
+            run(bench, job, **options)
             assert bench.contents(job) == expected, f"{fault} at request {cut}: {request}"
             kept = {s["id"]: s for s in bench.shapes(job)}
             assert all(kept[s["id"]] == s for s in human)
-            assert bench.sync(job, **options).created == 0
+            again = run(bench, job, **options)
+            assert (again.created, again.updated, again.deleted) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("done", [True, False])
@@ -125,6 +147,27 @@ def test_a_write_that_is_cut_off_is_neither_lost_nor_doubled(
         assert anywhere.shapes(job, "polyline") == scribbles
         again = anywhere.sync(job)
         assert (again.created, again.updated, again.deleted) == (0, 0, 0)
+
+
+def test_what_a_human_deletes_after_a_lost_answer_stays_deleted(
+    bench: Bench, standin: StandIn, pictures: Pictures
+) -> None:
+    job = first_round(bench, pictures)
+    patches: list[Request] = []
+
+    def lose_the_answer(request: Request) -> str | None:
+        if request.method == "PATCH" and b'"mask"' in request.raw:
+            patches.append(request)
+        return "drop" if patches and request is patches[0] else None
+
+    standin.fault = lose_the_answer
+    with pytest.raises(ServerFault):
+        bench.sync(job)
+    written = bench.masks(job)
+    spot = next(spot for spot in sorted(written) if spot[0] == 1)
+    bench.delete(job, next(s for s in bench.shapes(job) if (s["frame"], s["group"]) == spot))
+    assert bench.sync(job).references == [1]
+    assert spot not in bench.masks(job)
 
 
 def test_a_restart_of_the_server_is_waited_for(

@@ -116,6 +116,7 @@ def test_frames_are_uploaded_once(bench: Bench, serve: Callable[..., Served], pi
     assert first.uploaded_frames == 5
     files = sum(path.stat().st_size for path in bench.folder.glob("0-*.png"))
     assert first.uploaded == files
+    assert first.uploaded_frames < first.calls < 3 * first.uploaded_frames
     bench.scribble(job, 4, (10, 60, 20, 60), tag=3, label="person")
     assert bench.sync(job).uploaded_frames == 0
 

@@ -53,6 +53,24 @@ def test_a_state_goes_with_its_ledger(jobs: JobStore) -> None:
     assert jobs.state(jobs.ledger()) == b"second"
 
 
+def created(*marks: str) -> Ledger:
+    """A ledger whose last write, of one shape on each frame, was not answered."""
+    ids: list[int | None] = [None] * len(marks)
+    return Ledger(14, pending=Pending("create", ids, [OwnShape(frame, 1, mark) for frame, mark in enumerate(marks)]))
+
+
+def test_a_creation_that_was_not_done_leaves_nothing() -> None:
+    ledger = created("a", "b")
+    ledger.settle_shapes({7: "drawn by somebody"})
+    assert (ledger.pending, ledger.shapes) == (None, {})
+
+
+def test_what_a_human_deleted_of_a_creation_that_was_done_is_known() -> None:
+    ledger = created("a", "b", "c")
+    ledger.settle_shapes({7: "a", 9: "c"})
+    assert ledger.shapes == {7: OwnShape(0, 1, "a"), 9: OwnShape(2, 1, "c"), -1: OwnShape(1, 1, "b")}
+
+
 def test_a_lost_state_is_an_error(jobs: JobStore) -> None:
     with pytest.raises(SiafError, match="has lost"):
         jobs.state(Ledger(14, state="state-0.siaf"))
