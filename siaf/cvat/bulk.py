@@ -4,10 +4,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -63,7 +63,7 @@ def read_items(
         fields = dict(parse_qsl(query, strict_parsing=False))
         if not fields:
             raise InputError(f'{query!r} is not like "project_id=3&state=new"', field="query")
-        items += [("job", job["id"]) for job in server.jobs(**fields) if job["type"] == "annotation"]
+        items += [("job", job["id"]) for job in server.jobs(**fields) if job["type"] != "ground_truth"]
     if not items:
         raise InputError("no job and no task is given", field="jobs")
     return list(dict.fromkeys(items))
@@ -82,10 +82,21 @@ def run_bulk(
     """Work on all items, as many at a time as there are engines (replicas of the function).
 
     `results` is a JSON file that is kept up to date: items that are done there are skipped, so that a stopped run
-    goes on.
+    goes on. Ctrl-C stops every job at its next frame, where the next run goes on.
     """
     rows = _known_rows(results)
-    lock = Lock()
+    lock, stopped = Lock(), Event()
+
+    def progress(done: int, total: int) -> None:
+        options.progress(done, total)
+        if stopped.is_set():
+            raise KeyboardInterrupt
+
+    def pause(seconds: float) -> None:
+        if stopped.wait(seconds):
+            raise KeyboardInterrupt
+
+    stoppable = replace(options, progress=progress)
     free: SimpleQueue[EngineFactory] = SimpleQueue()
     for engine in engines:
         free.put(engine)
@@ -93,7 +104,7 @@ def run_bulk(
     def work(item: Item) -> None:
         engine = free.get()
         try:
-            row = _attempts(server, item, store, engine, options)
+            row = _attempts(server, item, store, engine, stoppable, pause)
         finally:
             free.put(engine)
         with lock:
@@ -104,8 +115,14 @@ def run_bulk(
 
     todo = [item for item in items if item not in rows or rows[item].status == "failed"]
     with ThreadPoolExecutor(len(engines)) as pool:
-        for future in [pool.submit(work, item) for item in todo]:
-            future.result()
+        futures = [pool.submit(work, item) for item in todo]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [rows[item] for item in items]
 
 
@@ -122,7 +139,14 @@ def bulk_lines(rows: Sequence[BulkRow]) -> Iterator[str]:
     yield f"{len(rows)} in all, {failed} failed"
 
 
-def _attempts(server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions) -> BulkRow:
+def _attempts(
+    server: Server,
+    item: Item,
+    store: StateStore,
+    engine: EngineFactory,
+    options: SyncOptions,
+    pause: Callable[[float], None],
+) -> BulkRow:
     kind, number = item
     started = time.monotonic()
     row = BulkRow(kind, number, "failed", 0)
@@ -140,7 +164,7 @@ def _attempts(server: Server, item: Item, store: StateStore, engine: EngineFacto
             row.error = str(error)
             if delay is None:
                 break
-            time.sleep(delay)
+            pause(delay)
         except SiafError as error:
             row.error = str(error)
             break

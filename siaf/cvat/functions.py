@@ -76,36 +76,43 @@ class SiafInteraction:
         ]
 
 
+@dataclass
+class Following:
+    """One object that is followed; the frame where it began goes when this goes."""
+
+    tracker: Tracker
+    track: Track
+
+
 class SiafTracking:
     """A mask, polygon or rectangle followed from frame to frame, in either direction, one object at a time."""
 
     spec = cvataa.TrackingFunctionSpec(supported_shape_types=["mask", "polygon", "rectangle"])
 
     def __init__(self, model: Model) -> None:
-        self._pictures: dict[str, Frame] = {}
-        self._tracker = Tracker(model, FeatureCache(), self._pictures.__getitem__)
+        self._model = model
+        self._features = FeatureCache()
 
     def preprocess_image(self, context: Any, image: Image.Image) -> Picture:
         """The frame with its digest."""
         return Picture.of(image)
 
-    def init_tracking_state(self, context: Any, pp_image: Picture, shape: cvataa.TrackableShape) -> Track:
+    def init_tracking_state(self, context: Any, pp_image: Picture, shape: cvataa.TrackableShape) -> Following:
         """Begin at a shape."""
         height, width = pp_image.pixels.shape[:2]
-        self._pictures[pp_image.digest] = pp_image.pixels
+        tracker = Tracker(self._model, self._features, {pp_image.digest: pp_image.pixels}.__getitem__)
         prompt = _prompt(shape.type, list(shape.points), height, width)
-        track = self._tracker.prompt(Track(height, width), Pending(pp_image.digest, (prompt,)))
-        return self._tracker.settle(track)
+        track = tracker.prompt(Track(height, width), Pending(pp_image.digest, (prompt,)))
+        return Following(tracker, tracker.settle(track))
 
-    def track(self, context: Any, pp_image: Picture, state: Track) -> cvataa.TrackableShape | None:
+    def track(self, context: Any, pp_image: Picture, state: Following) -> cvataa.TrackableShape | None:
         """Where the object is now, None if it is not there; the state goes on from here."""
-        after = self._tracker.see(state, pp_image.pixels, pp_image.digest)
-        state.__dict__.update(after.__dict__)  # the agent keeps this very object
-        if after.mask is None or not after.mask.any():
+        state.track = state.tracker.see(state.track, pp_image.pixels, pp_image.digest)
+        mask = state.track.mask
+        if mask is None or not mask.any():
             return None
-        return cvataa.TrackableShape(
-            type=context.original_shape_type, points=_points(context.original_shape_type, after.mask > 0)
-        )
+        kind = context.original_shape_type
+        return cvataa.TrackableShape(type=kind, points=_points(kind, mask > 0))
 
 
 class SessionReplay:

@@ -1,6 +1,9 @@
 """Many jobs: one that fails stops nothing, a stopped run goes on, passing faults are waited out."""
 
 import json
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,8 @@ from standin import StandIn
 from standin_http import Request
 
 from siaf.cvat import bulk, commands
-from siaf.cvat.bulk import BulkRow, bulk_lines, read_items
+from siaf.cvat.bulk import BulkRow, Item, bulk_lines, read_items, run_bulk
+from siaf.cvat.sync import SyncOptions
 from siaf.errors import InputError
 
 
@@ -85,6 +89,25 @@ def test_a_stopped_run_goes_on(bench: Bench, standin: StandIn, pictures: Picture
     assert [row.status for row in run(bench, jobs=[first, second], results=results)] == ["done", "done"]
     assert not [r for r in standin.log[start:] if r.path.startswith(f"/api/jobs/{first}")]
     assert [row["status"] for row in json.loads(results.read_text())] == ["done", "done"]
+
+
+def test_ctrl_c_stops_all_jobs_and_the_next_run_goes_on(bench: Bench, pictures: Pictures, tmp_path: Path) -> None:
+    first, second = (drawn_job(bench, pictures) for _ in range(2))
+    results = tmp_path / "results.json"
+    seen: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append(done)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(1)  # until the main thread has noticed
+
+    items: list[Item] = [("job", first), ("job", second)]
+    with pytest.raises(KeyboardInterrupt):
+        run_bulk(bench.server, items, bench.store, [bench.engines], SyncOptions(progress=stop), results=results)
+    assert seen == [1]
+    assert bench.shapes(second) == []
+    assert not results.exists()
+    assert [row.status for row in run(bench, jobs=[first, second], results=results)] == ["done", "done"]
 
 
 def test_what_to_work_on(bench: Bench, standin: StandIn, pictures: Pictures, tmp_path: Path) -> None:

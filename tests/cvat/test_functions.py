@@ -1,5 +1,7 @@
 """Functions for cvat_sdk.auto_annotation: what agents and `annotate_task` call."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,6 +74,19 @@ def test_an_object_that_is_not_there_is_none(tiny_model: Model, pictures: Pictur
     state = function.init_tracking_state(context, first, shape)
     tracked = [function.track(context, function.preprocess_image(context, image(pictures, f)), state) for f in (1, 2)]
     assert all(found is None or found.points for found in tracked)
+
+
+def test_an_agent_that_works_for_days_keeps_no_frame_of_what_it_forgot(tiny_model: Model, pictures: Pictures) -> None:
+    function = SiafTracking(tiny_model)
+    context = SimpleNamespace(original_shape_type="rectangle")
+    first = function.preprocess_image(context, image(pictures, 0))
+    shape = cvataa.TrackableShape(type="rectangle", points=[5.0, 10.0, 25.0, 30.0])
+    state = function.init_tracking_state(context, first, shape)
+    function.track(context, function.preprocess_image(context, image(pictures, 1)), state)
+    frame = weakref.ref(first.pixels)
+    del first, state
+    gc.collect()
+    assert frame() is None
 
 
 def test_a_session_is_replayed_onto_a_task(bench: Bench, tiny_model: Model, pictures: Pictures) -> None:

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from bench import Bench, Pictures
@@ -17,6 +18,8 @@ from cvat_sdk.core.proxies.annotations import AnnotationUpdateAction
 from standin import StandIn
 
 from siaf.cvat import commands
+from siaf.cvat.engine import Engine
+from siaf.cvat.frames import JobFrames
 from siaf.cvat.report import SyncReport
 from siaf.cvat.sync import SyncOptions
 from siaf.cvat.watch import RUN_TAG, Trigger, Watcher
@@ -78,6 +81,37 @@ def test_siaf_s_own_writes_ask_for_nothing(bench: Bench, standin: StandIn, pictu
     assert any(report.scribbles == {2: 1} for report in reports[count:])
 
 
+def test_a_tag_put_while_a_round_runs_asks_for_another(anywhere: Bench, pictures: Pictures) -> None:
+    job = drawn_job(anywhere, pictures)
+    watch, reports = watcher(anywhere, job)
+    ask(anywhere, job)
+    once = iter([True])
+
+    def meanwhile(done: int, total: int) -> None:
+        if next(once, False):
+            anywhere.scribble(job, 2, (40, 20, 60, 20), tag=1)
+            ask(anywhere, job, 2)
+
+    watch.options.progress = meanwhile
+    assert watch.look() == [job]
+    assert [report.scribbles for report in reports] == [{0: 1}, {2: 1}]
+    assert anywhere.server.annotations(job)["tags"] == []
+    assert watch.look() == []
+
+
+def test_replicas_are_watched_and_ground_truth_is_not(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    task = standin.world.jobs[job].task
+    replica = standin.world.add_job(task, 0, 2, kind="replica", parent=job).id
+    truth = standin.world.add_job(task, 0, 2, kind="ground_truth", included=[1]).id
+    watch, _ = watcher(bench, job)
+    bench.scribble(replica, 0, (8, 20, 20, 20), tag=1, label="car")
+    for number in (replica, truth):
+        ask(bench, number, 1)
+    assert watch.look() == [replica]
+    assert bench.masks(replica)
+
+
 def test_other_states_ask_for_nothing(bench: Bench, pictures: Pictures) -> None:
     job = drawn_job(bench, pictures)
     watch, reports = watcher(bench, job, "state:rejected")
@@ -111,6 +145,28 @@ def test_what_is_wrong_with_a_job_does_not_stop_the_others(
     caplog.clear()
     assert watch.look() == []
     assert caplog.text == ""
+
+
+def test_a_bug_on_one_job_does_not_stop_the_others(
+    bench: Bench, pictures: Pictures, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = bench.task(pictures[:6], segment=3)
+    for job, frame in ((first, 0), (second, 4)):
+        bench.scribble(job, frame, (8, 20, 20, 20), tag=1, label="car")
+    watch, _ = watcher(bench, first)
+    engines = watch.engines
+
+    def broken(frames: JobFrames, *rest: Any) -> Engine:
+        if frames.job == first:
+            raise RuntimeError("a bug")
+        return engines(frames, *rest)
+
+    watch.engines = broken
+    for job, frame in ((first, 0), (second, 4)):
+        ask(bench, job, frame)
+    assert watch.look() == [second]
+    assert f"job {first}: a bug" in caplog.text
+    assert bench.masks(second)
 
 
 def test_a_fault_of_the_server_is_waited_out(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
