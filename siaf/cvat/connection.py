@@ -66,11 +66,19 @@ def connect(
     if token is not None:
         client.login(AccessTokenCredentials(token))
     elif user is not None:
-        try:
-            client.login(user)
-        except (exceptions.ApiException, AssertionError):
-            raise InputError(f"CVAT does not know user {user[0]!r} with this password", field="user") from None
+        _log_in(client, user)
     return client
+
+
+def _log_in(client: Client, user: tuple[str, str]) -> None:
+    try:
+        client.login(user)
+    except urllib3.exceptions.HTTPError as error:
+        raise ServerFault(f"CVAT at {client.api_map.host} does not answer ({_short(error)})") from None
+    except exceptions.ApiException as error:
+        if error.status is None or error.status >= 500:
+            raise ServerFault(f"CVAT failed on user {user[0]!r}: {error.status} {_short(error.reason)}") from None
+        raise InputError(f"CVAT does not know user {user[0]!r} with this password", field="user") from None
 
 
 class Server:

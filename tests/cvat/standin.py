@@ -14,10 +14,10 @@ from email.parser import BytesParser
 from typing import Any
 
 from standin_annotations import Refused
-from standin_forms import job_form, meta_form, project_form, request_form, self_form, task_form, user_form
+from standin_forms import job_form, meta_form, project_form, request_form, self_form, task_form, user_form, webhook_form
 from standin_http import Answer, HttpSide, Request
 from standin_lambda import Function, call
-from standin_world import Job, Task, World
+from standin_world import Job, Task, Token, World
 
 Json = dict[str, Any]
 
@@ -49,9 +49,10 @@ class StandIn(HttpSide):
 
     def _authenticate(self, request: Request) -> None:
         header = request.headers.get("authorization", "")
-        if not header:
+        session = re.search(r"sessionid=([\w-]+)", request.headers.get("cookie", ""))
+        if not header and not session:
             raise Refused(401, _ANONYMOUS)
-        token = self.world.tokens.get(header.split()[-1])
+        token = self.world.tokens.get(session.group(1) if session and not header else header.split()[-1])
         if token is None or token.expired:
             raise Refused(401, {"detail": "Invalid token."})
         request.user = token.user
@@ -85,7 +86,23 @@ class StandIn(HttpSide):
 
     def about(self, request: Request) -> Answer:
         name = "Computer Vision Annotation Tool"
-        return Answer(body={"name": name, "description": "", "version": "2.73.0", "logo_url": "", "subtitle": ""})
+        return Answer(
+            body={
+                "name": name,
+                "description": "",
+                "version": "2.73.0",
+                "logo_url": "",
+                "subtitle": "Open Data Annotation Platform",
+            }
+        )
+
+    def log_in(self, request: Request) -> Answer:
+        user = request.body["username"]
+        if self.world.passwords.get(user) != request.body["password"]:
+            raise Refused(400, {"non_field_errors": ["Unable to log in with provided credentials."]})
+        self.world.tokens[f"session-{user}"] = Token(user)
+        cookies = [("Set-Cookie", f"sessionid=session-{user}; Path=/"), ("Set-Cookie", "csrftoken=x; Path=/")]
+        return Answer(body={"key": "x"}, headers=cookies)
 
     def users_self(self, request: Request) -> Answer:
         return Answer(body=self_form(self.world, self.url, str(request.user)))
@@ -173,7 +190,7 @@ class StandIn(HttpSide):
             job.state, job.stage = wanted.get("state", job.state), wanted.get("stage", job.stage)
             job.assignee = names.get(wanted.get("assignee"), job.assignee)
             self._changed(job, str(request.user), before)
-        return Answer(body=job_form(self.world, self.url, job))
+        return Answer(body=job_form(self.world, self.url, job, request.user))
 
     def job_meta(self, request: Request, number: int) -> Answer:
         job = self._job(request, number)
@@ -263,7 +280,7 @@ class StandIn(HttpSide):
             raise Refused(400, {"events": [f'"{bad[0]}" is not a valid choice.']})
         number = self.world.take("webhook")
         self.world.webhooks[number] = {**wanted, "id": number}
-        return Answer(201, {"id": number, **{k: v for k, v in wanted.items() if k != "secret"}})
+        return Answer(201, webhook_form(self.world, self.url, number, str(request.user)))
 
     def delete_webhook(self, request: Request, number: int) -> Answer:
         del self.world.webhooks[number]
@@ -314,11 +331,12 @@ def _multipart(request: Request) -> list[tuple[str, bytes]]:
     ]
 
 
-_OPEN = {"/api/server/about"}
+_OPEN = {"/api/server/about", "/api/auth/login"}
 _ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     (method, pattern, action)
     for methods, pattern, action in (
         ("GET", "/api/server/about", StandIn.about),
+        ("POST", "/api/auth/login", StandIn.log_in),
         ("GET", "/api/users/self", StandIn.users_self),
         ("POST", "/api/projects", StandIn.create_project),
         ("GET PATCH DELETE", r"/api/projects/(\d+)", StandIn.project),

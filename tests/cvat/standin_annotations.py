@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 SOURCES = ("auto", "semi-auto", "manual", "file", "consensus")
 _REQUIRED = "This field is required."
-_SERVER_ERROR = "<!doctype html>\n<title>Server Error (500)</title>"
+SERVER_ERROR = "<!doctype html>\n<title>Server Error (500)</title>"
 
 
 class Refused(Exception):
@@ -130,7 +130,7 @@ class Annotations:
             raise Refused(400, problems)
         for track in data.get("tracks") or []:
             if not track["shapes"]:
-                raise Refused(500, _SERVER_ERROR)
+                raise Refused(500, SERVER_ERROR)
         result = _collection(
             tags=[_with_defaults(tag, _TAG) for tag in data.get("tags") or []],
             shapes=[_with_defaults(shape, _SHAPE) for shape in data.get("shapes") or []],

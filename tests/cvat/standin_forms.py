@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from standin_world import Job, Task, World
+from standin_world import Job, Task, World, now
 
 Json = dict[str, Any]
 
@@ -57,8 +57,8 @@ def project_form(world: World, url: str, number: int) -> Json:
     }
 
 
-def job_form(world: World, url: str, job: Job) -> Json:
-    """GET /api/jobs/{id}."""
+def job_form(world: World, url: str, job: Job, user: str | None = "admin") -> Json:
+    """GET /api/jobs/{id}; whoever may see the job alone is not told the names of its task and project."""
     task = job.task
     media = task.media
     assert media is not None
@@ -67,9 +67,9 @@ def job_form(world: World, url: str, job: Job) -> Json:
         "url": f"{url}/api/jobs/{job.id}",
         "id": job.id,
         "task_id": task.id,
-        "task_name": task.spec["name"],
+        "task_name": task.spec["name"] if user == "admin" else None,
         "project_id": project,
-        "project_name": world.projects[project]["name"] if project else None,
+        "project_name": world.projects[project]["name"] if project and user == "admin" else None,
         "assignee": user_form(world, url, job.assignee),
         "guide_id": None,
         "dimension": job.dimension,
@@ -215,4 +215,18 @@ def request_form(task: Task) -> Json:
         "owner": {"id": 1, "username": "admin"},
         "result_url": None,
         "result_id": None,
+    }
+
+
+def webhook_form(world: World, url: str, number: int, owner: str) -> Json:
+    """The answer to POST /api/webhooks: everything but the secret."""
+    created = now()
+    return {
+        "id": number,
+        "url": f"{url}/api/webhooks/{number}",
+        "owner": user_form(world, url, owner),
+        "created_date": created,
+        "updated_date": created,
+        "organization": None,
+        **{key: value for key, value in world.webhooks[number].items() if key != "secret"},
     }

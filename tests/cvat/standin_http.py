@@ -4,8 +4,8 @@ import gzip
 import json
 import socket
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,7 +41,7 @@ class Answer:
     status: int = 200
     body: Any = None
     kind: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Sequence[tuple[str, str]] = ()
 
     def encoded(self) -> bytes:
         if isinstance(self.body, bytes):
@@ -113,7 +113,7 @@ class HttpSide:
             content = gzip.compress(content, 1)
             handler.send_header("Content-Encoding", "gzip")
         request.sent = len(content)
-        for name, value in {"Content-Type": answer.kind, **answer.headers}.items():
+        for name, value in [("Content-Type", answer.kind), *answer.headers]:
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()

@@ -74,6 +74,7 @@ class World:
             "read-only": Token("admin", read_only=True),
             "expired": Token("admin", expired=True),
         }
+        self.passwords = {"admin": "secret"}
         self.projects: dict[int, Json] = {}
         self.tasks: dict[int, Task] = {}
         self.jobs: dict[int, Job] = {}
