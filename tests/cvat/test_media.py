@@ -78,9 +78,10 @@ def test_a_video_with_start_and_step_is_numbered_from_0(anywhere: Bench, film: P
     assert list(clip.frames) == [4, 5, 6, 7, 8, 9]
     frames = JobFrames(anywhere.server, clip)
     for i in (0, 5, 2):
-        same = decode_image(anywhere.server.frame(jobs[1], clip.to_task(i)), max_pixels=2**20)
-        assert np.array_equal(frames[i], same)
-        assert np.array_equal(decode_image(frames.encoded(i), max_pixels=2**20), same)
+        shown = decode_image(anywhere.server.frame(jobs[1], clip.to_task(i)), max_pixels=2**20)
+        # the server may have another version of the decoder; a neighbouring frame differs by more than 100
+        assert np.abs(frames[i].astype(int) - shown).max() <= 4
+        assert np.array_equal(decode_image(frames.encoded(i), max_pixels=2**20), frames[i])
     frames.close()
 
 

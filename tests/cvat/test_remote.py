@@ -162,6 +162,7 @@ def test_new_weights_begin_again_from_the_annotated_frames(
     assert bench.sync(job).notes == []
 
 
+@pytest.mark.parametrize("done", [True, False])
 def test_a_function_that_dies_in_the_middle(
     bench: Bench,
     standin: StandIn,
@@ -169,7 +170,9 @@ def test_a_function_that_dies_in_the_middle(
     pictures: Pictures,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    done: bool,
 ) -> None:
+    """At every call in turn: before it is done, or before anybody hears of it."""
     monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures[:4])
     before = copy.deepcopy(standin.world.annotations)
@@ -180,6 +183,8 @@ def test_a_function_that_dies_in_the_middle(
     def dying(self: FunctionClient, method: str, path: str, body: bytes | None, kind: str) -> bytes:
         nonlocal calls
         calls += 1
+        if calls == cut and not done:
+            raise ServerFault("it is gone")
         answer = once(self, method, path, body, kind)
         if calls == cut:
             raise ServerFault("it was done, but nobody hears of it")
