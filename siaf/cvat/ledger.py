@@ -13,7 +13,7 @@ from typing import Any
 from siaf.cvat.connection import Action, Json
 from siaf.errors import StateError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -106,8 +106,9 @@ class Ledger:
         try:
             document: dict[str, Any] = json.loads(data)
             version = document.pop("version")
-            if version > VERSION:
-                raise StateError(f"written by a newer siaf (version {version}; this one reads {VERSION})", field=name)
+            if version != VERSION:  # in 1, marks covered attributes at their defaults: all shapes would look changed
+                age = "a newer" if version > VERSION else "an older"
+                raise StateError(f"written by {age} siaf (version {version}; this one reads {VERSION})", field=name)
             pending = document["pending"]
             return cls(
                 **{

@@ -1,4 +1,9 @@
-"""A CVAT to test against: the stand-in, or a real server if CVAT_HOST and CVAT_ACCESS_TOKEN are set."""
+"""A CVAT to test against: the stand-in, or for tests that use `anywhere` a real server, if its address is set.
+
+CVAT_HOST=https://… CVAT_ACCESS_TOKEN=… python -m pytest tests/cvat
+
+They make tasks with a name that begins with "siaf test", and delete them.
+"""
 
 import os
 from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from siaf.cvat import store as store_module
-from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack, Pending
+from siaf.cvat.ledger import VERSION, Known, Ledger, OwnShape, OwnTrack, Pending
 from siaf.cvat.store import Busy, JobStore, StateStore, default_store
 from siaf.errors import InputError, SiafError, StateError
 
@@ -138,7 +138,8 @@ def test_a_long_sync_keeps_its_lock(jobs: JobStore, monkeypatch: pytest.MonkeyPa
         (b"nonsense", "damaged"),
         (b"{}", "damaged"),
         (json.dumps({"version": 99}).encode(), "written by a newer siaf"),
-        (json.dumps({"version": 1, "job": 14, "shapes": 3}).encode(), "damaged"),
+        (json.dumps({"version": 1}).encode(), "written by an older siaf"),
+        (json.dumps({"version": VERSION, "job": 14, "shapes": 3}).encode(), "damaged"),
     ],
 )
 def test_a_damaged_ledger_is_named(tmp_path: Path, data: bytes, message: str) -> None:
