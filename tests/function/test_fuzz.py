@@ -18,7 +18,7 @@ from schemathesis.checks import load_all_checks
 
 from function.settings import Settings
 
-EXAMPLES = int(os.environ.get("SIAF_TEST_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 quick = settings(
     max_examples=EXAMPLES,
     deadline=None,
