@@ -17,7 +17,7 @@ DEFAULT_DISK_BYTES = 8 * 2**30
 
 def feature_bytes(features: FrameFeatures) -> int:
     """Size in memory."""
-    return sum(t.nbytes for t in (*features.levels, features.embedding))
+    return sum(t.nbytes for t in features.named().values())
 
 
 class FeatureCache:
@@ -74,8 +74,7 @@ class _Files:
     def get(self, key: str) -> FrameFeatures | None:
         path = self._path(key)
         try:
-            tensors = load_file(path)
-            found = FrameFeatures((tensors["fine"], tensors["middle"], tensors["coarse"]), tensors["embedding"])
+            found = FrameFeatures.of(load_file(path))
         except (OSError, SafetensorError, KeyError):  # another process may have deleted it
             self._sizes.pop(path.name, None)
             return None
@@ -89,11 +88,9 @@ class _Files:
         path = self._path(key)
         if path.name in self._sizes:
             return
-        fine, middle, coarse = features.levels
-        tensors = {"fine": fine, "middle": middle, "coarse": coarse, "embedding": features.embedding}
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, temporary)
+            save_file({name: t.cpu().contiguous() for name, t in features.named().items()}, temporary)
             temporary.replace(path)
             self._sizes[path.name] = path.stat().st_size
         except (OSError, SafetensorError):  # a full disk: it is only a cache

@@ -45,10 +45,11 @@ def decode_image(data: bytes, *, max_pixels: int, field: str = "image") -> Frame
 
 
 def _pixels(image: Image.Image) -> Frame:
-    upright = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    upright: Image.Image = image
     if upright.mode == "I" or upright.mode.startswith("I;16"):  # Pillow would cut 16 bits off at 255
         upright = Image.fromarray((np.asarray(upright).clip(0, 65535) >> 8).astype(np.uint8))
-    return np.array(upright.convert("RGB"))
+    return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
 def _too_large(width: int, height: int, max_pixels: int, field: str) -> ImageTooLarge:

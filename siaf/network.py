@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from siaf.model.identity import Slots, merge_groups, one_hot_mask, split_groups
+from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interaction import InteractionNet
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.winners import winners
@@ -77,7 +77,7 @@ class Model:
         """Memories of several frames in one pass: none depends on another. `masks` as in `reference`, of each frame."""
         groups = len(masks[0])
         labels = resize_labels(self._tensor(np.concatenate(masks)), self._input_size(features[0]))
-        memory = self.propagation.reference(_side_by_side(features, groups), one_hot_mask(labels))
+        memory = self.propagation.reference(_side_by_side(features, groups), labels)
         return _apart(memory, groups, len(features))
 
     @torch.inference_mode()
@@ -160,12 +160,11 @@ def _resize(logits: list[Tensor], size: tuple[int, int], align_corners: bool) ->
 def _side_by_side(features: Sequence[FrameFeatures], groups: int) -> FrameFeatures:
     """Frames as one batch, each for every group of objects: entry i·groups + g. One frame is not copied."""
     if len(features) == 1:
-        return features[0].map(lambda x: x.expand(groups, -1, -1, -1))
-    parts = [[*f.levels, f.embedding] for f in features]
-    fine, middle, coarse, embedding = (
-        torch.cat(part).repeat_interleave(groups, 0) for part in zip(*parts, strict=True)
+        return features[0].map(lambda x: x.expand(groups, *x.shape[1:]))
+    parts = [each.named() for each in features]
+    return FrameFeatures.of(
+        {name: torch.cat([part[name] for part in parts]).repeat_interleave(groups, 0) for name in parts[0]}
     )
-    return FrameFeatures((fine, middle, coarse), embedding)
 
 
 def _stack(memories: Sequence[FrameMemory]) -> FrameMemory:

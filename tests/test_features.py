@@ -19,8 +19,8 @@ def features(tiny_model: Model, clip: NDArray[np.uint8]) -> list[FrameFeatures]:
 
 def equal(one: FrameFeatures | None, other: FrameFeatures) -> bool:
     assert one is not None
-    pairs = zip((*one.levels, one.embedding), (*other.levels, other.embedding), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
+    given = other.named()
+    return one.named().keys() == given.keys() and all(torch.equal(a, given[name]) for name, a in one.named().items())
 
 
 def test_the_least_recently_used_leaves_first(features: list[FrameFeatures]) -> None:

@@ -56,7 +56,7 @@ class LocalAttention(nn.Module):
     H·W×H·W matrix and no unfolded copy of the keys ever exists.
     """
 
-    _TILE = 8
+    _TILE = 8  # rows and columns at most
 
     def __init__(self, dim: int, heads: int, radius: int = 7) -> None:
         super().__init__()
@@ -76,63 +76,67 @@ class LocalAttention(nn.Module):
         """What `forward` projects: B×N×C, C the width of the values, which may differ from that of queries and keys."""
         batch, tokens, dim = query.shape
         height, width = size
-        tile, radius, heads = self._TILE, self.radius, self.heads
-        rows, cols, halo = -(-height // tile), -(-width // tile), tile + 2 * radius
-        count, area = batch * rows * cols, tile * tile
-        down, right = rows * tile - height, cols * tile - width
+        radius, heads, area = self.radius, self.heads, self.window**2
+        rows, cols = -(-height // self._TILE), -(-width // self._TILE)
+        tile = -(-height // rows), -(-width // cols)  # evenly, so that the last tile is hardly padded
+        halo = tile[0] + 2 * radius, tile[1] + 2 * radius
+        down, right = rows * tile[0] - height, cols * tile[1] - width
+        count, queries = batch * rows * cols, tile[0] * tile[1]
 
-        # queries (B·tiles)×heads×tile²×D, keys and values (B·tiles)×heads×halo²×D
+        # queries heads×(B·tiles)×queries×D, keys and values heads×(B·tiles)×halo×D
         q = F.pad(query.reshape(batch, height, width, dim), (0, 0, 0, right, 0, down))
-        q = q.view(batch, rows, tile, cols, tile, heads, -1).permute(0, 1, 3, 5, 2, 4, 6)
-        q = q.reshape(count, heads, area, dim // heads)
+        q = q.view(batch, rows, tile[0], cols, tile[1], heads, -1).permute(5, 0, 1, 3, 2, 4, 6)
+        q = q.reshape(heads, count, queries, dim // heads)
 
         def halos(x: Tensor) -> Tensor:
             x = F.pad(x.reshape(batch, height, width, -1), (0, 0, radius, right + radius, radius, down + radius))
-            x = x.unfold(1, halo, tile).unfold(2, halo, tile).unflatten(3, (heads, -1))
-            return x.permute(0, 1, 2, 3, 5, 6, 4).reshape(count, heads, halo * halo, -1)
+            x = x.unfold(1, halo[0], tile[0]).unfold(2, halo[1], tile[1]).unflatten(3, (heads, -1))
+            return x.permute(3, 0, 1, 2, 5, 6, 4).reshape(heads, count, halo[0] * halo[1], -1)
 
-        weight, shift = self.relative_emb_k.weight.view(heads, self.window**2, -1), self.relative_emb_k.bias
+        weight, shift = self.relative_emb_k.weight.view(heads, area, -1), self.relative_emb_k.bias
         assert shift is not None
-        bias = q @ weight.transpose(1, 2) + shift.view(heads, 1, -1)
+        bias = torch.baddbmm(shift.view(heads, 1, area), q.flatten(1, 2), weight.transpose(1, 2))
         logits = _windows((q / math.sqrt(q.shape[-1])) @ halos(key).transpose(-1, -2), tile, radius)
-        outside = _outside(height, width, tile, radius, query.device).repeat(batch, 1, 1).unsqueeze(1)
-        near = (logits + bias.view(logits.shape)).view(bias.shape).masked_fill(outside, MASKED)
+        outside = _outside(height, width, tile, radius, query.device).repeat(batch, 1, 1)
+        near = (logits + bias.view(logits.shape)).view(heads, count, queries, area).masked_fill_(outside, MASKED)
         attention = near.softmax(-1)
 
-        spread = attention.new_zeros(count, heads, area, halo * halo)
+        spread = attention.new_zeros(heads, count, queries, halo[0] * halo[1])
         _windows(spread, tile, radius).copy_(attention.view(logits.shape))
         read = spread @ halos(value)
         if self.relative_emb_v is not None:
-            read = read + attention @ self.relative_emb_v.transpose(1, 2).to(read.dtype)
+            relative = self.relative_emb_v.transpose(1, 2).to(read.dtype)
+            read = read + (attention.flatten(1, 2) @ relative).view(read.shape)
 
-        read = read.view(batch, rows, cols, heads, tile, tile, -1).permute(0, 1, 4, 2, 5, 3, 6)
-        read = read.reshape(batch, rows * tile, cols * tile, -1)[:, :height, :width]
+        read = read.view(heads, batch, rows, cols, *tile, -1).permute(1, 2, 4, 3, 5, 0, 6)
+        read = read.reshape(batch, rows * tile[0], cols * tile[1], -1)[:, :height, :width]
         return read.reshape(batch, tokens, -1)
 
 
-def _windows(x: Tensor, tile: int, radius: int) -> Tensor:
-    """Each query's own window of its tile's halo, as a view: N×heads×tile²×halo² → N×heads×tile×tile×window×window.
+def _windows(x: Tensor, tile: tuple[int, int], radius: int) -> Tensor:
+    """Each query's own window of its tile's halo, as a view.
 
-    Query (y, x) of the tile sees halo rows y … y + 2·radius, columns likewise. One step of a query moves its window by
-    one step of the halo, so plain strides say it all, and no index is read.
+    N×M×(rows·columns of a tile)×(rows·columns of a halo) → N×M×rows×columns×window×window. Query (y, x) of the tile
+    sees halo rows y … y + 2·radius, columns likewise. One step of a query moves its window by one step of the halo, so
+    plain strides say it all, and no index is read.
     """
-    count, heads, area, halo_area = x.shape
-    halo, window = tile + 2 * radius, 2 * radius + 1
-    row = heads * area * halo_area, area * halo_area
-    steps = tile * halo_area + halo, halo_area + 1
-    return x.as_strided((count, heads, tile, tile, window, window), (*row, *steps, halo, 1), x.storage_offset())
+    first, second, queries, area = x.shape
+    halo, window = tile[1] + 2 * radius, 2 * radius + 1
+    steps = tile[1] * area + halo, area + 1
+    strides = (second * queries * area, queries * area, *steps, halo, 1)
+    return x.as_strided((first, second, *tile, window, window), strides, x.storage_offset())
 
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(mode=False)
-def _outside(height: int, width: int, tile: int, radius: int, device: torch.device) -> Tensor:
-    """Which window positions lie outside the image: bool tiles×tile²×window²."""
+def _outside(height: int, width: int, tile: tuple[int, int], radius: int, device: torch.device) -> Tensor:
+    """Which window positions lie outside the image: bool tiles×queries×window²."""
 
-    def axis(length: int) -> Tensor:
-        start = torch.arange(0, -(-length // tile) * tile, device=device)
+    def axis(length: int, step: int) -> Tensor:
+        start = torch.arange(0, -(-length // step) * step, device=device)
         reach = start[:, None] + torch.arange(-radius, radius + 1, device=device)
-        return ((reach < 0) | (reach >= length)).view(-1, tile, 2 * radius + 1)
+        return ((reach < 0) | (reach >= length)).view(-1, step, 2 * radius + 1)
 
-    rows, cols = axis(height), axis(width)
+    rows, cols = axis(height, tile[0]), axis(width, tile[1])
     both = rows[:, None, :, None, :, None] | cols[None, :, None, :, None, :]
-    return both.reshape(len(rows) * len(cols), tile * tile, -1)
+    return both.reshape(len(rows) * len(cols), tile[0] * tile[1], -1)

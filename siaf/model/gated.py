@@ -177,14 +177,18 @@ class GatedPropagationNet(PropagationNet):
         self.LSTT = GatedTransformer(config)  # type: ignore[assignment]  # only the methods below look inside
         self.id_norm = nn.LayerNorm(config.dim)
 
-    def identity(self, one_hot: Tensor) -> Tensor:
-        """Index mask as float B×11×H×W (channel 0 = background) → identity embedding B×N×C."""
-        out: Tensor = self.id_norm(super().identity(one_hot))
+    def begin(self, embedding: Tensor) -> Tensor | None:
+        """Nothing: the first layer reads memory before anything else but projections, which are larger than maps."""
+        return None
+
+    def identity(self, mask: Tensor) -> Tensor:
+        """As in PropagationNet, normed."""
+        out: Tensor = self.id_norm(super().identity(mask))
         return out
 
-    def remember(self, seen: FrameMemory, one_hot: Tensor) -> FrameMemory:
-        """Memory of a frame just propagated, from what `propagate` returned and the mask it led to."""
-        identity = self.identity(one_hot)
+    def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
+        """As in PropagationNet."""
+        identity = self.identity(mask)
         layers = self._stack()
         return [(key, layer.value(source, identity)) for layer, (key, source) in zip(layers, seen, strict=True)]
 

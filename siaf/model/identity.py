@@ -7,7 +7,8 @@ then the slots of group 0, then those of group 1, and so on.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from siaf.model.config import MAX_TAGS
 
@@ -18,6 +19,22 @@ def one_hot_mask(labels: Tensor) -> Tensor:
     """Integer B×H×W labels (0 = background, 1…10 = slot of an object) → float B×11×H×W."""
     tags = torch.arange(MAX_TAGS + 1, dtype=labels.dtype, device=labels.device)
     return (labels[:, None] == tags[:, None, None]).float()
+
+
+def look_up_patches(bank: nn.Conv2d, labels: Tensor) -> Tensor:
+    """`bank(one_hot_mask(labels))` as tokens B×N×C, for integer B×H×W labels: sums of weights that labels point to.
+
+    Of 11 channels ten are zero at every pixel, so a convolution does eleven times what there is to do.
+    """
+    kernel, stride, pad = bank.kernel_size[0], bank.stride[0], int(bank.padding[0])
+    outside, area = bank.in_channels, kernel * kernel
+    weights = bank.weight.permute(1, 2, 3, 0).flatten(0, 2)  # (label, row, column) × C
+    table = torch.cat((weights, weights.new_zeros(area, bank.out_channels)))
+    padded = F.pad(labels, (pad, pad, pad, pad), value=outside)
+    patches = padded.unfold(1, kernel, stride).unfold(2, kernel, stride)
+    index = patches.reshape(-1, area).int() * area + torch.arange(area, dtype=torch.int32, device=labels.device)
+    assert bank.bias is not None
+    return F.embedding_bag(index, table, mode="sum").view(len(labels), -1, bank.out_channels) + bank.bias
 
 
 def merge_groups(logits: Sequence[Tensor]) -> Tensor:
@@ -34,12 +51,11 @@ def merge_groups(logits: Sequence[Tensor]) -> Tensor:
 
 
 def split_groups(winner: Tensor, slots: Slots) -> Tensor:
-    """Merged channel numbers, integer H×W → float G×11×H×W one-hot; another group's object is background."""
-    layers = []
+    """Merged channel numbers, integer H×W → slots, uint8 G×H×W; another group's object is background."""
+    count = 1 + sum(map(len, slots))
+    tables = torch.zeros(len(slots), count, dtype=torch.uint8, device=winner.device)
     first = 1
-    for group in slots:
-        table = torch.zeros(1 + sum(map(len, slots)), dtype=torch.long, device=winner.device)
-        table[first : first + len(group)] = torch.tensor(list(group), dtype=torch.long, device=winner.device)
-        layers.append(table[winner.int()])
+    for table, group in zip(tables, slots, strict=True):
+        table[first : first + len(group)] = torch.tensor(list(group), dtype=torch.uint8, device=winner.device)
         first += len(group)
-    return one_hot_mask(torch.stack(layers))
+    return tables.index_select(1, winner.flatten().int()).view(len(slots), *winner.shape)

@@ -4,7 +4,7 @@ The network holds no state. What a frame leaves behind is a `FrameMemory` (keys 
 which the caller keeps and hands back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from siaf.model.attention import LocalAttention, MultiheadAttention
 from siaf.model.config import MAX_TAGS, PropagationConfig
 from siaf.model.encoders import build_encoder
+from siaf.model.identity import look_up_patches
 from siaf.model.layers import ConvGN, GNActDWConv, sine_position, to_map, to_tokens
 
 FrameMemory: TypeAlias = list[tuple[Tensor, Tensor]]
@@ -26,11 +27,13 @@ class FrameFeatures:
     """What the encoder says of a batch of frames: independent of objects, rounds and memory, so it may be cached.
 
     `levels`: maps at strides 4, 8, 16 for the decoder (`Decoder.narrow`); `embedding`: B×C×h×w at stride 16 for
-    matching.
+    matching; `stream`: B×N×C, what the first layer makes of it before it reads any memory (`LSTTLayer.attend`), or None
+    where that is left to the layer.
     """
 
     levels: tuple[Tensor, Tensor, Tensor]
     embedding: Tensor
+    stream: Tensor | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -40,7 +43,20 @@ class FrameFeatures:
     def map(self, change: Callable[[Tensor], Tensor]) -> "FrameFeatures":
         """The same with every tensor changed."""
         fine, middle, coarse = (change(level) for level in self.levels)
-        return FrameFeatures((fine, middle, coarse), change(self.embedding))
+        stream = None if self.stream is None else change(self.stream)
+        return FrameFeatures((fine, middle, coarse), change(self.embedding), stream)
+
+    def named(self) -> dict[str, Tensor]:
+        """Every tensor by name."""
+        fine, middle, coarse = self.levels
+        found = {"fine": fine, "middle": middle, "coarse": coarse, "embedding": self.embedding}
+        return found if self.stream is None else {**found, "stream": self.stream}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> "FrameFeatures":
+        """The inverse of `named`; KeyError if one is missing."""
+        levels = tensors["fine"], tensors["middle"], tensors["coarse"]
+        return cls(levels, tensors["embedding"], tensors.get("stream"))
 
 
 class LSTTLayer(nn.Module):
@@ -60,12 +76,17 @@ class LSTTLayer(nn.Module):
         self.activation = GNActDWConv(4 * dim)
         self.linear2 = nn.Linear(4 * dim, dim)
 
-    def look(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Self-attention: B×N×C → the residual stream, its normed form (value source), and the query = key."""
+    def attend(self, x: Tensor, position: Tensor) -> Tensor:
+        """Self-attention: the residual stream B×N×C before and after."""
         normed = self.norm1(x)
-        x = x + self.self_attn(normed + position, normed + position, normed)
+        placed = normed + position
+        out: Tensor = x + self.self_attn(placed, placed, normed)
+        return out
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """After `attend`: B×N×C → its normed form (value source), and the query = key."""
         source = self.norm2(x)
-        return x, source, self.linear_Q(source)
+        return source, self.linear_Q(source)
 
     def value(self, source: Tensor, identity: Tensor) -> Tensor:
         """Values that carry who is where: linear_V(source + identity), B×N×C."""
@@ -171,15 +192,31 @@ class PropagationNet(nn.Module):
     def encode(self, image: Tensor) -> FrameFeatures:
         """Normalised RGB, float B×3×H×W → features."""
         levels = self.encoder(image)
-        return FrameFeatures(self.decoder.narrow(levels), self.encoder_projector(self.matching_input(levels)))
+        embedding = self.encoder_projector(self.matching_input(levels))
+        return FrameFeatures(self.decoder.narrow(levels), embedding, self.begin(embedding))
 
-    def identity(self, one_hot: Tensor) -> Tensor:
-        """Index mask as float B×11×H×W (channel 0 = background) → identity embedding B×N×C."""
-        return to_tokens(self.patch_wise_id_bank(one_hot))
+    def begin(self, embedding: Tensor) -> Tensor | None:
+        """What the transformer does of a frame on its own, to be kept with its features: `FrameFeatures.stream`."""
+        return self._attend(self.LSTT.blocks()[0][0], to_tokens(embedding), (embedding.shape[2], embedding.shape[3]))
 
-    def reference(self, features: FrameFeatures, one_hot: Tensor) -> FrameMemory:
-        """Memory of a frame whose mask is known, A(I_t, M_t) of Eq. 7. It depends on no other frame."""
-        return self._forward(features, None, None, self.identity(one_hot))[1]
+    @staticmethod
+    def _attend(layer: LSTTLayer, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return layer.attend(x, sine_position(size, x.shape[-1], x.device))
+
+    def identity(self, mask: Tensor) -> Tensor:
+        """Index mask in slots → identity embedding B×N×C.
+
+        Integer B×H×W (0 = background), or the same as float B×11×H×W, through which gradients flow. The former is five
+        times as fast: no channel of zeros is made or multiplied.
+        """
+        bank = self.patch_wise_id_bank
+        return look_up_patches(bank, mask) if mask.dim() == 3 else to_tokens(bank(mask))
+
+    def reference(self, features: FrameFeatures, mask: Tensor) -> FrameMemory:
+        """Memory of a frame whose mask (as in `identity`) is known, A(I_t, M_t) of Eq. 7. It depends on no other
+        frame.
+        """
+        return self._forward(features, None, None, self.identity(mask))[1]
 
     def propagate(self, features: FrameFeatures, long: FrameMemory, short: FrameMemory) -> tuple[Tensor, FrameMemory]:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
@@ -189,9 +226,11 @@ class PropagationNet(nn.Module):
         embeddings, seen = self._forward(features, long, short, None)
         return self.decoder(embeddings, features.levels), seen
 
-    def remember(self, seen: FrameMemory, one_hot: Tensor) -> FrameMemory:
-        """Memory of a frame just propagated, from what `propagate` returned and the mask it led to."""
-        identity = self.identity(one_hot)
+    def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
+        """Memory of a frame just propagated, from what `propagate` returned and the mask (as in `identity`) it led
+        to.
+        """
+        identity = self.identity(mask)
         return [
             (key, layer.value(source, identity))
             for (layer, _), (key, source) in zip(self.LSTT.blocks(), seen, strict=True)
@@ -205,11 +244,13 @@ class PropagationNet(nn.Module):
         identity: Tensor | None,
     ) -> tuple[list[Tensor], FrameMemory]:
         size = features.size
-        x = to_tokens(features.embedding)
-        position = sine_position(size, x.shape[-1], x.device)
+        x = self.begin(features.embedding) if features.stream is None else features.stream
+        assert x is not None
         embeddings, memory = [features.embedding], []
         for i, (layer, norm) in enumerate(self.LSTT.blocks()):
-            x, source, query = layer.look(x, position)
+            if i:
+                x = self._attend(layer, x, size)
+            source, query = layer.look(x)
             if identity is not None:
                 own = (query, layer.value(source, identity))
                 x = layer.read(x, query, own, own, size)

@@ -1,6 +1,7 @@
 """The propagation network: AOT's parameters to the last key, and the independence that sessions build on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,7 @@ def encode(net: PropagationNet, count: int, seed: int = 0) -> tuple[FrameFeature
 
 
 def take(features: FrameFeatures, i: int) -> FrameFeatures:
-    a, b, c = (level[i : i + 1] for level in features.levels)
-    return FrameFeatures((a, b, c), features.embedding[i : i + 1])
+    return features.map(lambda x: x[i : i + 1])
 
 
 def test_logits_have_eleven_channels_at_a_quarter_of_the_resolution(net: PropagationNet) -> None:
@@ -86,3 +86,27 @@ def test_remember_needs_one_identity_per_layer_value(net: PropagationNet) -> Non
         kept = net.remember(seen, masks)
     assert len(kept) == net.config.layers
     assert all(torch.equal(key, seen_key) for (key, _), (seen_key, _) in zip(kept, seen, strict=True))
+
+
+@pytest.mark.parametrize("name", ["siaf-t", "swinb_aotl", "deaott"])  # windows of 17 that overlap, of 16 that do not
+def test_identities_looked_up_equal_those_convolved(name: str) -> None:
+    torch.manual_seed(0)
+    config = PROPAGATION[name]
+    net = build_propagation(replace(config, encoder="mobilenetv2")).eval()
+    offset = int(config.align_corners)
+    labels = torch.randint(0, 11, (2, 48 + offset, 80 + offset), dtype=torch.uint8)
+    with torch.no_grad():
+        looked_up, convolved = net.identity(labels), net.identity(one_hot_mask(labels))
+    assert looked_up.shape == convolved.shape
+    assert (looked_up - convolved).abs().max() <= 1e-5
+
+
+def test_a_frames_own_attention_is_kept_with_its_features(net: PropagationNet) -> None:
+    """Self-attention of the first layer reads no memory: made once for a frame, it gives the same logits."""
+    features, masks = encode(net, 1)
+    assert features.stream is not None
+    without = replace(features, stream=None)
+    with torch.no_grad():
+        memory, plain = net.reference(features, masks), net.reference(without, masks)
+        logits, plain_logits = net.propagate(features, memory, memory)[0], net.propagate(without, plain, plain)[0]
+    assert (logits - plain_logits).abs().max() <= 1e-4

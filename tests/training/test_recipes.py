@@ -54,7 +54,8 @@ def test_an_untrained_network_already_matches(propagation: PropagationNet, clips
     features = propagation.encode(torch.randn(1, 3, 65, 65))
     layer = propagation.LSTT.layers[0]
     with torch.no_grad():
-        query = layer.look(features.embedding.flatten(2).transpose(1, 2), torch.zeros(1, 25, 32))[2][0]
+        tokens = features.embedding.flatten(2).transpose(1, 2)
+        query = layer.look(layer.attend(tokens, torch.zeros(1, 25, 32)))[1][0]
     assert torch.equal((query @ query.T).argmax(1), torch.arange(25))
 
 
