@@ -3,6 +3,7 @@
 import hmac
 import time
 import traceback
+from contextlib import nullcontext
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
@@ -11,6 +12,7 @@ from uuid import uuid4
 import numpy as np
 
 from function.http import ApiError, Busy, Reply, Request, as_api_error, bad_request, too_large
+from function.idle import Idle
 from function.interactor import Interactor
 from function.metrics import Metrics
 from function.models import InfoReply, Limits
@@ -45,8 +47,10 @@ class Service:
 
     def __init__(self, model: Model, store: Store, settings: Settings) -> None:
         self.model, self._store, self._settings = model, store, settings
-        self._features = FeatureCache(settings.feature_bytes)
-        self._sessions = Sessions(model, store, settings, self._features)
+        folder, on_disk = settings.feature_folder, settings.feature_disk_bytes
+        self._features = FeatureCache(settings.feature_bytes, folder=folder, max_disk_bytes=on_disk)
+        self._idle = Idle() if settings.encode_ahead else None
+        self._sessions = Sessions(model, store, settings, self._features, self._idle)
         self._interactor = Interactor(self._sessions, settings)
         self._tracker = TrackerCalls(model, store, settings, self._features)
         self._rounds = Rounds(self._sessions, settings)
@@ -60,11 +64,15 @@ class Service:
         model = _load(settings)
         model.short_side = settings.short_side
         model.interaction_short_side = settings.interaction_short_side
+        model.autocast = settings.autocast
         try:
             store = open_store(settings.store, settings.store_bytes)
         except Unavailable as error:
             raise SettingsError(f"SIAF_STORE: {error}") from None
-        service = cls(model, store, settings)
+        try:
+            service = cls(model, store, settings)
+        except OSError as error:
+            raise SettingsError(f"SIAF_FEATURE_FOLDER: {error}") from None
         service._warm_up()
         return service
 
@@ -73,7 +81,7 @@ class Service:
         request_id = _printable(request.header("X-Request-Id") or "") or request.id or uuid4().hex
         start = time.perf_counter()
         call, parts = "none", dict[str, str]()
-        with traced() as trace:
+        with traced() as trace, self._idle.interrupted() if self._idle else nullcontext():
             try:
                 self._check_size(request)
                 route, parts = find(self.routes, request)

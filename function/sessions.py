@@ -14,6 +14,7 @@ from dataclasses import replace
 from function.frames import FramesMissing, StoredFrames, frame_key
 from function.heap import give_back
 from function.http import ApiError, Busy, impossible, not_found, stale
+from function.idle import Idle
 from function.records import Record
 from function.settings import Settings
 from function.store import Busy as StoreBusy
@@ -38,8 +39,11 @@ class Change:
 class Sessions:
     """All sessions of a store, for one model. Unpacked sessions and features are kept here, but only as a cache."""
 
-    def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
+    def __init__(
+        self, model: Model, store: Store, settings: Settings, features: FeatureCache, idle: Idle | None = None
+    ) -> None:
         self.model, self.store, self.settings, self.features = model, store, settings, features
+        self._idle = idle
         self._live: OrderedDict[str, tuple[str | None, Session]] = OrderedDict()
 
     @property
@@ -72,6 +76,8 @@ class Sessions:
         with phase("store"):
             self.store.put(frame_key(digest), data, self.settings.session_ttl)
             self._bind(session, {frame: digest})
+        if self._idle is not None:
+            self._idle.add(lambda: self.features.full or self.view(session)[1].prepare(frame))
         return digest
 
     def bind(self, session: str, digests: dict[int, str]) -> list[int]:

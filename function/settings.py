@@ -52,6 +52,20 @@ class Settings(BaseSettings):
     feature_bytes: Annotated[
         int, Field(ge=MIB, description="memory for the features of frames already seen, in bytes")
     ] = 512 * MIB
+    feature_folder: Annotated[
+        Path | None,
+        Field(description="where features go that exceed it, a folder of this worker's own; empty: they are forgotten"),
+    ] = None
+    feature_disk_bytes: Annotated[int, Field(ge=MIB, description="size of that folder at most, in bytes")] = 8192 * MIB
+    encode_ahead: Annotated[
+        bool,
+        Field(
+            description="encode uploaded frames while nobody asks anything; a request may then wait for one frame's end"
+        ),
+    ] = False
+    autocast: Annotated[
+        bool, Field(description="networks in half precision, for GPUs with the hardware for it; masks change slightly")
+    ] = False
     token: Annotated[
         SecretStr | None,
         Field(description="if set, `/v1` asks for `Authorization: Bearer …`; CVAT's own calls cannot send one"),
@@ -93,7 +107,7 @@ class Settings(BaseSettings):
         Field(description="`siaf serve` only; Nuclio has its own"),
     ] = "info"
 
-    @field_validator("weights", "token", mode="before")
+    @field_validator("weights", "feature_folder", "token", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

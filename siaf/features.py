@@ -39,6 +39,12 @@ class FeatureCache:
         self._entries: OrderedDict[str, FrameFeatures] = OrderedDict()
         self._files = _Files(folder, max_disk_bytes) if folder is not None else None
 
+    @property
+    def full(self) -> bool:
+        """Whether another frame would push one out for good."""
+        last = next(reversed(self._entries.values()), None)
+        return self._files is None and last is not None and self.bytes + feature_bytes(last) > self.max_bytes
+
     def get(self, key: str) -> FrameFeatures | None:
         """Features under a key, or None."""
         if key in self._entries:

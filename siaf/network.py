@@ -36,8 +36,9 @@ class Model:
     """Networks ready to run. `digest` identifies the weights: a session's memory is readable under the same digest
     only.
 
-    `short_side`, `interaction_short_side`: input size in pixels of the two networks. `slots` in the methods: for every
-    group of objects the slots in use (siaf.model.identity).
+    `short_side`, `interaction_short_side`: input size in pixels of the two networks. `autocast`: compute in the
+    device's half precision where torch deems that safe; what comes out is float32 all the same. `slots` in the methods:
+    for every group of objects the slots in use (siaf.model.identity).
     """
 
     name: str
@@ -47,6 +48,7 @@ class Model:
     device: torch.device
     short_side: int = 321
     interaction_short_side: int = 321
+    autocast: bool = False
 
     def encode(self, frame: Frame) -> FrameFeatures:
         """Features of one frame, uint8 H×W×3 RGB, for propagation."""
@@ -58,7 +60,8 @@ class Model:
         align = self.propagation.config.align_corners
         size = network_size(*frames[0].shape[:2], short_side=self.short_side, align_corners=align)
         images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
-        features = self.propagation.encode(images)
+        with self._precision():
+            features = self.propagation.encode(images).map(Tensor.float)
         if len(frames) == 1:
             return [features]
         # Copies, so that a cache may drop one frame without holding the batch.
@@ -77,8 +80,9 @@ class Model:
         """Memories of several frames in one pass: none depends on another. `masks` as in `reference`, of each frame."""
         groups = len(masks[0])
         labels = resize_labels(self._tensor(np.concatenate(masks)), self._input_size(features[0]))
-        memory = self.propagation.reference(_side_by_side(features, groups), labels)
-        return _apart(memory, groups, len(features))
+        with self._precision():
+            memory = self.propagation.reference(_side_by_side(features, groups), labels)
+        return _apart(_float(memory), groups, len(features))
 
     @torch.inference_mode()
     def propagate(
@@ -95,14 +99,17 @@ class Model:
         """
         net, count, groups = self.propagation, len(features), len(slots)
         together = _side_by_side(features, groups)
-        logits, seen = net.propagate(together, _stack(long), _stack(short))
+        with self._precision():
+            logits, seen = net.propagate(together, _stack(long), _stack(short))
         scores, labels, remembered = [], [], []
         for i in range(count):
             used = [logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
             remembered.append(split_groups(self._winners(used, self._input_size(together)), slots))
             labels.append(self._winners(used, size))
             scores.append(merge_groups(used))
-        memories = _apart(net.remember(seen, torch.cat(remembered)), groups, count)
+        with self._precision():
+            memory = net.remember(seen, torch.cat(remembered))
+        memories = _apart(_float(memory), groups, count)
         return [Found(*found) for found in zip(labels, scores, memories, strict=True)]
 
     @torch.inference_mode()
@@ -121,7 +128,8 @@ class Model:
         for g, group in enumerate(slots):  # strokes are fused at the image, so every group needs its own pass
             tags = torch.tensor([[0, *group]], device=self.device)
             marks = (self._tensor(strokes[g : g + 1]).long(), self._tensor(previous[g : g + 1]).long())
-            groups.append(self.interaction(images, *marks, tags)[0].float())
+            with self._precision():
+                groups.append(self.interaction(images, *marks, tags)[0].float())
         full = frames[0].shape[:2]
         return torch.stack([merge_groups(_resize([g[i] for g in groups], full, align)) for i in range(len(frames))])
 
@@ -143,8 +151,14 @@ class Model:
             return winners(logits[0], size, align)
         return merge_groups(_resize(logits, size, align)).max(0).indices  # merging groups is not linear
 
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, enabled=self.autocast)
+
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)  # the GPU need not wait for it
 
     def _input_size(self, features: FrameFeatures) -> tuple[int, int]:
         rows, cols = features.size
@@ -175,6 +189,10 @@ def _stack(memories: Sequence[FrameMemory]) -> FrameMemory:
         (torch.cat([key for key, _ in layer]), torch.cat([value for _, value in layer]))
         for layer in zip(*memories, strict=True)
     ]
+
+
+def _float(memory: FrameMemory) -> FrameMemory:
+    return [(key.float(), value.float()) for key, value in memory]
 
 
 def _apart(memory: FrameMemory, groups: int, count: int) -> list[FrameMemory]:

@@ -178,7 +178,8 @@ class Propagation:
     def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[FrameFeatures]:
         """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
         kept = {digest: self.cache.get(self.feature_key(digest)) for digest in digests}
-        known = {digest: features for digest, features in kept.items() if features is not None}
+        device = self.model.device  # the cache's files give tensors on the CPU
+        known = {digest: found.map(lambda x: x.to(device)) for digest, found in kept.items() if found is not None}
         missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}
         if missing:
             found = self.model.encode_batch([read() for read in missing.values()])
@@ -187,9 +188,17 @@ class Propagation:
                 self.cache.put(self.feature_key(digest), features)
         return [known[digest] for digest in digests]
 
+    def prepare(self, frame: int) -> bool:
+        """Encode a frame before it is needed; False where the cache has no room."""
+        if self.cache.full:
+            return False
+        self.features([frame])
+        return True
+
     def feature_key(self, digest: str) -> str:
         """What a frame's features are kept under: its content, the weights and the size they are made at."""
-        return f"{digest}/{self.model.digest}/{self.model.short_side}"
+        model = self.model
+        return f"{digest}/{model.digest}/{model.short_side}" + ("/autocast" if model.autocast else "")
 
 
 def adopt(now: Standing, frame: int, found: IndexMask, tags: frozenset[int], drawn: Sequence[Scribble]) -> None:

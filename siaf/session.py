@@ -222,6 +222,14 @@ class Session:
         self._results[frame] = self._check_reference(frame, mask)
         self._propagation.made.forget(frame)
 
+    def prepare(self, frame: int) -> bool:
+        """Encode a frame while there is time, so that the round that needs it waits less; masks stay the same.
+
+        False, and nothing done, where the cache of features has no room for another frame.
+        """
+        self._check_frame(frame, "frame")
+        return self._propagation.prepare(frame)
+
     def release(self, frame: int) -> IndexMask:
         """Hand out a propagated mask and keep it no longer; `presume` brings it back."""
         mask = self._results[frame]

@@ -1,5 +1,7 @@
 """From frames to masks: what the plain interface promises about sizes and caching."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,23 @@ def test_chains_stepped_together_are_as_stepped_alone(
         (single,) = tiny_model.propagate(*([part[i]] for part in given), slots, (72, 96))
         assert torch.allclose(found.scores, single.scores, atol=1e-4)
         assert torch.equal(found.labels, single.labels)
+
+
+def test_half_precision_is_asked_for_and_hands_out_single_precision(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
+    """What comes out stays close, and of one type: memories and features of both kinds go together."""
+    half = replace(tiny_model, autocast=True)
+    mask = np.zeros((1, 72, 96), np.uint8)
+    mask[0, 10:30, 5:25] = 1
+    features, plain = half.encode(clip[0]).named(), tiny_model.encode(clip[0]).named()
+    assert {x.dtype for x in features.values()} == {torch.float32}
+    assert not torch.equal(features["embedding"], plain["embedding"])
+    assert (features["embedding"] - plain["embedding"]).abs().mean() <= 0.02 * plain["embedding"].abs().mean()
+    memory = tiny_model.reference(tiny_model.encode(clip[0]), mask)
+    given = [tiny_model.encode(clip[1])], [memory], [memory], [[1]], (72, 96)
+    (found,), (expected,) = half.propagate(*given), tiny_model.propagate(*given)
+    assert {x.dtype for layer in found.memory for x in layer} == {torch.float32}
+    assert 0 < (found.scores - expected.scores).abs().max() <= 0.1
+    strokes = np.full((1, 1, *half.interaction_size(72, 96)), -1, np.int16)
+    strokes[0, 0, 3:9, 3:9] = 1
+    asked = [clip[0]], strokes, np.full_like(strokes, -1), [[1]]
+    assert 0 < (half.interact(*asked) - tiny_model.interact(*asked)).abs().mean() <= 0.02

@@ -1,11 +1,14 @@
 """Rounds of interaction: what a labeler can rely on, shown with random weights on a small clip."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
 from siaf.errors import InputError
+from siaf.features import FeatureCache, feature_bytes
 from siaf.memory import MAX_PERMANENT
 from siaf.network import Model
 
@@ -273,6 +276,34 @@ def test_chains_side_by_side_give_the_masks_of_one_after_the_other(
     assert max(passes) == 4
     assert sum(passes) == 10 + 6  # a walk of the second object, six frames long
     assert all(np.array_equal(expected[f], found[f]) for f in expected)
+
+
+def test_frames_prepared_before_a_round_are_not_encoded_in_it(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, prepared = Session(tiny_model, clip), Session(tiny_model, clip)
+    assert all(prepared.prepare(frame) for frame in range(12))
+    scribbles = {3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]}
+    plain.interact(scribbles)
+    expected = run(plain)
+    monkeypatch.delattr(Model, "encode_batch")
+    prepared.interact(scribbles)
+    assert all(np.array_equal(expected[f], mask) for f, mask in run(prepared).items())
+
+
+def test_preparing_frames_pushes_none_out_of_the_cache(tiny_model: Model, clip: Frames) -> None:
+    room = 3 * feature_bytes(tiny_model.encode(clip[0]))
+    session = Session(tiny_model, clip, cache=FeatureCache(room))
+    assert [session.prepare(frame) for frame in range(5)] == [True, True, True, False, False]
+
+
+def test_masks_are_the_same_where_features_leave_for_disk(tiny_model: Model, clip: Frames, tmp_path: Path) -> None:
+    plain, spilling = Session(tiny_model, clip), Session(tiny_model, clip, cache=FeatureCache(1, folder=tmp_path))
+    for session in (plain, spilling):
+        session.interact({3: [stroke(1, 20, 20)]})
+    expected = run(plain)
+    assert all(np.array_equal(expected[f], mask) for f, mask in run(spilling).items())
+    assert len(list(tmp_path.iterdir())) == 11
 
 
 def test_masks_next_to_a_correction_come_first(session: Session) -> None:

@@ -98,8 +98,8 @@ class LocalAttention(nn.Module):
         bias = torch.baddbmm(shift.view(heads, 1, area), q.flatten(1, 2), weight.transpose(1, 2))
         logits = _windows((q / math.sqrt(q.shape[-1])) @ halos(key).transpose(-1, -2), tile, radius)
         outside = _outside(height, width, tile, radius, query.device).repeat(batch, 1, 1)
-        near = (logits + bias.view(logits.shape)).view(heads, count, queries, area).masked_fill_(outside, MASKED)
-        attention = near.softmax(-1)
+        near = (logits + bias.view(logits.shape)).view(heads, count, queries, area)
+        attention = near.masked_fill_(outside, max(MASKED, torch.finfo(near.dtype).min)).softmax(-1)
 
         spread = attention.new_zeros(heads, count, queries, halo[0] * halo[1])
         _windows(spread, tile, radius).copy_(attention.view(logits.shape))

@@ -51,6 +51,7 @@ def test_a_wrong_value_stops_the_start_with_the_variables_name(
         ("SIAF_STORE", "redis://cache:port/0"),
         ("SIAF_STORE", "redis://127.0.0.1:1/0?such=none"),
         ("SIAF_STORE", "file:/dev/null/x"),
+        ("SIAF_FEATURE_FOLDER", "/dev/null/x"),
     ],
 )
 def test_a_value_that_cannot_be_met_does_too(
