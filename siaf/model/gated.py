@@ -186,6 +186,34 @@ class GatedPropagationNet(PropagationNet):
         out: Tensor = self.id_norm(super().identity(mask))
         return out
 
+    def reference(self, features: FrameFeatures, mask: Tensor) -> FrameMemory:
+        """As in PropagationNet."""
+        size, known, layers = features.size, self.identity(mask), self._stack()
+        streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
+        memory: FrameMemory = []
+        for i, layer in enumerate(layers):
+            query, source, gate = layer.look(*streams)
+            own = (query, layer.value(source, known))
+            memory.append(own)
+            if i + 1 < len(layers):  # nobody asks what the last layer reads
+                streams = layer.read(streams, query, gate, own, own, size)
+        return memory
+
+    def propagate(self, features: FrameFeatures, long: FrameMemory, short: FrameMemory) -> tuple[Tensor, FrameMemory]:
+        """As in PropagationNet."""
+        size = features.size
+        streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
+        seen: FrameMemory = []
+        for i, layer in enumerate(self._stack()):
+            query, source, gate = layer.look(*streams)
+            streams = layer.read(streams, query, gate, long[i], short[i], size)
+            seen.append((query, source))
+        visual, who = streams
+        assert who is not None
+        norm = cast(GatedTransformer, self.LSTT).decoder_norms[0]
+        embedding = to_map(norm(torch.cat((visual, who), dim=-1)), size)
+        return self.decoder([embedding], features.levels), seen
+
     def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
         """As in PropagationNet."""
         identity = self.identity(mask)
@@ -194,28 +222,6 @@ class GatedPropagationNet(PropagationNet):
 
     def _stack(self) -> list[GatedLayer]:
         return cast(GatedTransformer, self.LSTT).stack()
-
-    def _forward(
-        self,
-        features: FrameFeatures,
-        long: FrameMemory | None,
-        short: FrameMemory | None,
-        identity: Tensor | None,
-    ) -> tuple[list[Tensor], FrameMemory]:
-        size = features.size
-        visual, who, memory = to_tokens(features.embedding), None, []
-        for i, layer in enumerate(self._stack()):
-            query, source, gate = layer.look(visual, who)
-            if identity is not None:
-                own = (query, layer.value(source, identity))
-                visual, who = layer.read((visual, who), query, gate, own, own, size)
-                memory.append(own)
-            elif long is not None and short is not None:
-                visual, who = layer.read((visual, who), query, gate, long[i], short[i], size)
-                memory.append((query, source))
-        assert who is not None
-        norm = cast(GatedTransformer, self.LSTT).decoder_norms[0]
-        return [to_map(norm(torch.cat((visual, who), dim=-1)), size)], memory
 
 
 def build_propagation(config: PropagationConfig) -> PropagationNet:

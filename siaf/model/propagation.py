@@ -199,6 +199,11 @@ class PropagationNet(nn.Module):
         """What the transformer does of a frame on its own, to be kept with its features: `FrameFeatures.stream`."""
         return self._attend(self.LSTT.blocks()[0][0], to_tokens(embedding), (embedding.shape[2], embedding.shape[3]))
 
+    def _begun(self, features: FrameFeatures) -> Tensor:
+        x = self.begin(features.embedding) if features.stream is None else features.stream
+        assert x is not None
+        return x
+
     @staticmethod
     def _attend(layer: LSTTLayer, x: Tensor, size: tuple[int, int]) -> Tensor:
         return layer.attend(x, sine_position(size, x.shape[-1], x.device))
@@ -206,8 +211,8 @@ class PropagationNet(nn.Module):
     def identity(self, mask: Tensor) -> Tensor:
         """Index mask in slots → identity embedding B×N×C.
 
-        Integer B×H×W (0 = background), or the same as float B×11×H×W, through which gradients flow. The former is five
-        times as fast: no channel of zeros is made or multiplied.
+        Integer B×H×W (0 = background), or one-hot float B×11×H×W, which AOT's convolution takes as it is. The former
+        is several times as fast: no channel of zeros is made or multiplied.
         """
         bank = self.patch_wise_id_bank
         return look_up_patches(bank, mask) if mask.dim() == 3 else to_tokens(bank(mask))
@@ -216,14 +221,34 @@ class PropagationNet(nn.Module):
         """Memory of a frame whose mask (as in `identity`) is known, A(I_t, M_t) of Eq. 7. It depends on no other
         frame.
         """
-        return self._forward(features, None, None, self.identity(mask))[1]
+        size, identity = features.size, self.identity(mask)
+        x, blocks = self._begun(features), self.LSTT.blocks()
+        memory: FrameMemory = []
+        for i, (layer, _) in enumerate(blocks):
+            if i:
+                x = self._attend(layer, x, size)
+            source, query = layer.look(x)
+            own = (query, layer.value(source, identity))
+            memory.append(own)
+            if i + 1 < len(blocks):  # nobody asks what the last layer reads
+                x = layer.read(x, query, own, own, size)
+        return memory
 
     def propagate(self, features: FrameFeatures, long: FrameMemory, short: FrameMemory) -> tuple[Tensor, FrameMemory]:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
         Returns logits B×11×(H/4)×(W/4) and, per layer, the frame's (key, value source) for `remember`.
         """
-        embeddings, seen = self._forward(features, long, short, None)
+        size, x = features.size, self._begun(features)
+        embeddings = [features.embedding]
+        seen: FrameMemory = []
+        for i, (layer, norm) in enumerate(self.LSTT.blocks()):
+            if i:
+                x = self._attend(layer, x, size)
+            source, query = layer.look(x)
+            x = layer.read(x, query, long[i], short[i], size)
+            seen.append((query, source))
+            embeddings.append(to_map(norm(x), size))
         return self.decoder(embeddings, features.levels), seen
 
     def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
@@ -235,31 +260,6 @@ class PropagationNet(nn.Module):
             (key, layer.value(source, identity))
             for (layer, _), (key, source) in zip(self.LSTT.blocks(), seen, strict=True)
         ]
-
-    def _forward(
-        self,
-        features: FrameFeatures,
-        long: FrameMemory | None,
-        short: FrameMemory | None,
-        identity: Tensor | None,
-    ) -> tuple[list[Tensor], FrameMemory]:
-        size = features.size
-        x = self.begin(features.embedding) if features.stream is None else features.stream
-        assert x is not None
-        embeddings, memory = [features.embedding], []
-        for i, (layer, norm) in enumerate(self.LSTT.blocks()):
-            if i:
-                x = self._attend(layer, x, size)
-            source, query = layer.look(x)
-            if identity is not None:
-                own = (query, layer.value(source, identity))
-                x = layer.read(x, query, own, own, size)
-                memory.append(own)
-            elif long is not None and short is not None:
-                x = layer.read(x, query, long[i], short[i], size)
-                memory.append((query, source))
-            embeddings.append(to_map(norm(x), size))
-        return embeddings, memory
 
 
 def concatenate(memories: list[FrameMemory]) -> FrameMemory:

@@ -39,7 +39,8 @@ def test_objects_one_to_eleven(tiny_model: Model) -> None:
 
 def test_rounds_in_both_modes(tiny_model: Model) -> None:
     rows = list(session.rounds(tiny_model, CLOCK, 72, 96, frames=14))
-    assert [(row["repropagate"], row["round"]) for row in rows] == [(m, r) for m in ("all", "near") for r in "123"]
+    expected = [*((m, r) for m in ("all", "near") for r in "123"), ("all", "1, prepared")]
+    assert [(row["repropagate"], row["round"]) for row in rows] == expected
     assert all(0 < row["interact s"] <= row["first s"] <= row["near s"] <= row["all s"] for row in rows)
 
 
