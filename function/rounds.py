@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from function.frames import FramesMissing
+from function.heap import give_back
 from function.http import Reply, Request, impossible, not_found, stale, too_large
 from function.models import (
     DeleteReply,
@@ -44,6 +45,8 @@ _PAGE_NUMBERS = 1_500_000
 _SUGGESTIONS = 3
 _CLICKING_S, _TURN_S = 10.0, 0.5
 """For this long after a click, a propagate call works for this long at most."""
+_TIDY_EVERY = 16
+"""Frames; once the cache of features is full, every further one leaves holes (docs/labeling.md, a long job)."""
 
 
 class Rounds:
@@ -125,8 +128,10 @@ class Rounds:
             if current.ahead and not page.frames:  # what was finished before is not kept waiting
                 self.sessions.require(change.record, current.ahead)
                 with phase("model"):
-                    for _ in current.propagate():
+                    for count, _ in enumerate(current.propagate(), 1):
                         change.dirty = True
+                        if count % _TIDY_EVERY == 0:
+                            give_back()
                         page.fill()
                         if page.full or time.monotonic() >= until:
                             break
