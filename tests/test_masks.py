@@ -121,6 +121,8 @@ class TestIndexMask:
     def test_run_lengths_by_tag_give_the_mask_back(self, mask: np.ndarray) -> None:
         rles = index_mask_to_rles(mask)
         assert list(rles) == [tag for tag in np.unique(mask) if tag]
+        assert all(rle == encode_rle(mask == tag) for tag, rle in rles.items())
+        assert {type(number) for rle in rles.values() for number in rle} <= {int}  # JSON and XML show the difference
         back = rles_to_index_mask(rles, height=mask.shape[0], width=mask.shape[1])
         assert back.dtype == np.uint8
         assert np.array_equal(back, mask)

@@ -100,7 +100,9 @@ def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds and bytes by input size, one object; accuracy by size is in docs/performance.md."""
     before = model.short_side, model.interaction_short_side
     try:
-        for short_side in (241, 321, 481, 601, 721):
+        for short_side in (241, 321, 401, 481, 601, 721):
+            if short_side > min(height, width) + 1:  # frames are never enlarged
+                break
             model.short_side = model.interaction_short_side = short_side
             bench = Bench(model, height, width, 1)
             times = clock.best(
