@@ -94,7 +94,7 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
         model = found.get("model", 0.0)
         yield {
             "call": name,
-            **{f"{part} ms": found.get(part, 0.0) for part in ("decode", "model", "encode", "other", "total")},
+            **{f"{part} ms": found.get(part, 0.0) for part in ("decode", "model", "store", "encode", "other", "total")},
             "overhead": (found["total"] - model) / found["total"] if model else float("nan"),
             "per second": 1e3 / found["total"],
         }
