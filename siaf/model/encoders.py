@@ -13,8 +13,9 @@ from torchvision.models import mobilenet_v2, resnet50
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from siaf.model.swin import SwinEncoder
+from siaf.model.tinyvit import TinyViTEncoder
 
-EncoderName = Literal["mobilenetv2", "resnet50", "swinb"]
+EncoderName = Literal["mobilenetv2", "resnet50", "swinb", "tinyvit"]
 Depth = Literal["stride16", "aot", "full"]
 
 
@@ -84,20 +85,21 @@ class ResNet50Encoder(nn.Module):
         return levels
 
 
-Encoder: TypeAlias = MobileNetV2Encoder | ResNet50Encoder | SwinEncoder
+Encoder: TypeAlias = MobileNetV2Encoder | ResNet50Encoder | SwinEncoder | TinyViTEncoder
 
 
 def build_encoder(name: EncoderName, depth: Depth, in_channels: int = 3) -> Encoder:
     """Build an untrained encoder.
 
     `depth`: "stride16" stops at the last stage of stride 16, "aot" is what AOT's checkpoints hold, "full" adds the
-    deepest stage. For ResNet-50 and Swin-B the first two are the same network.
+    deepest stage. Only for MobileNetV2 do the first two differ.
     """
     if name == "mobilenetv2":
         return MobileNetV2Encoder(depth, in_channels)
     if name == "resnet50":
         return ResNet50Encoder(depth, in_channels)
-    return SwinEncoder(stages=4 if depth == "full" else 3, in_channels=in_channels)
+    stages = 4 if depth == "full" else 3
+    return TinyViTEncoder(stages, in_channels) if name == "tinyvit" else SwinEncoder(stages, in_channels)
 
 
 def widen_stem(stem: nn.Conv2d, rgb: Tensor) -> None:

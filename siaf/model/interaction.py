@@ -11,6 +11,7 @@ from siaf.model.across import AcrossFrameAttention
 from siaf.model.config import MAX_TAGS, InteractionConfig
 from siaf.model.encoders import build_encoder
 from siaf.model.priors import CHANNELS, stroke_priors
+from siaf.model.similarity import StrokeSimilarity
 
 UNMARKED = -1  # in stroke maps: no stroke here; in previous masks: nothing known here
 
@@ -76,7 +77,7 @@ class MaskHead(nn.Module):
         self.low = _conv_bn(low, 48, 1)
         self.trunk = _conv_bn(dim + 48, 2 * width)
         self.edges = nn.Sequential(nn.Conv2d(3, width // 2, 3, stride=2, padding=1), nn.ReLU(inplace=True))
-        maps = 2 * (2 + CHANNELS) + 3
+        maps = 2 * (2 + CHANNELS + StrokeSimilarity.channels) + 3
         self.shared = nn.Conv2d(2 * width, width, 3, padding=1)
         self.own = nn.Conv2d(maps, width, 3, padding=1)
         self.tag = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
@@ -116,6 +117,7 @@ class InteractionNet(nn.Module):
         self.across = AcrossFrameAttention((channels[1], channels[2]), config.dim, config.heads)
         self.extract = FeatureExtraction(channels[-1], config.dim, config.aspp_rates)
         self.query = nn.Linear(config.dim, config.id_dim)
+        self.similarity = StrokeSimilarity(channels[1], channels[-1], config.dim // 2)
         self.head = MaskHead(config, channels[0])
 
     def forward(self, images: Tensor, strokes: Tensor, previous: Tensor, tags: Tensor) -> Tensor:
@@ -134,7 +136,8 @@ class InteractionNet(nn.Module):
         per_frame = tags.repeat_interleave(frames, dim=0)
         quarter = (low.shape[2], low.shape[3])
         asked = self._ask(across[1], per_frame, quarter)
-        maps = torch.cat((self._tag_maps(images, strokes, previous, per_frame, quarter), asked), dim=2)
+        alike = self._resize(self.similarity(fine, high, strokes, per_frame, frames), quarter)
+        maps = torch.cat((self._tag_maps(images, strokes, previous, per_frame, alike), asked), dim=2)
         logits: Tensor = self.head(images, low, across, current, maps)
         return logits.view(clips, frames, *logits.shape[1:])
 
@@ -142,13 +145,18 @@ class InteractionNet(nn.Module):
         """Query the across-frame features by identity: how much of tag k's vector do they carry? N×K×1×h×w."""
         carried = F.linear(coarse.permute(0, 2, 3, 1), self.query.weight, self.query.bias)
         answer = torch.einsum("nhwc,nkc->nkhw", carried, self.stroke_identity.vectors[tags].to(carried.dtype))
-        answer = F.interpolate(answer, size=size, mode="bilinear", align_corners=self.config.align_corners)
-        return answer.unsqueeze(2)
+        return self._resize(answer.unsqueeze(2), size)
 
-    def _tag_maps(
-        self, images: Tensor, strokes: Tensor, previous: Tensor, tags: Tensor, size: tuple[int, int]
-    ) -> Tensor:
-        """Strokes, previous mask and stroke priors of each queried tag and of its rivals: N×K×12×h×w."""
+    def _resize(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """N×K×M×h×w maps of tags at another size."""
+        flat = F.interpolate(maps.flatten(1, 2), size=size, mode="bilinear", align_corners=self.config.align_corners)
+        resized: Tensor = flat.unflatten(1, maps.shape[1:3])
+        return resized
+
+    def _tag_maps(self, images: Tensor, strokes: Tensor, previous: Tensor, tags: Tensor, alike: Tensor) -> Tensor:
+        """Strokes, previous mask, stroke priors and similarity (`alike`, N×K×2×h×w) of each queried tag and of its
+        rivals: N×K×16×h×w."""
+        size = (alike.shape[-2], alike.shape[-1])
         select = tags[:, :, None, None]
         # Max-pooling keeps a thin stroke visible at a quarter of the resolution.
         marked = F.adaptive_max_pool2d((strokes[:, None] == select).float(), size)
@@ -157,7 +165,7 @@ class InteractionNet(nn.Module):
             small = F.interpolate(images.float(), size=size, mode="area")
             low, high = small.amin((1, 2, 3), keepdim=True), small.amax((1, 2, 3), keepdim=True)
             prior = stroke_priors((small - low) / (high - low).clamp_min(1e-3), marked > 0)
-        own = torch.cat((marked.unsqueeze(2), before.unsqueeze(2), prior), dim=2)
+        own = torch.cat((marked.unsqueeze(2), before.unsqueeze(2), prior, alike), dim=2)
         rivals = _strongest_rival(own, tags)
         background = (tags == 0).float()[:, :, None, None, None].expand(-1, -1, 1, *size)
         known = (previous >= 0).float().amax((1, 2))[:, None, None, None, None].expand_as(background)

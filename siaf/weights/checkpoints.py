@@ -16,6 +16,7 @@ from siaf.model.config import PROPAGATION
 from siaf.model.gated import build_propagation
 from siaf.weights.encoders import encoder_tensors
 from siaf.weights.files import Part, differences
+from siaf.weights.tinyvit import read_onnx
 
 _WRAPPERS = ("ema_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict", "model")
 """Where training scripts put the tensors; averaged weights, where there are both, are those that are evaluated."""
@@ -31,12 +32,14 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
-    """Recognise and check a checkpoint of AOT, DeAOT or an ImageNet encoder.
+    """Recognise and check a checkpoint of AOT, DeAOT, an ImageNet encoder, or a Tiny-ViT in an ONNX file.
 
     `architecture` settles what tensors alone cannot: AOTB and AOTL have the same, and so have DeAOTB and DeAOTL. By
     default the file's name does. Raises StateError, naming the first three differences, unless names, shapes and index
     buffers are those of one architecture; nothing in the file is executed.
     """
+    if path.suffix == ".onnx":
+        return Checkpoint("encoder", read_onnx(path), None)
     state, wrapper = _unwrap(_load(path), path)
     state = {k.removeprefix("module."): v for k, v in state.items()}
     broken = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from siaf.errors import StateError
 from siaf.model.encoders import Encoder, EncoderName, MobileNetV2Encoder, ResNet50Encoder, build_encoder, widen_stem
+from siaf.model.tinyvit import TinyViTEncoder
 from siaf.weights.files import Part, differences, read_parts
 
 _UNUSED = ("fc.", "classifier.", "head.", "norm.")  # classifiers, and the norm in front of Swin's
@@ -76,6 +77,8 @@ def load_encoder(encoder: Encoder, path: Path) -> None:
 def _name_of(encoder: Encoder) -> EncoderName:
     if isinstance(encoder, MobileNetV2Encoder):
         return "mobilenetv2"
+    if isinstance(encoder, TinyViTEncoder):
+        return "tinyvit"
     return "resnet50" if isinstance(encoder, ResNet50Encoder) else "swinb"
 
 

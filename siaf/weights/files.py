@@ -25,7 +25,7 @@ FORMAT = "siaf-weights-1"
 _KNOWN: dict[str, tuple[str, ...]] = {
     "interaction": tuple(INTERACTION),
     "propagation": tuple(PROPAGATION),
-    "encoder": ("mobilenetv2", "resnet50", "swinb"),
+    "encoder": ("mobilenetv2", "resnet50", "swinb", "tinyvit"),
 }
 DEFAULT_PROPAGATION = {"siaf-t": "siaf-t", "siaf-r50": "r50_aotl", "siaf-swinb": "swinb_aotl"}
 """Model name → architecture of its propagation network."""

@@ -36,7 +36,8 @@ def import_checkpoint(
     found = read_checkpoint(path, architecture)
     sha256 = file_sha256(path)
     known = next((p for p in CATALOGUE.values() if p.sha256 and sha256.startswith(p.sha256)), None)
-    name = found.network.architecture + ("-imagenet" if found.part == "encoder" else "")
+    trained_on = {"encoder": "-sam" if path.suffix == ".onnx" else "-imagenet"}.get(found.part, "")
+    name = found.network.architecture + trained_on
     target = out or weights_folder() / f"{name}.safetensors"
     target.parent.mkdir(parents=True, exist_ok=True)
     provenance = {

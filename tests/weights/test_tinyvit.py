@@ -1,0 +1,108 @@
+"""A distilled Segment Anything encoder in an ONNX file becomes our Tiny-ViT, or is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from siaf.errors import InputError, StateError
+from siaf.model.encoders import build_encoder
+from siaf.model.tinyvit import DEPTHS, TinyViTEncoder
+from siaf.weights.encoders import load_encoder
+from siaf.weights.importing import import_checkpoint
+from siaf.weights.tinyvit import read_onnx
+
+_REDUCED = ("expand", "depthwise", "project")
+
+
+def write_onnx(net: TinyViTEncoder, path: Path, *, leave_out: str = "") -> None:
+    """What the published file holds of such a network: nodes in the order of computation, linear layers without names.
+
+    The graph cannot be run, which nobody does with it here.
+    """
+    state = {k: v.numpy() for k, v in net.state_dict().items()}
+    nodes, tensors = [], []
+
+    def convolution(place: str, name: str = "") -> None:
+        names = [name or f"onnx::Conv_{2 * len(nodes)}", f"onnx::Conv_{2 * len(nodes) + 1}"]
+        for stored, kind in zip(names, ("weight", "bias"), strict=True):
+            tensors.append(numpy_helper.from_array(state[f"{place}.{kind}"], stored))
+        nodes.append(helper.make_node("Conv", ["x", *names], ["x"]))
+
+    def window_block(stage: int, number: int) -> None:
+        ours, theirs = f"stages.{stage}.{number}", f"layers.{stage}.blocks.{number}"
+        table = state[f"{ours}.attn.attention_biases"]
+        spread = numpy_helper.from_array(table[:, net.stages[stage][number].attn.distance.numpy()])  # type: ignore[index, union-attr]
+        nodes.append(helper.make_node("Constant", [], ["bias"], value=spread))
+        for layer in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"):
+            name = f"onnx::MatMul_{len(nodes)}"
+            tensors.append(numpy_helper.from_array(np.ascontiguousarray(state[f"{ours}.{layer}.weight"].T), name))
+            tensors.append(numpy_helper.from_array(state[f"{ours}.{layer}.bias"], f"{theirs}.{layer}.bias"))
+            nodes.append(helper.make_node("MatMul", ["x", name], ["x"]))
+        for norm in ("attn.norm", "mlp.norm"):
+            for kind in ("weight", "bias"):
+                tensors.append(numpy_helper.from_array(state[f"{ours}.{norm}.{kind}"], f"{theirs}.{norm}.{kind}"))
+        convolution(f"{ours}.local_conv")
+
+    convolution("patch_embed.0")
+    convolution("patch_embed.2")
+    for stage, depth in enumerate(DEPTHS):
+        for part in _REDUCED if stage else ():
+            convolution(f"reductions.{stage - 1}.{part}")
+        for number in range(depth):
+            if stage:
+                window_block(stage, number)
+            else:
+                for part in _REDUCED:
+                    convolution(f"stages.0.{number}.{part}")
+    convolution("patch_embed.0", "neck.0.weight")  # whatever follows is not ours
+    io = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("image", "x")]
+    kept = [t for t in tensors if not leave_out or t.name != leave_out]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "encoder", io[:1], io[1:], kept)), path)
+
+
+@pytest.fixture(scope="module")
+def net() -> TinyViTEncoder:
+    torch.manual_seed(0)
+    net = TinyViTEncoder(4)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    return net
+
+
+def test_every_tensor_finds_its_place(net: TinyViTEncoder, tmp_path: Path) -> None:
+    write_onnx(net, tmp_path / "encoder.onnx")
+    part = read_onnx(tmp_path / "encoder.onnx")
+    assert part.architecture == "tinyvit"
+    assert part.tensors.keys() == net.state_dict().keys()
+    for name, value in net.state_dict().items():
+        assert torch.equal(part.tensors[name], value), name
+
+
+def test_it_imports_and_loads_into_an_encoder_with_more_inputs(net: TinyViTEncoder, tmp_path: Path) -> None:
+    write_onnx(net, tmp_path / "encoder.onnx")
+    file = import_checkpoint(tmp_path / "encoder.onnx", tmp_path / "encoder.safetensors")
+    ours = build_encoder("tinyvit", "full", in_channels=5)
+    load_encoder(ours, file)
+    image = torch.randn(1, 3, 33, 33)
+    with torch.inference_mode():
+        found = ours(torch.cat((image, torch.randn(1, 2, 33, 33)), dim=1))
+        for a, b in zip(net(image), found, strict=True):
+            assert torch.allclose(a, b, rtol=1e-4)
+
+
+def test_another_file_is_refused_by_name(net: TinyViTEncoder, tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"not ONNX at all")
+    with pytest.raises(StateError, match="a.onnx: not an ONNX file"):
+        read_onnx(tmp_path / "a.onnx")
+    with pytest.raises(InputError, match="no such file"):
+        read_onnx(tmp_path / "missing.onnx")
+    onnx.save(helper.make_model(helper.make_graph([], "empty", [], [])), tmp_path / "b.onnx")
+    with pytest.raises(StateError, match="has 0 convolutions, 0 linear layers"):
+        read_onnx(tmp_path / "b.onnx")
+    write_onnx(net, tmp_path / "c.onnx", leave_out="layers.2.blocks.5.attn.norm.bias")
+    with pytest.raises(StateError, match="has no tensor 'layers.2.blocks.5.attn.norm.bias'"):
+        read_onnx(tmp_path / "c.onnx")
