@@ -11,12 +11,14 @@ from torchvision.models import mobilenet_v2
 
 from siaf.cli import main
 from siaf.model.config import INTERACTION
+from siaf.model.tinyvit import TinyViTEncoder
 from siaf.training.datasets import ClipForm
 from siaf.training.interaction import InteractionRecipe
 from siaf.training.loop import Schedule, averaged_checkpoint
 from siaf.training.propagation import PropagationRecipe
 from siaf.training.run import CONFIGS, read_config
 from siaf.weights import MODELS
+from siaf.weights.files import Part, save_parts
 
 CONFIG = """
 model = "siaf-t"
@@ -59,7 +61,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / name)
     torch.manual_seed(0)
-    torch.save(mobilenet_v2(weights=None).state_dict(), root / "encoder.pt")
+    torch.save(mobilenet_v2(weights=None).state_dict(), root / "mobilenetv2.pt")
+    tinyvit = Part("tinyvit", TinyViTEncoder(4).state_dict())
+    save_parts(root / "tinyvit.safetensors", {"encoder": tinyvit}, {})
     propagation = CONFIG.format(batch="batch = 2", length="length = 3", recipe="second_reference = 0.0")
     interaction = CONFIG.format(batch="", length="", recipe="frames = [0.5, 0.5]\nbudget = 2")
     (root / "propagation.toml").write_text(propagation)
@@ -72,23 +76,28 @@ def arguments(data: Path, stage: str, out: Path) -> list[str]:
     return ["train", stage, "--data", str(data), "--out", str(out), "--device", "cpu", *config]
 
 
+def encoder(data: Path, stage: str) -> list[str]:
+    file = {"interaction": "tinyvit.safetensors", "propagation": "mobilenetv2.pt"}[stage]
+    return ["--encoder-weights", str(data / file)]
+
+
 @pytest.mark.parametrize("stage", ["interaction", "propagation"])
 def test_a_stage_trains_on_photos_and_real_clips_and_shows_pictures(data: Path, tmp_path: Path, stage: str) -> None:
     line = arguments(data, stage, tmp_path)
-    assert main([*line, "--encoder-weights", str(data / "encoder.pt")]) == 0
+    assert main([*line, *encoder(data, stage)]) == 0
     weights = averaged_checkpoint(tmp_path / "checkpoint.safetensors")
     assert any(not name.startswith("encoder.") for name in weights)
     with Image.open(tmp_path / "samples" / "000002.jpg") as picture:
         assert picture.width % 65 == 0 and picture.height % 130 == 0
     assert list(csv.reader((tmp_path / "log.csv").open())) == [["step", "loss", "gradient", "rate", "seconds"]]
     # A finished run has nothing left to do, and knows its checkpoint by name.
-    resume = ["--resume", str(tmp_path / "checkpoint.safetensors"), "--encoder-weights", str(data / "encoder.pt")]
+    resume = ["--resume", str(tmp_path / "checkpoint.safetensors"), *encoder(data, stage)]
     assert main([*line, *resume]) == 0
 
 
 def test_a_stage_goes_on_from_another_runs_checkpoint(data: Path, tmp_path: Path) -> None:
     line = arguments(data, "interaction", tmp_path / "first")
-    assert main([*line, "--encoder-weights", str(data / "encoder.pt")]) == 0
+    assert main([*line, *encoder(data, "interaction")]) == 0
     first = tmp_path / "first/checkpoint.safetensors"
     still = (data / "interaction.toml").read_text().replace("lr = 1e-4", "lr = 0.0")
     (tmp_path / "still.toml").write_text(still)
@@ -119,10 +128,10 @@ def test_packaged_configurations_hold_what_a_run_needs(path: Path) -> None:
 def test_another_stages_checkpoint_is_refused_by_name(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    encoder = ["--encoder-weights", str(data / "encoder.pt")]
-    assert main([*arguments(data, "interaction", tmp_path), *encoder]) == 0
+    assert main([*arguments(data, "interaction", tmp_path), *encoder(data, "interaction")]) == 0
     resume = ["--resume", str(tmp_path / "checkpoint.safetensors")]
-    assert main([*arguments(data, "propagation", tmp_path / "other"), *encoder, *resume]) == 2
+    line = arguments(data, "propagation", tmp_path / "other")
+    assert main([*line, *encoder(data, "propagation"), *resume]) == 2
     assert "is a checkpoint of siaf-t interaction, not of siaf-t propagation" in capsys.readouterr().err
 
 
@@ -134,7 +143,7 @@ def test_problems_are_named_file_by_file_before_anything_is_trained(
     broken[0].unlink()
     broken[1].write_bytes(b"nothing")
     try:
-        line = [*arguments(data, "propagation", tmp_path / "out"), "--encoder-weights", str(data / "encoder.pt")]
+        line = [*arguments(data, "propagation", tmp_path / "out"), *encoder(data, "propagation")]
         assert main(line) == 2
         lines = capsys.readouterr().err.splitlines()
         assert [any(str(path) in line for line in lines[:2]) for path in broken] == [True, True]
