@@ -62,8 +62,8 @@ class Service:
     def start(cls, settings: Settings) -> "Service":
         """Load and warm the model, open the store. Raises SiafError for settings that cannot be met."""
         model = _load(settings)
-        model.short_side = settings.short_side
-        model.interaction_short_side = settings.interaction_short_side
+        model.short_side = settings.short_side or model.short_side
+        model.interaction_short_side = settings.interaction_short_side or model.interaction_short_side
         model.autocast = settings.autocast
         try:
             store = open_store(settings.store, settings.store_bytes)

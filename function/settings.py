@@ -26,11 +26,15 @@ class Settings(BaseSettings):
     weights: Annotated[Path | None, Field(description="weights file; empty: the one that ships in the package")] = None
     device: Annotated[str, Field(description="`auto`, `cpu`, `cuda`, `cuda:1` …")] = "auto"
     short_side: Annotated[
-        int, Field(ge=33, le=2161, description="short side in pixels at which frames are propagated")
-    ] = 321
+        int | None,
+        Field(
+            ge=33, le=2161, description="short side in pixels at which frames are propagated; empty: the model's own"
+        ),
+    ] = None
     interaction_short_side: Annotated[
-        int, Field(ge=33, le=2161, description="short side in pixels at which scribbles are read")
-    ] = 321
+        int | None,
+        Field(ge=33, le=2161, description="short side in pixels at which scribbles are read; empty: the model's own"),
+    ] = None
     store: Annotated[str, Field(description="where sessions live: `memory:`, `file:DIR` or `redis://HOST:PORT/DB`")] = (
         "memory:"
     )
@@ -107,7 +111,7 @@ class Settings(BaseSettings):
         Field(description="`siaf serve` only; Nuclio has its own"),
     ] = "info"
 
-    @field_validator("weights", "feature_folder", "token", mode="before")
+    @field_validator("weights", "short_side", "interaction_short_side", "feature_folder", "token", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

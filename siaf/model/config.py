@@ -64,7 +64,7 @@ PROPAGATION: dict[str, PropagationConfig] = {
 }
 
 INTERACTION: dict[str, InteractionConfig] = {
-    "siaf-t": InteractionConfig(encoder="tinyvit", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9), short_side=321),
+    "siaf-t": InteractionConfig(encoder="tinyvit", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9), short_side=385),
     "siaf-r50": InteractionConfig(encoder="resnet50"),
     "siaf-swinb": InteractionConfig(encoder="swinb", aspp_rates=(3, 6, 9), align_corners=False),
 }

@@ -1,11 +1,15 @@
 """Settings come from the environment; a wrong one stops the start with its name."""
 
+from pathlib import Path
+
 import nuclio_sdk
 import pytest
 
 from function.main import init_context
+from function.service import Service
 from function.settings import Settings, load_settings, settings_table
 from siaf.errors import SiafError
+from siaf.model.config import INTERACTION
 
 
 def test_they_are_read_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +65,11 @@ def test_a_value_that_cannot_be_met_does_too(
         monkeypatch.setenv(key, right)
     with pytest.raises(SiafError, match=f"^{name}: "):
         init_context(nuclio_sdk.Context())
+
+
+def test_input_sizes_are_the_models_own_unless_set(weights: Path) -> None:
+    plain = Service.start(Settings(weights=weights, device="cpu", interaction_short_side=None, short_side=65)).model
+    assert (plain.short_side, plain.interaction_short_side) == (65, INTERACTION["siaf-t"].short_side)
 
 
 def test_the_token_does_not_show() -> None:
