@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from siaf.memory import AcrossRoundMemory, ChainMemory
 from siaf.model.config import PROPAGATION
 from siaf.model.gated import build_propagation
-from siaf.model.identity import Slots, merge_groups, one_hot_mask
+from siaf.model.identity import Slots, merge_groups
 from siaf.model.propagation import FrameFeatures
 from siaf.preprocessing import normalise
 
@@ -214,10 +214,9 @@ def _samples(x: Tensor) -> list[float]:
 
 
 def _grouped(labels: Tensor) -> Tensor:
-    """Objects 1…12 → one-hot of each group's slots, 2×11×h×w."""
-    second = torch.where(labels > 10, labels - 10, 0)
-    return one_hot_mask(torch.stack((torch.where(labels > 10, 0, labels), second)))
+    """Objects 1…12 → each group's slots, 2×h×w."""
+    return torch.stack((torch.where(labels > 10, 0, labels), torch.where(labels > 10, labels - 10, 0)))
 
 
 def _twice(features: FrameFeatures) -> FrameFeatures:
-    return features.map(lambda x: x.expand(2, -1, -1, -1))
+    return features.map(lambda x: x.expand(2, *x.shape[1:]))
