@@ -11,6 +11,7 @@ from siaf.boxes import Box, box_pixels
 from siaf.errors import InputError
 from siaf.masks import MAX_TAG, Bitmap, IndexMask
 from siaf.prompting import honour_strokes
+from siaf.refinement import refine_mask
 from siaf.scribbles import Polarity, Scribble, check_scribbles
 from siaf.session import Session
 
@@ -59,8 +60,8 @@ def segment_clicks(
 
     An object that the session knows at that place keeps its tag, others get free ones. All that the session
     knows (other interacted frames, its across-round memory) takes part. `earlier`: by tag, what fewer of these
-    clicks gave. A pixel belongs to an object where it is the likeliest, or where its probability reaches
-    `threshold`. Raises InputError naming `pos_points` or `neg_points`.
+    clicks gave. A pixel belongs to an object where it is the likeliest, with edges refined as in a round, or where its
+    probability reaches `threshold`. Raises InputError naming `pos_points` or `neg_points`.
     """
     if not len(clicks.positive) and not clicks.boxes:
         raise InputError("needs at least one point, or a box in obj_bbox", field="pos_points")
@@ -85,9 +86,13 @@ def segment_clicks(
         shown = answered & set(() if previous is None else np.unique(previous).tolist())
         boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in shown}
         probabilities, tags = session.preview(frame, drawn, boxes, previous)
-        segments = [_segment(whole, probabilities, tags, strokes, threshold) for whole in wholes]
+        found = tags[probabilities.argmax(0).cpu().numpy()]
+        segments = [_segment(whole, probabilities, tags, found, strokes, threshold) for whole in wholes]
         previous = _over(known, {segment.tag: segment.mask for segment in segments})
         answered = {whole.tag for whole in wholes}
+    if threshold is None:
+        found = refine_mask(session.frames[frame], probabilities.cpu().numpy(), tags, drawn)
+        segments = [_segment(whole, probabilities, tags, found, strokes, threshold) for whole in wholes]
     return segments
 
 
@@ -95,13 +100,13 @@ def _segment(
     whole: "_Whole",
     probabilities: Tensor,
     tags: npt.NDArray[np.uint8],
+    found: IndexMask,
     strokes: list[Scribble],
     threshold: float | None,
 ) -> Segment:
     chance = probabilities[int(np.flatnonzero(tags == whole.tag)[0])].cpu().numpy()
-    winner = tags[probabilities.argmax(0).cpu().numpy()]
-    found = winner == whole.tag if threshold is None else chance >= threshold
-    mask = honour_strokes(np.where(found, whole.tag, 0).astype(np.uint8), strokes) == whole.tag
+    inside = found == whole.tag if threshold is None else chance >= threshold
+    mask = honour_strokes(np.where(inside, whole.tag, 0).astype(np.uint8), strokes) == whole.tag
     denied = any(stroke.polarity == "negative" for stroke in strokes)
     if whole.box is not None and not mask.any() and not denied:
         mask[box_pixels(whole.box, *mask.shape)] = True

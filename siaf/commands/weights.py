@@ -48,7 +48,7 @@ def _add_fetch(actions: Subparsers) -> None:
 
 def _add_import(actions: Subparsers) -> None:
     take = actions.add_parser("import", help="a weights file from an official AOT, DeAOT or ImageNet checkpoint")
-    take.add_argument("file", type=Path, help="the .pth or .pt file")
+    take.add_argument("file", type=Path, help="the .pth or .pt file, or a Tiny-ViT as .onnx")
     take.add_argument(
         "--as", dest="architecture", metavar="NAME", help="settles AOTB or AOTL, DeAOTB or DeAOTL; default: by name"
     )
