@@ -58,8 +58,8 @@ def segment_clicks(
 ) -> list[Segment]:
     """Masks of the clicked objects; the session stays as it is.
 
-    An object that the session knows at that place keeps its tag, others get free ones. All that the session
-    knows (other interacted frames, its across-round memory) takes part. `earlier`: by tag, what fewer of these
+    An object that the session knows at that place keeps its tag, others get free ones. The frame's mask, or
+    what the across-round memory finds there, takes part. `earlier`: by tag, what fewer of these
     clicks gave. A pixel belongs to an object where it is the likeliest, with edges refined as in a round, or where its
     probability reaches `threshold`. Raises InputError naming `pos_points` or `neg_points`.
     """

@@ -23,7 +23,7 @@ from siaf.results import MaskStore
 from siaf.rounds import Round, Standing, erase_other_tags
 from siaf.schedule import CARRIED, Chain, chains, stages, walks
 from siaf.scribbles import Scribble, check_scribbles
-from siaf.video import as_frames, frame_digest
+from siaf.video import as_frames
 
 
 class Session:
@@ -206,11 +206,9 @@ class Session:
         objects = self.objects.copy()
         for tag in sorted({*object_tags({frame: scribbles}), *(boxes or ()), *shown}):
             objects.add(tag)
-        known = {f: self._now.masks[f] for f in self._now.interacted if f != frame}
-        if before is not None:
-            known[frame] = before
+        known = {} if before is None else {frame: before}
         answer = ask(self.model, self.frames, Question({frame: scribbles}, {frame: boxes or {}}, known, objects))
-        return answer.probabilities[answer.frames.index(frame)], answer.tags
+        return answer.probabilities[0], answer.tags
 
     def look(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
@@ -240,12 +238,15 @@ class Session:
         """A chain that starts at an interacted frame, for `track`."""
         return self._propagation.chain(source, self._now)
 
-    def track(self, picture: NDArray[np.uint8], chain: ChainMemory, near: int) -> tuple[IndexMask, Confidence]:
+    def track(
+        self, picture: NDArray[np.uint8], digest: str, chain: ChainMemory, near: int
+    ) -> tuple[IndexMask, Confidence]:
         """One step of a chain onto a picture, uint8 H×W×3, that is none of the session's frames; the chain advances.
 
-        `near` is the frame of the session that the picture is nearest to. Returns its index mask and confidence.
+        `digest` is the picture's content digest, `near` the frame of the session that it is nearest to. Returns its
+        index mask and confidence.
         """
-        features = self._propagation.encode([frame_digest(picture)], [lambda: picture])
+        features = self._propagation.encode([digest], [lambda: picture])
         return self._propagation.step(features, [near], [chain], self.objects)[0]
 
     def undo(self) -> None:
@@ -311,8 +312,7 @@ class Session:
         """AFI's index masks of all scribbled frames."""
         if not strokes:
             return {}
-        known = {f: self._now.masks[f] for f in self._now.interacted}
-        known |= {f: mask for f in strokes if (mask := self._current(f)) is not None}
+        known = {f: mask for f in strokes if (mask := self._current(f)) is not None}
         question = Question(strokes, boxes, {**known, **masks}, self.objects)
         return masks_of(ask(self.model, self.frames, question), question, self.frames, masks)
 

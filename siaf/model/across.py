@@ -54,10 +54,11 @@ class DeformableAttention(nn.Module):
             plane = to_map(value[level], (height, width)).reshape(batch * heads, dim // heads, height, width)
             scale = torch.tensor((width, height), dtype=offsets.dtype, device=query.device)
             where = centres[None, :, None, None] + offsets[:, :, :, level] / scale
-            grid = (2 * where - 1).transpose(1, 2).reshape(batch * heads, tokens, points, 2)
+            # Tokens last: sums over a few points then run along memory.
+            grid = (2 * where - 1).permute(0, 2, 3, 1, 4).reshape(batch * heads, points, tokens, 2)
             sampled = F.grid_sample(plane, grid.to(plane.dtype), mode="bilinear", align_corners=False)
-            weight = weights[:, :, :, level].transpose(1, 2).reshape(batch * heads, 1, tokens, points)
-            read = read + (sampled * weight).sum(-1)
+            weight = weights[:, :, :, level].permute(0, 2, 3, 1).reshape(batch * heads, 1, points, tokens)
+            read = read + (sampled * weight).sum(2)
         out: Tensor = self.output_proj(read.view(batch, dim, tokens).transpose(1, 2))
         return out
 

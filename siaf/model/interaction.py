@@ -27,9 +27,9 @@ class IdentityEmbedding(nn.Module):
         self.vectors = nn.Parameter(torch.randn(MAX_TAGS + 1, dim) * dim**-0.5)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Long N×H×W in −1…10 → float N×dim×H×W."""
+        """Long N×H×W in −1…10 → float N×H×W×dim."""
         table = torch.cat((self.vectors, torch.zeros_like(self.vectors[:1])))
-        return F.embedding(labels.where(labels >= 0, MAX_TAGS + 1), table).permute(0, 3, 1, 2)
+        return F.embedding(labels.where(labels >= 0, MAX_TAGS + 1), table)
 
 
 def _conv_bn(in_channels: int, out_channels: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
@@ -80,9 +80,11 @@ class MaskHead(nn.Module):
         maps = 2 * (2 + CHANNELS + StrokeSimilarity.channels) + 3
         self.shared = nn.Conv2d(2 * width, width, 3, padding=1)
         self.own = nn.Conv2d(maps, width, 3, padding=1)
-        self.tag = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.tag = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True))
         self.fine = nn.Conv2d(width, width // 2, 1)
-        self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(width // 2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 1))
+        self.out = nn.Sequential(
+            nn.ReLU(inplace=True), nn.Conv2d(width // 2, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(8, 1, 1)
+        )
 
     def forward(
         self, image: Tensor, low: Tensor, across: tuple[Tensor, Tensor], current: Tensor, maps: Tensor
@@ -96,7 +98,7 @@ class MaskHead(nn.Module):
         per_tag = self.shared(x).unsqueeze(1) + self.own(maps.flatten(0, 1)).unflatten(0, (frames, tags))
         per_tag = self.fine(self.tag(per_tag.flatten(0, 1)))
         edges = self.edges(image)
-        per_tag = self._resize(per_tag, edges).unflatten(0, (frames, tags)) + edges.unsqueeze(1)
+        per_tag = self._resize(per_tag, edges).unflatten(0, (frames, tags)).add_(edges.unsqueeze(1))
         out: Tensor = self.out(per_tag.flatten(0, 1)).unflatten(0, (frames, tags))[:, :, 0]
         return out
 
@@ -129,8 +131,11 @@ class InteractionNet(nn.Module):
         """
         clips, frames = images.shape[:2]
         images, strokes, previous = images.flatten(0, 1), strokes.flatten(0, 1), previous.flatten(0, 1)
-        fused = torch.cat((images, self.stroke_identity(strokes), self.mask_identity(previous)), dim=1)
-        low, fine, coarse, high = self.encoder(fused)
+        # Channels last, as the tables give them: these maps are the largest of all.
+        fused = torch.cat(
+            (images.permute(0, 2, 3, 1), self.stroke_identity(strokes), self.mask_identity(previous)), dim=-1
+        )
+        low, fine, coarse, high = self.encoder(fused.permute(0, 3, 1, 2))
         across = self.across(fine, coarse, frames)
         current = self.extract(high)
         per_frame = tags.repeat_interleave(frames, dim=0)

@@ -62,7 +62,7 @@ def test_the_order_of_asked_tags_and_padding_do_not_matter(net: InteractionNet) 
 def test_unmarked_pixels_have_no_identity() -> None:
     embedding = IdentityEmbedding(4)
     labels = torch.tensor([[[UNMARKED, 0, 10]]])
-    vectors = embedding(labels)[0, :, 0].T
+    vectors = embedding(labels)[0, 0]
     assert torch.equal(vectors[0], torch.zeros(4))
     assert torch.equal(vectors[1], embedding.vectors[0])
     assert torch.equal(vectors[2], embedding.vectors[10])
