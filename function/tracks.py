@@ -209,7 +209,7 @@ def _document(snapshot: Snapshot) -> dict[str, Any]:
         "near": track.near,
         "mask": None if track.mask is None else _write_mask(track.mask),
         "confidence": {str(tag): score for tag, score in track.confidence.items()},
-        "looks": {str(tag): asdict(look) for tag, look in snapshot.looks.items()},
+        "looks": {str(tag): vars(look) for tag, look in snapshot.looks.items()},  # asdict would copy every number
         "rounds": snapshot.rounds,
         "line": snapshot.line,
         "state": snapshot.state,

@@ -121,7 +121,7 @@ class Tracker:
             scores = {int(tag): 1.0 for tag in session.objects.tags}
             return replace(track, position=digest, near=near, chain=None, mask=mask, confidence=scores)
         chain = replace(track.chain) if track.chain else session.chain(track.near)
-        mask, scores = session.track(picture, chain, track.near)
+        mask, scores = session.track(picture, digest, chain, track.near)
         return replace(track, position=digest, chain=chain, mask=mask, confidence=scores)
 
     def settle(self, track: Track) -> Track:

@@ -3,7 +3,6 @@
 A frame is uint8 H×W×3, RGB. All frames of a source have one size.
 """
 
-import hashlib
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import overload
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 from PIL import Image, ImageOps
 
 from siaf.errors import InputError
@@ -168,9 +168,8 @@ def as_frames(
 
 def frame_digest(frame: Frame) -> str:
     """Content digest of decoded pixels: 32 hex digits, equal for equal frames of whatever file."""
-    digest = hashlib.blake2b("×".join(map(str, frame.shape)).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(frame).data)
-    return digest.hexdigest()
+    digest = blake3("×".join(map(str, frame.shape)).encode())
+    return digest.update(np.ascontiguousarray(frame).data).hexdigest(length=16)
 
 
 _ORIENTATION = 0x0112

@@ -64,7 +64,7 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
     """
     served = _Function()
     clip = MovingObjects(200, height, width, 10)
-    frames = [_jpeg(clip, number) for number in range(repeat + 2)]
+    frames = [_jpeg(clip, number) for number in range(len(_SHAPES) * (repeat + 1))]
     images = [base64.b64encode(data).decode() for data in frames]
     x, y = (float(v) for v in clip.strokes(0)[0].points.mean(0))
 
@@ -77,8 +77,9 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
 
     calls: dict[str, Callable[[int], dict[str, float]]] = {"interactor, first click": first}
     calls["interactor, second click"] = second
-    for count in _SHAPES:
-        calls[f"tracker, {count} shape{'s' if count > 1 else ''}"] = _tracker(served, clip, images, count)
+    for start, count in enumerate(_SHAPES):  # every tracker on frames of its own: none finds another's features
+        numbers = range(start, len(frames), len(_SHAPES))
+        calls[f"tracker, {count} shape{'s' if count > 1 else ''}"] = _tracker(served, clip, images, numbers, count)
     session = served.call("POST", "/v1/sessions", {"frames": len(frames), "height": height, "width": width})[0]["id"]
     calls["upload of a frame"] = lambda i: served.call("PUT", f"/v1/sessions/{session}/frames/{i}", frames[i])[1]
     best: dict[str, dict[str, float]] = {}
@@ -101,17 +102,17 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
 
 
 def _tracker(
-    served: _Function, clip: MovingObjects, images: list[str], count: int
+    served: _Function, clip: MovingObjects, images: list[str], numbers: range, count: int
 ) -> Callable[[int], dict[str, float]]:
-    """Calls that follow `count` masks from the first frame."""
-    mask = clip.mask(0)
+    """Calls that follow `count` masks over some frames, from the first of them."""
+    mask = clip.mask(numbers[0])
     shapes = [{"type": "mask", "points": encode_rle(mask == tag)} for tag in range(1, count + 1) if (mask == tag).any()]
     while len(shapes) < count:
         shapes.append(shapes[-1])
-    states = [served.call("POST", "/", {"image": images[0], "shapes": shapes, "states": []})[0]["states"]]
+    states = [served.call("POST", "/", {"image": images[numbers[0]], "shapes": shapes, "states": []})[0]["states"]]
 
     def follow(i: int) -> dict[str, float]:
-        body = {"image": images[i], "shapes": [None] * count, "states": states[-1]}
+        body = {"image": images[numbers[i]], "shapes": [None] * count, "states": states[-1]}
         answer, times = served.call("POST", "/", body)
         states.append(answer["states"])
         return times
