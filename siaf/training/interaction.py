@@ -24,13 +24,14 @@ _SLOTS = 4  # background and up to three objects: what a training clip holds
 class InteractionRecipe:
     """`frames`: share of steps with 1, 2, 3 interacted frames; `budget`: frames of a batch over all clips.
 
-    `feedback`: probability of a second pass that corrects the network's own result. `untouched`: as of
-    `ClipSynthesizer`.
+    `feedback`: probability of a second pass that corrects the network's own result. `again`: share of these that are
+    shown nothing new, so that the network learns to better its own result. `untouched`: as of `ClipSynthesizer`.
     """
 
     frames: tuple[float, ...] = (0.5, 0.3, 0.2)
     budget: int = 8
     feedback: float = 0.3
+    again: float = 0.0
     kept: tuple[float, float] = (1.0, 0.35)
     untouched: float = 0.6
     bfloat16: bool = False
@@ -98,10 +99,10 @@ class InteractionLoss:
 
         logits = self._forward(images, batch["strokes"], batch["previous"], tags)
         loss = self._score(logits, labels, present, kept)
-        if torch.rand((), generator=self.random).item() < self.recipe.feedback:
-            strokes, previous = self._correct(
-                logits.detach(), labels, present, np.random.default_rng((self.seed, step))
-            )
+        if self._chance(self.recipe.feedback):
+            previous = self._result(logits.detach(), labels, present)
+            same = self._chance(self.recipe.again)
+            strokes = batch["strokes"] if same else _corrections(labels, previous, (self.seed, step))
             loss = 0.5 * loss + 0.5 * self._score(self._forward(images, strokes, previous, tags), labels, present, kept)
         return loss
 
@@ -120,21 +121,22 @@ class InteractionLoss:
         frames = labels.shape[1]
         return segmentation_loss(logits, labels.flatten(0, 1), present.repeat_interleave(frames, 0), kept)
 
-    def _correct(
-        self, logits: Tensor, labels: Tensor, present: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        frames = labels.shape[1]
-        absent = ~present.repeat_interleave(frames, 0)[:, :, None, None]
-        result = logits.masked_fill(absent, -torch.inf).argmax(1).view_as(labels)
-        strokes = [
-            simulate_interaction(label, rng, previous=mask)[0]
-            for label, mask in zip(
-                labels.flatten(0, 1).cpu().numpy().astype(np.uint8),
-                result.flatten(0, 1).cpu().numpy().astype(np.uint8),
-                strict=True,
-            )
-        ]
-        return torch.from_numpy(np.stack(strokes)).view_as(labels).to(labels.device), result
+    def _chance(self, probability: float) -> bool:
+        return torch.rand((), generator=self.random).item() < probability
+
+    @staticmethod
+    def _result(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
+        """The index masks that logits give, in the clips' own slots, as `labels`."""
+        absent = ~present.repeat_interleave(labels.shape[1], 0)[:, :, None, None]
+        return logits.masked_fill(absent, -torch.inf).argmax(1).view_as(labels)
+
+
+def _corrections(labels: Tensor, result: Tensor, seed: tuple[int, int]) -> Tensor:
+    """Strokes on what is wrong in a result, frame by frame: long, as `labels`."""
+    rng = np.random.default_rng(seed)
+    pairs = (x.flatten(0, 1).cpu().numpy().astype(np.uint8) for x in (labels, result))
+    strokes = [simulate_interaction(label, rng, previous=mask)[0] for label, mask in zip(*pairs, strict=True)]
+    return torch.from_numpy(np.stack(strokes)).view_as(labels).to(labels.device)
 
 
 def _to_tags(labels: Tensor, tags: Tensor) -> Tensor:

@@ -19,12 +19,14 @@ class PropagationRecipe:
 
     `truth`: probability that the next step sees the ground truth of this frame instead of the network's own result,
     at the start and at the end. `kept`: fraction of pixels in the bootstrapped cross-entropy, likewise.
-    `second_reference`: probability that the clip's last frame is a reference too.
+    `second_reference`: probability that the clip's last frame is a reference too. `transient`: probability that a
+    propagated frame enters the long-term memory, as every fifth may at inference.
     """
 
     truth: tuple[float, float] = (0.6, 0.15)
     kept: tuple[float, float] = (1.0, 0.35)
     second_reference: float = 0.3
+    transient: float = 0.0
     bfloat16: bool = False
 
 
@@ -80,10 +82,12 @@ class PropagationLoss:
                 if not self._chance(ramp(recipe.truth, progress)):
                     fed = restrict_to_present(logits.detach(), present).argmax(1)
                 short = net.remember(seen, one_hot_mask(fed))
+                if self._chance(recipe.transient):
+                    long = concatenate([long, short])
         return torch.stack(losses).mean()
 
     def _chance(self, probability: float) -> bool:
-        return torch.rand((), generator=self.random).item() < probability
+        return probability > 0 and torch.rand((), generator=self.random).item() < probability
 
     def _encode(self, frames: Tensor) -> list[FrameFeatures]:
         clips, length = frames.shape[:2]

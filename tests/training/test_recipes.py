@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from siaf.model.config import InteractionConfig, PropagationConfig
 from siaf.model.interaction import InteractionNet
-from siaf.model.propagation import PropagationNet
+from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.training.interaction import InteractionLoss, InteractionRecipe
 from siaf.training.propagation import PropagationLoss, PropagationRecipe, start_as_matching
 
@@ -44,6 +44,27 @@ def test_propagation_learns_from_a_clip(propagation: PropagationNet, clips: dict
     # The mask token is in AOT's checkpoints, but nothing reads it; attention ignores a bias of all keys alike.
     assert without_gradient(propagation) <= {"LSTT.mask_token", "LSTT.layers.0.self_attn.linear_K.bias"}
     assert loss_of(clips, 0).item() == pytest.approx(loss.item())
+
+
+@pytest.mark.parametrize(("transient", "frames"), [(0.0, [1, 1]), (1.0, [1, 2])])
+def test_propagated_frames_may_enter_the_long_term_memory(
+    propagation: PropagationNet,
+    clips: dict[str, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    transient: float,
+    frames: list[int],
+) -> None:
+    read: list[int] = []
+    propagate = propagation.propagate
+
+    def record(features: FrameFeatures, long: FrameMemory, short: FrameMemory) -> tuple[Tensor, FrameMemory]:
+        read.append(long[0][0].shape[1] // short[0][0].shape[1])
+        return propagate(features, long, short)
+
+    monkeypatch.setattr(propagation, "propagate", record)
+    recipe = PropagationRecipe(second_reference=0.0, transient=transient)
+    PropagationLoss(propagation, recipe, steps=10, seed=0)(clips, 0)
+    assert read == frames
 
 
 def test_an_untrained_network_already_matches(propagation: PropagationNet, clips: dict[str, Tensor]) -> None:
@@ -83,3 +104,26 @@ def test_interaction_learns_from_strokes(clips: dict[str, Tensor]) -> None:
     # Level and position only steer the sampling points, whose weights start at zero.
     assert without_gradient(net) <= {"across.across.linear_K.bias", "across.level_embedding"}
     assert loss.item() < 2
+
+
+def test_a_second_pass_may_start_from_the_result_with_nothing_new_drawn(
+    clips: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    net = InteractionNet(InteractionConfig(encoder="mobilenetv2", dim=32, heads=2, head_dim=16, aspp_rates=(1, 2)))
+    strokes = torch.full_like(clips["labels"], -1)
+    strokes[:, 0, 15:18, 8:20] = 1
+    seen: list[tuple[Tensor, Tensor]] = []
+    forward = net.forward
+
+    def record(images: Tensor, strokes: Tensor, previous: Tensor, tags: Tensor) -> Tensor:
+        seen.append((strokes, previous))
+        return forward(images, strokes, previous, tags)
+
+    monkeypatch.setattr(net, "forward", record)
+    batch = {**clips, "strokes": strokes, "previous": torch.full_like(clips["labels"], -1)}
+    for again in (1.0, 0.0):
+        InteractionLoss(net, InteractionRecipe(feedback=1.0, again=again), steps=10, seed=0)(batch, 0)
+    (first, nothing), (same, result), _, (corrections, _) = seen
+    assert torch.equal(first, same) and not torch.equal(first, corrections)
+    assert (nothing == -1).all() and (result >= 0).all()
