@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from siaf.boxes import Box, box_pixels
 from siaf.errors import InputError
@@ -58,9 +57,9 @@ def segment_clicks(
 ) -> list[Segment]:
     """Masks of the clicked objects; the session stays as it is.
 
-    An object that the session knows at that place keeps its tag, others get free ones. The frame's mask, or
-    what the across-round memory finds there, takes part. `earlier`: by tag, what fewer of these
-    clicks gave. A pixel belongs to an object where it is the likeliest, with edges refined as in a round, or where its
+    An object that the session knows at that place keeps its tag, others get free ones. All that the session
+    knows (other interacted frames, its across-round memory) takes part. `earlier`: by tag, what fewer of these clicks
+    gave. A pixel belongs to an object where it is the likeliest, with edges refined as in a round, or where its
     probability reaches `threshold`. Raises InputError naming `pos_points` or `neg_points`.
     """
     if not len(clicks.positive) and not clicks.boxes:
@@ -80,37 +79,34 @@ def segment_clicks(
 
     says_something = session.interacted or session.memory.carried or earlier
     previous = _over(known, earlier or {}) if says_something else None
-    segments: list[Segment] = []
     answered = set(earlier or ())
     for _ in range(1 if earlier else _PASSES):
         shown = answered & set(() if previous is None else np.unique(previous).tolist())
         boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in shown}
-        probabilities, tags = session.preview(frame, drawn, boxes, previous)
-        found = tags[probabilities.argmax(0).cpu().numpy()]
-        segments = [_segment(whole, probabilities, tags, found, strokes, threshold) for whole in wholes]
-        previous = _over(known, {segment.tag: segment.mask for segment in segments})
-        answered = {whole.tag for whole in wholes}
+        probabilities = session.preview(frame, drawn, boxes, previous)
+        if threshold is None:
+            found = probabilities.likeliest()
+            masks = {whole.tag: _mask(whole, found == whole.tag, strokes) for whole in wholes}
+        else:
+            masks = {whole.tag: _mask(whole, probabilities.of(whole.tag) >= threshold, strokes) for whole in wholes}
+        previous, answered = _over(known, masks), set(masks)
     if threshold is None:
-        found = refine_mask(session.frames[frame], probabilities.cpu().numpy(), tags, drawn)
-        segments = [_segment(whole, probabilities, tags, found, strokes, threshold) for whole in wholes]
-    return segments
+        found = refine_mask(session.frames[frame], probabilities, drawn)
+        masks = {whole.tag: _mask(whole, found == whole.tag, strokes) for whole in wholes}
+    return [Segment(tag, mask, _mean(probabilities.of(tag), mask)) for tag, mask in masks.items()]
 
 
-def _segment(
-    whole: "_Whole",
-    probabilities: Tensor,
-    tags: npt.NDArray[np.uint8],
-    found: IndexMask,
-    strokes: list[Scribble],
-    threshold: float | None,
-) -> Segment:
-    chance = probabilities[int(np.flatnonzero(tags == whole.tag)[0])].cpu().numpy()
-    inside = found == whole.tag if threshold is None else chance >= threshold
-    mask = honour_strokes(np.where(inside, whole.tag, 0).astype(np.uint8), strokes) == whole.tag
+def _mask(whole: "_Whole", inside: Bitmap, strokes: list[Scribble]) -> Bitmap:
+    """An object's pixels as the network gave them, made to honour what was drawn."""
+    mask: Bitmap = honour_strokes(np.where(inside, whole.tag, 0).astype(np.uint8), strokes) == whole.tag
     denied = any(stroke.polarity == "negative" for stroke in strokes)
     if whole.box is not None and not mask.any() and not denied:
         mask[box_pixels(whole.box, *mask.shape)] = True
-    return Segment(whole.tag, mask, float(chance[mask].mean()) if mask.any() else 0.0)
+    return mask
+
+
+def _mean(chance: npt.NDArray[np.float32], mask: Bitmap) -> float:
+    return float(chance[mask].mean()) if mask.any() else 0.0
 
 
 def _over(mask: IndexMask, objects: Mapping[int, Bitmap]) -> IndexMask:

@@ -119,19 +119,17 @@ class Model:
         """AFI, Eq. 1: all interacted frames of a round, all objects.
 
         `strokes` and `previous` int16 G×f×h×w at `interaction_size`, in slots (−1 = unmarked).
-        Returns merged probabilities float f×(1 + objects)×H×W.
+        Returns merged probabilities float f×(1 + objects)×(h/2)×(w/2) (see `siaf.probabilities`).
         """
         size = (strokes.shape[2], strokes.shape[3])
         images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])[None]
-        align = self.interaction.config.align_corners
         groups = []
         for g, group in enumerate(slots):  # strokes are fused at the image, so every group needs its own pass
             tags = torch.tensor([[0, *group]], device=self.device)
             marks = (self._tensor(strokes[g : g + 1]).long(), self._tensor(previous[g : g + 1]).long())
             with self._precision():
                 groups.append(self.interaction(images, *marks, tags)[0].float())
-        full = frames[0].shape[:2]
-        return torch.stack([merge_groups(_resize([g[i] for g in groups], full, align)) for i in range(len(frames))])
+        return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(frames))])
 
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:
         """Input size (rows, columns) of the interaction network for frames of height × width."""

@@ -13,19 +13,15 @@ from numpy.typing import NDArray
 
 from siaf.masks import Bitmap, IndexMask
 from siaf.preprocessing import network_size
+from siaf.probabilities import Probabilities
 from siaf.scribbles import Scribble, StrokeMap, rasterize
 
 SHORT_SIDE = 257  # pixels at which GrabCut works: a quarter of a second per object
 SURE = 0.9  # probability from which the network's word stands
 
 
-def refine_mask(
-    frame: NDArray[np.uint8],
-    probabilities: NDArray[np.float32],
-    tags: NDArray[np.uint8],
-    strokes: Sequence[Scribble],
-) -> IndexMask:
-    """Index mask, uint8 H×W, of merged probabilities float C×H×W whose channels are `tags` (0 first).
+def refine_mask(frame: NDArray[np.uint8], probabilities: Probabilities, strokes: Sequence[Scribble]) -> IndexMask:
+    """Index mask, uint8 H×W, of a frame's probabilities.
 
     Every object is cut out on its own, between what the network is sure of; a pixel that several claim goes to the most
     probable. `frame` uint8 H×W×3 RGB; `strokes` are those of this frame.
@@ -37,13 +33,10 @@ def refine_mask(
     drawn = rasterize(strokes, height, width, size=(rows, columns))
     mask = np.zeros((height, width), np.uint8)
     best = np.zeros((height, width), np.float32)
-    for channel, tag in enumerate(tags.tolist()):
-        if tag == 0:
-            continue
-        probability = probabilities[channel]
-        shrunk = np.asarray(cv2.resize(probability, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-        found = _cut_out(picture, shrunk, drawn, tag).astype(np.float32)
+    for tag in probabilities.tags[1:].tolist():
+        found = _cut_out(picture, probabilities.of(tag, (rows, columns)), drawn, tag).astype(np.float32)
         inside = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)) > 0.5
+        probability = probabilities.of(tag)
         wins = inside & (probability > best)
         mask[wins], best[wins] = tag, probability[wins]
     return mask

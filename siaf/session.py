@@ -6,7 +6,6 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from siaf.asking import Question, ask, masks_of
 from siaf.boxes import Box
@@ -17,6 +16,7 @@ from siaf.masks import IndexMask, as_index_mask
 from siaf.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.network import Model
 from siaf.objects import ObjectTable
+from siaf.probabilities import Probabilities
 from siaf.prompting import object_tags
 from siaf.propagating import Propagation, Repropagate
 from siaf.results import MaskStore
@@ -24,6 +24,9 @@ from siaf.rounds import Round, Standing, erase_other_tags
 from siaf.schedule import CARRIED, Chain, chains, stages, walks
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.video import as_frames
+
+_CONTEXT_FRAMES = 2
+"""Interacted frames that take part when a single frame is looked at."""
 
 
 class Session:
@@ -193,11 +196,12 @@ class Session:
         scribbles: Sequence[Scribble] = (),
         boxes: Mapping[int, Box] | None = None,
         previous: IndexMask | None = None,
-    ) -> tuple[Tensor, NDArray[np.uint8]]:
-        """What a round on this one frame would give, as probabilities; the session stays as it is.
+    ) -> Probabilities:
+        """What strokes on this one frame give, as probabilities; the session stays as it is.
 
+        The nearest interacted frames take part in across-frame attention.
         `previous` is the mask to start from, by default the frame's own, or what the across-round memory finds there.
-        Returns float (1 + objects)×H×W and the tag of each channel. Raises InputError naming `scribbles[i]`.
+        Raises InputError naming `scribbles[i]`.
         """
         self._check_frame(frame, "frame")
         check_scribbles(scribbles, height=self.height, width=self.width)
@@ -206,9 +210,12 @@ class Session:
         objects = self.objects.copy()
         for tag in sorted({*object_tags({frame: scribbles}), *(boxes or ()), *shown}):
             objects.add(tag)
-        known = {} if before is None else {frame: before}
-        answer = ask(self.model, self.frames, Question({frame: scribbles}, {frame: boxes or {}}, known, objects))
-        return answer.probabilities[0], answer.tags
+        others = sorted(self._now.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
+        known = {f: self._now.masks[f] for f in others[:_CONTEXT_FRAMES]}
+        if before is not None:
+            known[frame] = before
+        question = Question({frame: scribbles}, {frame: boxes or {}}, known, objects)
+        return ask(self.model, self.frames, question)[frame]
 
     def look(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
@@ -312,8 +319,10 @@ class Session:
         """AFI's index masks of all scribbled frames."""
         if not strokes:
             return {}
-        known = {f: mask for f in strokes if (mask := self._current(f)) is not None}
-        question = Question(strokes, boxes, {**known, **masks}, self.objects)
+        # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
+        # (DAVIS, one frame a round), for up to three times the time.
+        known = {f: mask for f in strokes if (mask := masks.get(f, self._current(f))) is not None}
+        question = Question(strokes, boxes, known, self.objects)
         return masks_of(ask(self.model, self.frames, question), question, self.frames, masks)
 
     def _spoken_for(self, frame: int) -> frozenset[int]:

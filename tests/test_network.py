@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from siaf.network import Model
 from siaf.preprocessing import network_size, normalise, resize_frames
+from siaf.probabilities import Probabilities
 
 
 @pytest.mark.parametrize(
@@ -48,9 +49,10 @@ def test_interaction_and_propagation_answer_at_the_frames_own_size(tiny_model: M
     strokes = np.full((1, 2, *size), -1, np.int16)
     strokes[0, 0, 3:9, 3:9] = 1
     found = tiny_model.interact(list(clip[:2]), strokes, np.full_like(strokes, -1), [[1, 2]])
-    assert found.shape == (2, 3, 72, 96)
+    assert found.shape == (2, 3, *(-(-side // 2) for side in size))
+    shown = Probabilities(found[0], np.array([0, 1, 2], np.uint8), (72, 96), align_corners=True)
     features = tiny_model.encode(clip[0])
-    memory = tiny_model.reference(features, found[0].argmax(0).numpy().astype(np.uint8)[None])
+    memory = tiny_model.reference(features, shown.likeliest()[None])
     (step,) = tiny_model.propagate([features], [memory], [memory], [[1, 2]], (72, 96))
     assert step.labels.shape == (72, 96) and int(step.labels.max()) <= 2
     assert torch.allclose(step.scores.sum(0), torch.ones(step.scores.shape[1:]), atol=1e-5)

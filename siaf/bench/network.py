@@ -13,6 +13,7 @@ from siaf.evaluation.table import Row
 from siaf.features import feature_bytes
 from siaf.network import Model
 from siaf.objects import ObjectTable
+from siaf.probabilities import Probabilities
 from siaf.prompting import stroke_slots
 from siaf.refinement import refine_mask
 
@@ -80,7 +81,8 @@ def objects(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row
 def parts(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds of every part, one frame, one object."""
     bench = Bench(model, height, width, 1)
-    probabilities = bench.interact()[0].numpy()
+    align = model.interaction.config.align_corners
+    probabilities = Probabilities(bench.interact()[0], bench.tags, (height, width), align)
     across = bench.across()
     times = clock.best(
         {
@@ -89,7 +91,7 @@ def parts(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
             "propagated frame, features known": bench.propagate,
             "AFI with AFA": bench.interact,
             "AFA": across,
-            "edges after AFI": lambda: refine_mask(bench.pictures[0], probabilities, bench.tags, bench.lines),
+            "edges after AFI": lambda: refine_mask(bench.pictures[0], probabilities, bench.lines),
         }
     )
     for name, ms in times.items():

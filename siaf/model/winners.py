@@ -3,33 +3,36 @@
 import torch
 from torch import Tensor
 
-_UNSURE = 255
+_AT_ONCE = 2**24  # values of pixels that are interpolated together
 
 
 def winners(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
-    """The strongest channel at every pixel of logits float C×h×w resized bilinearly to `size`: uint8 H×W, C ≤ 255.
+    """The strongest channel at every pixel of logits float C×h×w resized bilinearly to `size`: integer H×W.
 
     Between four cells of one winner every mixture has that winner too, as interpolation is linear. So only pixels
     between cells that differ are interpolated: a tenth of them, however many channels there are.
     """
     height, width = logits.shape[1:]
+    kind = torch.uint8 if len(logits) <= 255 else torch.int16
+    unsure = torch.iinfo(kind).max  # no channel's number
     above, below, down = _neighbours(height, size[0], align_corners, logits.device)
     left, right, across = _neighbours(width, size[1], align_corners, logits.device)
-    coarse = logits.max(0).indices.to(torch.uint8)  # not argmax: torch's is several times slower along this axis
+    coarse = logits.max(0).indices.to(kind)  # not argmax: torch's is several times slower along this axis
     # Clamped neighbours of the last row and column are themselves.
     next_row, next_col = torch.cat((coarse[1:], coarse[-1:])), torch.cat((coarse[:, 1:], coarse[:, -1:]), dim=1)
     corner = torch.cat((next_row[:, 1:], next_row[:, -1:]), dim=1)
     agree = (coarse == next_row) & (coarse == next_col) & (coarse == corner)
     # Columns first: then the large step copies whole rows.
-    result = coarse.masked_fill(~agree, _UNSURE).index_select(1, left).index_select(0, above)
+    result = coarse.masked_fill(~agree, unsure).index_select(1, left).index_select(0, above)
 
-    rows, cols = (result == _UNSURE).nonzero(as_tuple=True)
     channels = logits.flatten(1).t().contiguous()  # h·w×C: the channels of a cell side by side
-    top, bottom, dy = above[rows] * width, below[rows] * width, down[rows, None]
-    west, east, dx = left[cols], right[cols], across[cols, None]
-    upper = channels[top + west].lerp(channels[top + east], dx)
-    lower = channels[bottom + west].lerp(channels[bottom + east], dx)
-    result[rows, cols] = upper.lerp(lower, dy).max(1).indices.to(torch.uint8)
+    for places in (result == unsure).nonzero().split(max(1, _AT_ONCE // len(logits))):
+        rows, cols = places.unbind(1)
+        top, bottom, dy = above[rows] * width, below[rows] * width, down[rows, None]
+        west, east, dx = left[cols], right[cols], across[cols, None]
+        upper = channels[top + west].lerp(channels[top + east], dx)
+        lower = channels[bottom + west].lerp(channels[bottom + east], dx)
+        result[rows, cols] = upper.lerp(lower, dy).max(1).indices.to(kind)
     return result
 
 

@@ -23,7 +23,7 @@ def test_without_across_frame_attention_frames_do_not_see_each_other(tiny_model:
     tiny_model.interact(frames, strokes, nothing, [[1]])
     hook.remove()
     assert seen == [1, 1, 1, 2]
-    assert alone.shape == (2, 2, *sequence.masks.shape[1:])
+    assert alone.shape[:2] == (2, 2) and alone.isfinite().all()
     assert np.allclose(alone[1:], single)
 
 
