@@ -44,7 +44,7 @@ _IN_PLACE = 0.55
 _IN_PLACE_SEGMENTS = 0.35
 _PASTED_CUTOUT, _PASTED_SEGMENT = 0.25, 0.20
 _OCCLUDER = 0.30
-_DISTRACTOR = 0.20
+_DISTRACTOR, _HIDDEN_AT_FIRST = 0.35, 0.5
 _VANISHING = 0.12
 _MIN_VISIBLE = 60
 """Fewest pixels of an object in the first frame; what shows less is not labelled."""
@@ -172,18 +172,7 @@ class ClipSynthesizer:
             return
         size = self._size
         if rng.random() < _DISTRACTOR:
-            twin = _pick(objects, rng)
-            angle = rng.uniform(0, 2 * np.pi)
-            reach = max(twin.sprite.shape[:2]) * rng.uniform(0.6, 1.2)
-            place = np.clip(
-                np.array(twin.centre) + reach * np.array([np.cos(angle), np.sin(angle)]),
-                -0.5 * size,
-                0.5 * size,
-            )
-            sprite = np.ascontiguousarray(twin.sprite[:, ::-1]) if rng.random() < 0.5 else twin.sprite
-            copy = self._layer(sprite, rng.uniform(0.75, 1.2), place, 0, rng, soft=0)
-            copy.gain = (twin.gain * rng.uniform(0.85, 1.15, 3)).astype(np.float32)
-            layers.insert(int(rng.integers(1, len(layers) + 1)), copy)
+            self._add_twin(layers, _pick(objects, rng), rng)
         for layer in objects:
             if self._length > 1 and rng.random() < _VANISHING:
                 if self._length > 2 and rng.random() < 0.5:
@@ -195,6 +184,22 @@ class ClipSynthesizer:
                     layer.drift = (float(outward[0]), float(outward[1]))
         if rng.random() < _OCCLUDER:
             layers.append(self._pasted_layer(0, rng, (0.15, 0.6)))
+
+    def _add_twin(self, layers: list[Layer], twin: Layer, rng: np.random.Generator) -> None:
+        """An unlabelled copy of an object, beside it or, in a clip, behind it at first, from where it comes forth."""
+        hidden = self._length > 1 and rng.random() < _HIDDEN_AT_FIRST
+        angle = rng.uniform(0, 2 * np.pi)
+        reach = max(twin.sprite.shape[:2]) * rng.uniform(0.6, 1.2) * np.array([np.cos(angle), np.sin(angle)])
+        beside = np.clip(np.array(twin.centre) + reach, -0.5 * self._size, 0.5 * self._size)
+        sprite = np.ascontiguousarray(twin.sprite[:, ::-1]) if rng.random() < 0.5 else twin.sprite
+        scale = rng.uniform(0.45, 0.8) if hidden else rng.uniform(0.75, 1.2)
+        copy = self._layer(sprite, scale, np.array(twin.centre) if hidden else beside, 0, rng, soft=0)
+        copy.gain = (twin.gain * rng.uniform(0.85, 1.15, 3)).astype(np.float32)
+        if hidden:
+            copy.drift = (float(reach[0]), float(reach[1]))
+            layers.insert(next(i for i, layer in enumerate(layers) if layer is twin), copy)
+        else:
+            layers.insert(int(rng.integers(1, len(layers) + 1)), copy)
 
     # -- material --------------------------------------------------------------------------------------------
 

@@ -94,6 +94,15 @@ def test_unlabelled_lookalikes_occur(sources: Sources) -> None:
     assert 10 < with_lookalike < 50
 
 
+def test_lookalikes_come_forth_from_behind_objects(sources: Sources) -> None:
+    coming = 0
+    for clip in _clips(ClipSynthesizer(sources, size=97, length=4), 200):
+        pixels = clip.frames.astype(int)
+        unlabelled = ((pixels[..., 0] > pixels[..., 2] + 60) & (clip.labels == 0)).sum((1, 2))
+        coming += int(unlabelled[0] < 150 and unlabelled[-1] > unlabelled[0] + 120)
+    assert coming >= 5  # 2 by chance, from behind other things
+
+
 def test_objects_leave_and_come_back(sources: Sources) -> None:
     gone, back = 0, 0
     for clip in _clips(ClipSynthesizer(sources, size=97, length=4), 80):
