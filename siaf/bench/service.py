@@ -64,7 +64,7 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
     """
     served = _Function()
     clip = MovingObjects(200, height, width, 10)
-    frames = [_jpeg(clip, number) for number in range(len(_SHAPES) * (repeat + 1))]
+    frames = [_jpeg(clip, number) for number in range(max(repeat + 2, len(_SHAPES) * (repeat + 1)))]
     images = [base64.b64encode(data).decode() for data in frames]
     x, y = (float(v) for v in clip.strokes(0)[0].points.mean(0))
 
@@ -80,7 +80,8 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
     for start, count in enumerate(_SHAPES):  # every tracker on frames of its own: none finds another's features
         numbers = range(start, len(frames), len(_SHAPES))
         calls[f"tracker, {count} shape{'s' if count > 1 else ''}"] = _tracker(served, clip, images, numbers, count)
-    session = served.call("POST", "/v1/sessions", {"frames": len(frames), "height": height, "width": width})[0]["id"]
+    length = repeat + 2  # of the session: its first and last frame are scribbled on
+    session = served.call("POST", "/v1/sessions", {"frames": length, "height": height, "width": width})[0]["id"]
     calls["upload of a frame"] = lambda i: served.call("PUT", f"/v1/sessions/{session}/frames/{i}", frames[i])[1]
     best: dict[str, dict[str, float]] = {}
     for i in range(1, repeat + 1):
@@ -88,9 +89,9 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
             found = call(i)
             if name not in best or found["total"] < best[name]["total"]:
                 best[name] = found
-    for i in (0, len(frames) - 1):
+    for i in (0, length - 1):
         served.call("PUT", f"/v1/sessions/{session}/frames/{i}", frames[i])
-    best |= _rounds(served, clip, session, len(frames))
+    best |= _rounds(served, clip, session, length)
     for name, found in best.items():
         model = found.get("model", 0.0)
         yield {
