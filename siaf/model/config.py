@@ -64,7 +64,8 @@ PROPAGATION: dict[str, PropagationConfig] = {
 }
 
 INTERACTION: dict[str, InteractionConfig] = {
-    "siaf-t": InteractionConfig(encoder="tinyvit", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9), short_side=385),
+    # 369: 24×42 cells of a 16:9 frame, as wide as three windows of the encoder; 385 pads to four, a seventh slower.
+    "siaf-t": InteractionConfig(encoder="tinyvit", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9), short_side=369),
     "siaf-r50": InteractionConfig(encoder="resnet50"),
     "siaf-swinb": InteractionConfig(encoder="swinb", aspp_rates=(3, 6, 9), align_corners=False),
 }
