@@ -320,7 +320,7 @@ class Session:
         if not strokes:
             return {}
         # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
-        # (DAVIS, one frame a round), for up to three times the time.
+        # (DAVIS, one frame a round), for up to three times the frames.
         known = {f: mask for f in strokes if (mask := masks.get(f, self._current(f))) is not None}
         question = Question(strokes, boxes, known, self.objects)
         return masks_of(ask(self.model, self.frames, question), question, self.frames, masks)
