@@ -16,8 +16,9 @@ from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameMemory, concatenate
 
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
-MAX_TRANSIENT = 2
-_KEPT_READS = 2  # joined entries kept for the next frame: chains side by side mostly read the same
+MAX_TRANSIENT = 2  # read beside a single interacted frame
+_TRANSIENT_BESIDE_SEVERAL = 1  # more change nothing then (docs/training.md), and cost a tenth of a frame's time
+_KEPT_READS = 4  # joined entries kept for the next frames of the chains that run side by side
 MAX_CARRIED = 4  # frames of another clip, its last interacted ones
 
 
@@ -27,7 +28,7 @@ class AcrossRoundMemory:
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
-    _read: OrderedDict[tuple[tuple[int, ...], int], FrameMemory] = field(default_factory=OrderedDict)
+    _read: OrderedDict[tuple[int, ...], tuple[FrameMemory, list[FrameMemory]]] = field(default_factory=OrderedDict)
 
     def put(self, frame: int, memory: FrameMemory) -> None:
         """Remember an interacted frame, replacing what was known of it."""
@@ -57,18 +58,21 @@ class AcrossRoundMemory:
         return tuple(sorted([*first, *others][:MAX_PERMANENT]))
 
     def read(self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None) -> FrameMemory:
-        """The long-term memory for `frame`: selected interacted frames, then the chain's transient frames.
+        """The long-term memory for `frame`: selected interacted frames, then the chain's transient frames, the newest
+        only if it is beside several interacted ones.
 
         With `among`, another clip's frames are left out.
         """
-        carried = self.carried if among is None else []
-        chosen = (self.select(frame, among), len(carried))
-        if chosen not in self._read:
-            self._read[chosen] = concatenate([*(self.entries[f] for f in chosen[0]), *carried])
-            while len(self._read) > _KEPT_READS:
-                self._read.popitem(last=False)
-        self._read.move_to_end(chosen)
-        return concatenate([self._read[chosen], *transient]) if transient else self._read[chosen]
+        parts = [self.entries[f] for f in self.select(frame, among)] + (self.carried if among is None else [])
+        parts += transient[-(MAX_TRANSIENT if len(parts) == 1 else _TRANSIENT_BESIDE_SEVERAL) :]
+        key = tuple(id(part) for part in parts)
+        # The parts are kept beside what was joined, so that their ids stay theirs.
+        joined, _ = self._read[key] if key in self._read else (concatenate(parts), parts)
+        self._read[key] = joined, parts
+        self._read.move_to_end(key)
+        while len(self._read) > _KEPT_READS:
+            self._read.popitem(last=False)
+        return joined
 
 
 def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:

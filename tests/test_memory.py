@@ -36,6 +36,29 @@ def test_an_interacted_frame_reads_itself_as_the_nearest_before() -> None:
     assert memory.select(4) == (4, 9)
 
 
+def test_predicted_frames_are_read_after_the_users_and_fewer_beside_several_of_those() -> None:
+    memory = AcrossRoundMemory()
+    memory.put(0, entry(0))
+    predicted = [entry(-1), entry(-2)]
+
+    def read() -> list[float]:
+        key, _ = memory.read(5, predicted)[0]
+        return key[0, ::2, 0].tolist()
+
+    assert read() == [0.0, -1.0, -2.0]
+    memory.put(9, entry(9))
+    assert read() == [0.0, 9.0, -2.0]
+
+
+def test_chains_with_other_predicted_frames_read_their_own() -> None:
+    memory = AcrossRoundMemory()
+    memory.put(0, entry(0))
+    lanes = [[entry(-lane)] for lane in range(1, 7)]
+    for _ in range(2):
+        for lane, predicted in enumerate(lanes, 1):
+            assert memory.read(5, predicted)[0][1].unique().tolist() == [-lane, 0.0]
+
+
 def test_every_fifth_frame_becomes_transient_memory_and_few_are_kept() -> None:
     chain = ChainMemory(entry(0))
     for step in range(1, 31):

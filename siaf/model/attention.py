@@ -93,20 +93,27 @@ class LocalAttention(nn.Module):
             x = x.unfold(1, halo[0], tile[0]).unfold(2, halo[1], tile[1]).unflatten(3, (heads, -1))
             return x.permute(3, 0, 1, 2, 5, 6, 4).reshape(heads, count, halo[0] * halo[1], -1)
 
+        key, value = halos(key), halos(value)
+        outside = _outside(height, width, tile, radius, query.device).repeat(batch, 1, 1)
         weight, shift = self.relative_emb_k.weight.view(heads, area, -1), self.relative_emb_k.bias
         assert shift is not None
-        bias = torch.baddbmm(shift.view(heads, 1, area), q.flatten(1, 2), weight.transpose(1, 2))
-        logits = _windows((q / math.sqrt(q.shape[-1])) @ halos(key).transpose(-1, -2), tile, radius)
-        outside = _outside(height, width, tile, radius, query.device).repeat(batch, 1, 1)
-        near = (logits + bias.view(logits.shape)).view(heads, count, queries, area)
-        attention = near.masked_fill_(outside, max(MASKED, torch.finfo(near.dtype).min)).softmax(-1)
-
-        spread = attention.new_zeros(heads, count, queries, halo[0] * halo[1])
-        _windows(spread, tile, radius).copy_(attention.view(logits.shape))
-        read = spread @ halos(value)
-        if self.relative_emb_v is not None:
-            relative = self.relative_emb_v.transpose(1, 2).to(read.dtype)
-            read = read + (attention.flatten(1, 2) @ relative).view(read.shape)
+        shift = shift.view(heads, area)
+        reads = []
+        for head in range(heads):  # one by one, as the products of one stay in a processor's cache
+            own = q[head].flatten(0, 1)
+            near = torch.addmm(shift[head], own, weight[head].t())
+            far = ((q[head] / math.sqrt(q.shape[-1])) @ key[head].transpose(-1, -2)).unsqueeze(0)
+            windows = _windows(far, tile, radius)
+            near = (windows + near.view(windows.shape)).view(count, queries, area)
+            attention = near.masked_fill_(outside, max(MASKED, torch.finfo(near.dtype).min)).softmax(-1)
+            spread = attention.new_zeros(1, count, queries, halo[0] * halo[1])
+            _windows(spread, tile, radius).copy_(attention.view(windows.shape))
+            read = spread[0] @ value[head]
+            if self.relative_emb_v is not None:
+                relative = self.relative_emb_v[head].t().to(read.dtype)
+                read = read + (attention.flatten(0, 1) @ relative).view(read.shape)
+            reads.append(read)
+        read = torch.stack(reads)
 
         read = read.view(heads, batch, rows, cols, *tile, -1).permute(1, 2, 4, 3, 5, 0, 6)
         read = read.reshape(batch, rows * tile[0], cols * tile[1], -1)[:, :height, :width]

@@ -1,7 +1,8 @@
 """Image encoders: torchvision's networks, cut and dilated to the strides that segmentation needs.
 
 Every encoder maps a float N×C×H×W image to a list of feature maps, finest first: strides 4, 8, 16 and, where the
-variant has one, a last map at stride 16 (dilated). `channels` lists their widths. Parameter names are those of AOT's
+variant has one, a last map at stride 16 (dilated). `channels` lists their widths. What was fused with the image comes
+along as in `siaf.model.layers.early_fusion`. Parameter names are those of AOT's
 encoders (facts: torchvision's own for MobileNetV2 and ResNet-50), so that AOT and ImageNet checkpoints load by name.
 """
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet50
 from torchvision.ops.misc import FrozenBatchNorm2d
 
+from siaf.model.layers import early_fusion
 from siaf.model.swin import SwinEncoder
 from siaf.model.tinyvit import TinyViTEncoder
 
@@ -49,9 +51,10 @@ class MobileNetV2Encoder(nn.Module):
         stem: nn.Conv2d = self.features[0][0]
         return stem
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        x, levels = image, []
-        for index, block in enumerate(self.features):
+    def forward(self, image: Tensor, fused: Tensor | None = None) -> list[Tensor]:
+        _, norm, activation = self.features[0]
+        x, levels = activation(norm(early_fusion(self.stem, image, fused))), []
+        for index, block in enumerate(self.features[1:], 1):
             x = block(x)
             if index in self._taps:
                 levels.append(x)
@@ -75,8 +78,8 @@ class ResNet50Encoder(nn.Module):
         """The convolution that sees the input channels."""
         return self.conv1
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
+    def forward(self, image: Tensor, fused: Tensor | None = None) -> list[Tensor]:
+        x = self.maxpool(self.relu(self.bn1(early_fusion(self.conv1, image, fused))))
         levels = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             if stage is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from siaf.model.config import MAX_TAGS
 
@@ -21,20 +21,22 @@ def one_hot_mask(labels: Tensor) -> Tensor:
     return (labels[:, None] == tags[:, None, None]).float()
 
 
-def look_up_patches(bank: nn.Conv2d, labels: Tensor) -> Tensor:
-    """`bank(one_hot_mask(labels))` as tokens B×N×C, for integer B×H×W labels: sums of weights that labels point to.
+def look_up_patches(weight: Tensor, labels: Tensor, stride: int, padding: int) -> Tensor:
+    """The convolution of one_hot_mask(labels), as a map B×C×h×w: sums of the weights that labels point to.
 
-    Of 11 channels ten are zero at every pixel, so a convolution does eleven times what there is to do.
+    `weight` C×11×k×k, `labels` integer B×H×W; a label of none (−1) is zero in all channels. Of 11 channels ten are
+    zero at every pixel, so a convolution does eleven times what there is to do.
     """
-    kernel, stride, pad = bank.kernel_size[0], bank.stride[0], int(bank.padding[0])
-    outside, area = bank.in_channels, kernel * kernel
-    weights = bank.weight.permute(1, 2, 3, 0).flatten(0, 2)  # (label, row, column) × C
-    table = torch.cat((weights, weights.new_zeros(area, bank.out_channels)))
-    padded = F.pad(labels, (pad, pad, pad, pad), value=outside)
+    channels, none, kernel = weight.shape[:3]
+    area = kernel * kernel
+    weights = weight.permute(1, 2, 3, 0).flatten(0, 2)  # (label, row, column) × C
+    table = torch.cat((weights, weights.new_zeros(area, channels)))
+    if labels.dtype.is_signed:
+        labels = labels.where(labels >= 0, none)
+    padded = F.pad(labels, (padding,) * 4, value=none)
     patches = padded.unfold(1, kernel, stride).unfold(2, kernel, stride)
     index = patches.reshape(-1, area).int() * area + torch.arange(area, dtype=torch.int32, device=labels.device)
-    assert bank.bias is not None
-    return F.embedding_bag(index, table, mode="sum").view(len(labels), -1, bank.out_channels) + bank.bias
+    return F.embedding_bag(index, table, mode="sum").view(*patches.shape[:3], channels).permute(0, 3, 1, 2)
 
 
 def merge_groups(logits: Sequence[Tensor]) -> Tensor:
@@ -58,4 +60,5 @@ def split_groups(winner: Tensor, slots: Slots) -> Tensor:
     for table, group in zip(tables, slots, strict=True):
         table[first : first + len(group)] = torch.tensor(list(group), dtype=torch.uint8, device=winner.device)
         first += len(group)
-    return tables.index_select(1, winner.flatten().int()).view(len(slots), *winner.shape)
+    places = winner.flatten().int()  # table by table: along the first axis a look-up is several times as fast
+    return torch.stack([table.index_select(0, places).view(winner.shape) for table in tables])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from siaf.model.across import AcrossFrameAttention
 from siaf.model.config import MAX_TAGS, InteractionConfig
 from siaf.model.encoders import build_encoder
+from siaf.model.identity import look_up_patches
 from siaf.model.priors import CHANNELS, stroke_priors
 from siaf.model.similarity import StrokeSimilarity
 
@@ -17,19 +18,19 @@ UNMARKED = -1  # in stroke maps: no stroke here; in previous masks: nothing know
 
 
 class IdentityEmbedding(nn.Module):
-    """The ID mechanism on label maps: a learnt vector for background and for each of the ten tags, zero where unmarked.
-
-    A table look-up, which is what a 1×1 convolution of the one-hot map computes.
-    """
+    """The ID mechanism on label maps: a learnt vector for background and each of ten tags, none where unmarked."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.vectors = nn.Parameter(torch.randn(MAX_TAGS + 1, dim) * dim**-0.5)
 
-    def forward(self, labels: Tensor) -> Tensor:
-        """Long N×H×W in −1…10 → float N×H×W×dim."""
-        table = torch.cat((self.vectors, torch.zeros_like(self.vectors[:1])))
-        return F.embedding(labels.where(labels >= 0, MAX_TAGS + 1), table)
+    def forward(self, labels: Tensor, stem: nn.Conv2d, first: int) -> Tensor:
+        """What a stem, whose input channels from `first` on are the vectors', makes of them: long N×H×W in −1…10 →
+        float N×C×h×w. The map of vectors itself, the largest of all maps, is never made.
+        """
+        kernels = stem.weight[:, first : first + self.vectors.shape[1]]
+        per_label = torch.einsum("cdij,ld->clij", kernels, self.vectors)
+        return look_up_patches(per_label, labels, stem.stride[0], int(stem.padding[0]))
 
 
 def _conv_bn(in_channels: int, out_channels: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
@@ -131,11 +132,9 @@ class InteractionNet(nn.Module):
         """
         clips, frames = images.shape[:2]
         images, strokes, previous = images.flatten(0, 1), strokes.flatten(0, 1), previous.flatten(0, 1)
-        # Channels last, as the tables give them: these maps are the largest of all.
-        fused = torch.cat(
-            (images.permute(0, 2, 3, 1), self.stroke_identity(strokes), self.mask_identity(previous)), dim=-1
-        )
-        low, fine, coarse, high = self.encoder(fused.permute(0, 3, 1, 2))
+        stem = self.encoder.stem
+        fused = self.stroke_identity(strokes, stem, 3) + self.mask_identity(previous, stem, 3 + self.config.id_dim)
+        low, fine, coarse, high = self.encoder(images, fused)
         across = self.across(fine, coarse, frames)
         current = self.extract(high)
         per_frame = tags.repeat_interleave(frames, dim=0)

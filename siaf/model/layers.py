@@ -30,7 +30,33 @@ class GNActDWConv(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """B×N×C on the grid `size` → B×N×C."""
-        return to_tokens(self.conv(F.gelu(self.gn(to_map(x, size)))))
+        return to_tokens(self.conv(to_map(F.gelu(group_norm_tokens(x, self.gn)), size)))
+
+
+def group_norm_tokens(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """GroupNorm of a map that is given as tokens B×N×C. PyTorch's own would copy it to channels first, and the next
+    convolution copy it back.
+    """
+
+    def spread(channels: Tensor) -> Tensor:
+        """A group's mean of means B×1×C, for every of its channels."""
+        groups = channels.unflatten(2, (norm.num_groups, -1))
+        return groups.mean(3, keepdim=True).expand_as(groups).flatten(2)
+
+    centred = x - spread(x.mean(1, keepdim=True))
+    variance = spread(centred.square().mean(1, keepdim=True))
+    return centred * ((variance + norm.eps).rsqrt() * norm.weight) + norm.bias
+
+
+def early_fusion(stem: nn.Conv2d, image: Tensor, fused: Tensor | None) -> Tensor:
+    """A stem's convolution of an image N×C×H×W whose further input channels somebody else has convolved already.
+
+    `fused` is what they give, at the stem's output; None if the image has all the channels that the stem reads.
+    """
+    if fused is None:
+        out: Tensor = stem(image)
+        return out
+    return F.conv2d(image, stem.weight[:, : image.shape[1]], stem.bias, stem.stride, stem.padding) + fused
 
 
 def to_tokens(x: Tensor) -> Tensor:

@@ -215,7 +215,10 @@ class PropagationNet(nn.Module):
         is several times as fast: no channel of zeros is made or multiplied.
         """
         bank = self.patch_wise_id_bank
-        return look_up_patches(bank, mask) if mask.dim() == 3 else to_tokens(bank(mask))
+        if mask.dim() == 4:
+            return to_tokens(bank(mask))
+        assert bank.bias is not None
+        return to_tokens(look_up_patches(bank.weight, mask, bank.stride[0], int(bank.padding[0]))) + bank.bias
 
     def reference(self, features: FrameFeatures, mask: Tensor) -> FrameMemory:
         """Memory of a frame whose mask (as in `identity`) is known, A(I_t, M_t) of Eq. 7. It depends on no other

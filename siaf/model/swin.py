@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import shifted_window_attention
 
+from siaf.model.layers import early_fusion
+
 _WINDOW = 7
 
 
@@ -114,9 +116,9 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(in_channels, dim, 4, stride=4)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, fused: Tensor | None = None) -> Tensor:
         height, width = image.shape[-2:]
-        x = self.proj(F.pad(image, (0, -width % 4, 0, -height % 4)))
+        x = early_fusion(self.proj, F.pad(image, (0, -width % 4, 0, -height % 4)), fused)
         out: Tensor = self.norm(x.permute(0, 2, 3, 1))
         return out
 
@@ -141,8 +143,8 @@ class SwinEncoder(nn.Module):
         """The convolution that sees the input channels."""
         return self.patch_embed.proj
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        x, levels = self.patch_embed(image), []
+    def forward(self, image: Tensor, fused: Tensor | None = None) -> list[Tensor]:
+        x, levels = self.patch_embed(image, fused), []
         for i, stage in enumerate(cast(list[SwinStage], list(self.layers))):
             x = stage(x)
             levels.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2).contiguous())

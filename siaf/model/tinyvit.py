@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siaf.model.layers import early_fusion
+
 _WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
 _WINDOWS = (0, 7, 14, 7)
@@ -66,9 +68,8 @@ class WindowAttention(nn.Module):
         # Every head has its query, key and value side by side.
         parts = self.qkv(self.norm(x)).view(windows, cells, self.heads, 3, _HEAD).permute(3, 0, 2, 1, 4)
         query, key, value = parts.unbind(0)
-        # Written out: with a learnt bias, PyTorch's fused attention falls back to a slower form of this.
-        weights = (query * _HEAD**-0.5) @ key.transpose(-2, -1) + self.attention_biases[:, self.distance]
-        read = weights.softmax(-1).to(value.dtype) @ value
+        bias = self.attention_biases[:, self.distance].to(query.dtype)
+        read = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None])
         out: Tensor = self.proj(read.transpose(1, 2).reshape(windows, cells, width))
         return out
 
@@ -138,9 +139,9 @@ class TinyViTEncoder(nn.Module):
         assert isinstance(stem, nn.Conv2d)
         return stem
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Float N×C×H×W → the maps, finest first."""
-        x, levels = self.patch_embed(image), []
+    def forward(self, image: Tensor, fused: Tensor | None = None) -> list[Tensor]:
+        """Float N×C×H×W → the maps, finest first. `fused`: see `early_fusion`."""
+        x, levels = self.patch_embed[1:](early_fusion(self.stem, image, fused)), []
         for i, stage in enumerate(self.stages):
             if i:
                 x = self.reductions[i - 1](x)

@@ -1,9 +1,14 @@
 """AFI: many frames and objects in one pass; tags are interchangeable; frames talk to each other."""
 
+from typing import get_args
+
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from siaf.model.config import INTERACTION, InteractionConfig
+from siaf.model.encoders import EncoderName, build_encoder
 from siaf.model.identity import merge_groups, split_groups
 from siaf.model.interaction import UNMARKED, IdentityEmbedding, InteractionNet
 from siaf.model.priors import geodesic_distance, stroke_priors
@@ -59,19 +64,33 @@ def test_the_order_of_asked_tags_and_padding_do_not_matter(net: InteractionNet) 
     assert torch.allclose(plain, mixed[:, :, [0, 2, 1]], atol=1e-4)
 
 
-def test_unmarked_pixels_have_no_identity() -> None:
+def test_labels_enter_the_stem_as_a_map_of_their_vectors_would() -> None:
+    """Unmarked pixels have no identity: they are zero in every channel."""
+    torch.manual_seed(0)
     embedding = IdentityEmbedding(4)
-    labels = torch.tensor([[[UNMARKED, 0, 10]]])
-    vectors = embedding(labels)[0, 0]
-    assert torch.equal(vectors[0], torch.zeros(4))
-    assert torch.equal(vectors[1], embedding.vectors[0])
-    assert torch.equal(vectors[2], embedding.vectors[10])
+    labels = torch.randint(UNMARKED, 11, (2, 17, 23))
+    vectors = torch.cat((embedding.vectors, torch.zeros(1, 4)))[labels].permute(0, 3, 1, 2)
+    for stem in (nn.Conv2d(9, 6, 3, stride=2, padding=1), nn.Conv2d(9, 6, 7, stride=2, padding=3)):
+        expected = F.conv2d(vectors, stem.weight[:, 3:7], None, stem.stride, stem.padding)
+        assert torch.allclose(embedding(labels, stem, 3), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", get_args(EncoderName))
+def test_fusing_at_the_stem_is_convolving_all_channels(name: EncoderName) -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder(name, "full", in_channels=5).eval()
+    image = torch.randn(1, 5, 64, 96)
+    stem = encoder.stem
+    fused = F.conv2d(image[:, 3:], stem.weight[:, 3:], None, stem.stride, stem.padding)
+    with torch.inference_mode():
+        for apart, together in zip(encoder(image[:, :3], fused), encoder(image), strict=True):
+            assert torch.allclose(apart, together, atol=1e-4 * float(together.abs().max()))
 
 
 @pytest.mark.parametrize("name", ["siaf-r50", "siaf-swinb"])
 def test_large_variants_differ_in_configuration_only(name: str) -> None:
     net = InteractionNet(INTERACTION[name]).eval()
-    images, strokes, previous = prompts(1)
+    images, strokes, previous = (x[..., :64, :80] for x in prompts(1))
     assert run(net, images, strokes, previous, torch.tensor([[0, 3]])).shape[:3] == (1, 1, 2)
 
 
