@@ -18,7 +18,7 @@ from siaf.model.propagation import FrameMemory, concatenate
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
 MAX_TRANSIENT = 2  # read beside a single interacted frame
 _TRANSIENT_BESIDE_SEVERAL = 1  # more change nothing then (docs/training.md), and cost a tenth of a frame's time
-_KEPT_READS = 4  # joined entries kept for the next frames of the chains that run side by side
+_KEPT_JOINED = 4  # joined entries kept for the next frames of the chains that run side by side
 MAX_CARRIED = 4  # frames of another clip, its last interacted ones
 
 
@@ -28,22 +28,22 @@ class AcrossRoundMemory:
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
-    _read: OrderedDict[tuple[int, ...], tuple[FrameMemory, list[FrameMemory]]] = field(default_factory=OrderedDict)
+    _joined: OrderedDict[tuple[int, ...], tuple[FrameMemory, list[FrameMemory]]] = field(default_factory=OrderedDict)
 
     def put(self, frame: int, memory: FrameMemory) -> None:
         """Remember an interacted frame, replacing what was known of it."""
         self.entries[frame] = memory
-        self._read.clear()
+        self._joined.clear()
 
     def forget(self, frame: int) -> None:
         """Drop a frame, if it is there."""
         self.entries.pop(frame, None)
-        self._read.clear()
+        self._joined.clear()
 
     def carry(self, memories: list[FrameMemory]) -> None:
         """Take over what another clip remembered; only its last frames are kept."""
         self.carried = memories[-MAX_CARRIED:]
-        self._read.clear()
+        self._joined.clear()
 
     def select(self, frame: int, among: Collection[int] | None = None) -> tuple[int, ...]:
         """Entries to read for `frame`: nearest before, nearest after, then the closest others.
@@ -57,22 +57,30 @@ class AcrossRoundMemory:
         others = sorted((f for f in candidates if f not in first), key=lambda f: (abs(f - frame), f))
         return tuple(sorted([*first, *others][:MAX_PERMANENT]))
 
-    def read(self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None) -> FrameMemory:
-        """The long-term memory for `frame`: selected interacted frames, then the chain's transient frames, the newest
-        only if it is beside several interacted ones.
+    def permanent(self, frame: int, among: Collection[int] | None = None) -> list[FrameMemory]:
+        """Interacted frames' entries that are read for `frame`, and another clip's, which `among` leaves out."""
+        return [self.entries[f] for f in self.select(frame, among)] + (self.carried if among is None else [])
 
-        With `among`, another clip's frames are left out.
-        """
-        parts = [self.entries[f] for f in self.select(frame, among)] + (self.carried if among is None else [])
-        parts += transient[-(MAX_TRANSIENT if len(parts) == 1 else _TRANSIENT_BESIDE_SEVERAL) :]
+    def read(self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None) -> FrameMemory:
+        """The long-term memory for `frame`: interacted frames (`permanent`), then predicted ones (`beside`)."""
+        permanent = self.permanent(frame, among)
+        return self.joined([*permanent, *beside(permanent, transient)])
+
+    def joined(self, parts: list[FrameMemory]) -> FrameMemory:
+        """Several entries as one."""
         key = tuple(id(part) for part in parts)
         # The parts are kept beside what was joined, so that their ids stay theirs.
-        joined, _ = self._read[key] if key in self._read else (concatenate(parts), parts)
-        self._read[key] = joined, parts
-        self._read.move_to_end(key)
-        while len(self._read) > _KEPT_READS:
-            self._read.popitem(last=False)
+        joined, _ = self._joined[key] if key in self._joined else (concatenate(parts), parts)
+        self._joined[key] = joined, parts
+        self._joined.move_to_end(key)
+        while len(self._joined) > _KEPT_JOINED:
+            self._joined.popitem(last=False)
         return joined
+
+
+def beside(permanent: list[FrameMemory], transient: list[FrameMemory]) -> list[FrameMemory]:
+    """The predicted frames of a chain that are read beside these interacted ones."""
+    return transient[-(MAX_TRANSIENT if len(permanent) == 1 else _TRANSIENT_BESIDE_SEVERAL) :]
 
 
 def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:

@@ -12,6 +12,7 @@ from torch import Tensor
 from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interaction import InteractionNet
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
+from siaf.model.reading import Read
 from siaf.model.winners import winners
 from siaf.preprocessing import network_size, resize_frames, resize_labels
 
@@ -92,15 +93,17 @@ class Model:
         short: Sequence[FrameMemory],
         slots: Slots,
         size: tuple[int, int],
+        known: Read | None = None,
     ) -> list["Found"]:
         """One step of Eq. 8 on each of several chains in one pass, all groups of objects at once.
 
         `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
+        `known`, for one chain: what `read` gave for a part of its long-term memory; `long` then holds the rest, if any.
         """
         net, count, groups = self.propagation, len(features), len(slots)
         together = _side_by_side(features, groups)
         with self._precision():
-            logits, seen = net.propagate(together, _stack(long), _stack(short))
+            logits, seen = net.propagate(together, _stack(long) if long else None, _stack(short), known)
         scores, labels, remembered = [], [], []
         for i in range(count):
             used = [logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
@@ -111,6 +114,17 @@ class Model:
             memory = net.remember(seen, torch.cat(remembered))
         memories = _apart(_float(memory), groups, count)
         return [Found(*found) for found in zip(labels, scores, memories, strict=True)]
+
+    @property
+    def reads_in_parts(self) -> bool:
+        """Whether `read` is of use: what a frame reads of a memory can be kept while the memory grows."""
+        return self.propagation.reads_in_parts and self.device.type == "cpu" and not self.autocast
+
+    @torch.inference_mode()
+    def read(self, features: FrameFeatures, memory: FrameMemory, groups: int, known: Read | None = None) -> Read:
+        """What a frame reads of a part of the long-term memory, joined with what is known of other parts."""
+        read = self.propagation.read(_side_by_side([features], groups), memory)
+        return read if known is None else known.join(read)
 
     @torch.inference_mode()
     def interact(

@@ -9,12 +9,14 @@ import numpy as np
 from siaf.confidence import Confidence, mask_confidence
 from siaf.features import FeatureCache
 from siaf.masks import IndexMask
-from siaf.memory import AcrossRoundMemory, ChainMemory, fit_to
+from siaf.memory import AcrossRoundMemory, ChainMemory, beside, fit_to
 from siaf.model.propagation import FrameFeatures
+from siaf.model.reading import Read
 from siaf.network import Model
 from siaf.objects import ObjectTable
 from siaf.prompting import honour_strokes
 from siaf.provenance import Provenance
+from siaf.reads import KeptReads
 from siaf.results import MaskStore
 from siaf.rounds import Standing
 from siaf.schedule import CARRIED, LANES, Chain, Plan
@@ -32,6 +34,7 @@ class Propagation:
     def __init__(self, model: Model, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
         self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
         self.memory = AcrossRoundMemory()
+        self.reads = KeptReads()
         self.remembered: dict[int, tuple[bytes, int]] = {}
         self.plan = Plan()
         self.lanes: dict[int, ChainMemory] = {}
@@ -100,7 +103,8 @@ class Propagation:
         numbers = [stage[i].frames[step] for i in due]
         adopts = stage[lane].adopts
         among = [f for f, known in now.known.items() if adopts <= known] if adopts else None
-        found = self.step(self.features(numbers), numbers, [self.lanes[i] for i in due], now.objects, among)
+        lanes = [self.lanes[i] for i in due]
+        found = self.step(self.features(numbers), numbers, lanes, now.objects, among, own=among is None)
         return dict(zip(numbers, found, strict=True))
 
     def step(
@@ -110,23 +114,43 @@ class Propagation:
         chains: Sequence[ChainMemory],
         objects: ObjectTable,
         among: Sequence[int] | None = None,
+        own: bool = False,
     ) -> list[tuple[IndexMask, Confidence]]:
-        """One step of several chains; each advances. `near`: the frames whose neighbours in memory are read."""
+        """One step of several chains; each advances. `near`: the frames whose neighbours in memory are read.
+
+        `own`: the features are those of the frames `near` themselves.
+        """
         slots, tags = objects.channels()
         whole = self.frames.height, self.frames.width
-        long = [self.memory.read(f, c.transient, among) for f, c in zip(near, chains, strict=True)]
+        known = None
+        if own and self.side_by_side == 1 and self.model.reads_in_parts:
+            known = self._read(features[0], near[0], len(slots))
+            predicted = beside(self.memory.permanent(near[0]), chains[0].transient)
+            long = [self.memory.joined(predicted)] if predicted else []
+        else:
+            long = [self.memory.read(f, c.transient, among) for f, c in zip(near, chains, strict=True)]
         gap = self.model.propagation.config.memory_gap
         result = []
         sizes = {memory[0][0].shape[1] for memory in long}
         together = [range(len(chains))] if len(sizes) == 1 else [range(i, i + 1) for i in range(len(chains))]
         for part in together:
+            short = [chains[i].short for i in part]
             found = self.model.propagate(
-                [features[i] for i in part], [long[i] for i in part], [chains[i].short for i in part], slots, whole
+                [features[i] for i in part], long[part.start : part.stop], short, slots, whole, known
             )
             for i, one in zip(part, found, strict=True):
                 chains[i].advance(one.memory, gap)
                 result.append(mask_confidence(one.labels, one.scores, tags))
         return result
+
+    def _read(self, features: FrameFeatures, frame: int, groups: int) -> Read:
+        """What a frame reads of the user's frames; those that it has read in an earlier round are not read again."""
+        entries = self.memory.permanent(frame)
+        known, rest = self.reads.find(frame, entries)
+        if rest or known is None:
+            known = self.model.read(features, self.memory.joined(rest), groups, known)
+            self.reads.keep(frame, entries, known)
+        return known
 
     # -- memory ---------------------------------------------------------------------------------------------------
 

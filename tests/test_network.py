@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from siaf.model.propagation import concatenate
 from siaf.network import Model
 from siaf.preprocessing import network_size, normalise, resize_frames
 from siaf.probabilities import Probabilities
@@ -85,6 +86,22 @@ def test_chains_stepped_together_are_as_stepped_alone(
         (single,) = tiny_model.propagate(*([part[i]] for part in given), slots, (72, 96))
         assert torch.allclose(found.scores, single.scores, atol=1e-4)
         assert torch.equal(found.labels, single.labels)
+
+
+def test_a_memory_may_be_read_in_parts(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
+    """Largest difference of probabilities 1e-4: the fast way is the plain one."""
+    features = tiny_model.encode(clip[2])
+    mask = np.zeros((1, 72, 96), np.uint8)
+    mask[:, 10:30, 5:25] = 1
+    one, two, three = (tiny_model.reference(tiny_model.encode(clip[i]), np.roll(mask, 4 * i, 2)) for i in (0, 5, 9))
+    (expected,) = tiny_model.propagate([features], [concatenate([one, two, three])], [one], [[1]], (72, 96))
+    known = tiny_model.read(features, two, 1, tiny_model.read(features, one, 1))
+    (found,) = tiny_model.propagate([features], [three], [one], [[1]], (72, 96), known)
+    assert (found.scores - expected.scores).abs().max() <= 1e-4
+    assert torch.equal(found.labels, expected.labels)
+    everything = tiny_model.read(features, three, 1, known)
+    (found,) = tiny_model.propagate([features], [], [one], [[1]], (72, 96), everything)
+    assert (found.scores - expected.scores).abs().max() <= 1e-4
 
 
 def test_half_precision_is_asked_for_and_hands_out_single_precision(tiny_model: Model, clip: NDArray[np.uint8]) -> None:

@@ -377,13 +377,13 @@ def test_reads_are_bounded_however_many_frames_were_annotated(
     reference = np.zeros(clip.shape[1:3], np.uint8)
     reference[10:30, 10:30] = 1
     session.interact(references={f: np.roll(reference, f, axis=1) for f in range(0, 24, 2)})
-    read: list[int] = []
-    propagate = Model.propagate
+    tokens: list[int] = []
+    read = Model.read
     monkeypatch.setattr(
         Model,
-        "propagate",
-        lambda self, f, long, *rest: read.append(long[0][0][0].shape[1]) or propagate(self, f, long, *rest),
+        "read",
+        lambda self, f, memory, *rest: tokens.append(memory[0][0].shape[1]) or read(self, f, memory, *rest),
     )
     run(session)
     rows, cols = tiny_model.grid(72, 96)
-    assert max(read) == MAX_PERMANENT * rows * cols
+    assert max(tokens) == MAX_PERMANENT * rows * cols

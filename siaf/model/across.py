@@ -58,7 +58,8 @@ class DeformableAttention(nn.Module):
             grid = (2 * where - 1).permute(0, 2, 3, 1, 4).reshape(batch * heads, points, tokens, 2)
             sampled = F.grid_sample(plane, grid.to(plane.dtype), mode="bilinear", align_corners=False)
             weight = weights[:, :, :, level].permute(0, 2, 3, 1).reshape(batch * heads, 1, points, tokens)
-            read = read + (sampled * weight).sum(2)
+            for point in range(points):  # no product of all points at once, which would be the largest tensor here
+                read = read + sampled[:, :, point] * weight[:, :, point]
         out: Tensor = self.output_proj(read.view(batch, dim, tokens).transpose(1, 2))
         return out
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siaf.model.reading import Read, read_part
+
 MASKED = -1e8  # AOT's logit of a position outside the image: finite, so that a padded query gives no NaN
 
 
@@ -44,7 +46,17 @@ class MultiheadAttention(nn.Module):
         if self.use_linear:
             query, key, value = self.linear_Q(query), self.linear_K(key), self.linear_V(value)
         query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
-        read = F.scaled_dot_product_attention(query, key, value)
+        return self._project(F.scaled_dot_product_attention(query, key, value))
+
+    def part(self, query: Tensor, key: Tensor, value: Tensor) -> Read:
+        """What `forward` reads of some keys, without `use_linear`; `finish` makes of all parts what it returns."""
+        return read_part(*(split_heads(x, self.heads) for x in (query, key, value)))
+
+    def finish(self, read: Read) -> Tensor:
+        """All parts together → B×N×C."""
+        return self._project(read.found)
+
+    def _project(self, read: Tensor) -> Tensor:
         out: Tensor = self.projection(merge_heads(read))
         return out
 

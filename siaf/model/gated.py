@@ -14,6 +14,7 @@ from siaf.model.attention import LocalAttention
 from siaf.model.config import PropagationConfig
 from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
+from siaf.model.reading import Read
 
 _EXPANSION = 2  # values and gates are twice as wide as the stream they belong to
 
@@ -199,8 +200,16 @@ class GatedPropagationNet(PropagationNet):
                 streams = layer.read(streams, query, gate, own, own, size)
         return memory
 
-    def propagate(self, features: FrameFeatures, long: FrameMemory, short: FrameMemory) -> tuple[Tensor, FrameMemory]:
+    @property
+    def reads_in_parts(self) -> bool:
+        """Never."""
+        return False
+
+    def propagate(
+        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+    ) -> tuple[Tensor, FrameMemory]:
         """As in PropagationNet."""
+        assert long is not None
         size = features.size
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
         seen: FrameMemory = []

@@ -40,7 +40,7 @@ def group_norm_tokens(x: Tensor, norm: nn.GroupNorm) -> Tensor:
 
     def spread(channels: Tensor) -> Tensor:
         """A group's mean of means B×1×C, for every of its channels."""
-        groups = channels.unflatten(2, (norm.num_groups, -1))
+        groups: Tensor = channels.unflatten(2, (norm.num_groups, -1))
         return groups.mean(3, keepdim=True).expand_as(groups).flatten(2)
 
     centred = x - spread(x.mean(1, keepdim=True))

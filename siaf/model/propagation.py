@@ -6,6 +6,7 @@ which the caller keeps and hands back.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeAlias, cast
 
 import torch
@@ -17,6 +18,7 @@ from siaf.model.config import MAX_TAGS, PropagationConfig
 from siaf.model.encoders import build_encoder
 from siaf.model.identity import look_up_patches
 from siaf.model.layers import ConvGN, GNActDWConv, sine_position, to_map, to_tokens
+from siaf.model.reading import Read
 
 FrameMemory: TypeAlias = list[tuple[Tensor, Tensor]]
 """Per transformer layer: keys and values, float B×N×C each. Several frames are concatenated along N."""
@@ -97,12 +99,22 @@ class LSTTLayer(nn.Module):
         self,
         x: Tensor,
         query: Tensor,
-        long: tuple[Tensor, Tensor],
+        long: tuple[Tensor, Tensor] | None,
         short: tuple[Tensor, Tensor],
         size: tuple[int, int],
+        known: Read | None = None,
     ) -> Tensor:
-        """Read both memories into the residual stream, then feed forward: B×N×C."""
-        x = x + self.long_term_attn(query, *long) + self.short_term_attn(query, *short, size)
+        """Read both memories into the residual stream, then feed forward: B×N×C.
+
+        `known`: what was read of a part of the long-term memory before; `long` is the rest, if there is any.
+        """
+        if known is None:
+            assert long is not None
+            far = self.long_term_attn(query, *long)
+        else:
+            rest = [self.long_term_attn.part(query, *long)] if long else []
+            far = self.long_term_attn.finish(reduce(Read.join, rest, known))
+        x = x + far + self.short_term_attn(query, *short, size)
         out: Tensor = x + self.linear2(self.activation(self.linear1(self.norm3(x)), size))
         return out
 
@@ -237,10 +249,25 @@ class PropagationNet(nn.Module):
                 x = layer.read(x, query, own, own, size)
         return memory
 
-    def propagate(self, features: FrameFeatures, long: FrameMemory, short: FrameMemory) -> tuple[Tensor, FrameMemory]:
+    @property
+    def reads_in_parts(self) -> bool:
+        """Whether what a frame reads of a memory depends on those two alone, so that `read` can be asked before."""
+        return self.config.layers == 1
+
+    def read(self, features: FrameFeatures, memory: FrameMemory) -> Read:
+        """What the only layer reads of a part of the long-term memory, on a CPU: for `known` of `propagate`."""
+        layer, _ = self.LSTT.blocks()[0]
+        _, query = layer.look(self._begun(features))
+        found: Read = layer.long_term_attn.part(query, *memory[0])
+        return found
+
+    def propagate(
+        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+    ) -> tuple[Tensor, FrameMemory]:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
-        Returns logits B×11×(H/4)×(W/4) and, per layer, the frame's (key, value source) for `remember`.
+        `known`: what `read` gave for a part of the long-term memory; `long` is the rest, or None. Returns logits
+        B×11×(H/4)×(W/4) and, per layer, the frame's (key, value source) for `remember`.
         """
         size, x = features.size, self._begun(features)
         embeddings = [features.embedding]
@@ -249,7 +276,7 @@ class PropagationNet(nn.Module):
             if i:
                 x = self._attend(layer, x, size)
             source, query = layer.look(x)
-            x = layer.read(x, query, long[i], short[i], size)
+            x = layer.read(x, query, long[i] if long else None, short[i], size, known)
             seen.append((query, source))
             embeddings.append(to_map(norm(x), size))
         return self.decoder(embeddings, features.levels), seen

@@ -1,0 +1,43 @@
+"""What frames read of the user's frames, kept from round to round: only frames that are new in the memory are read."""
+
+from siaf.model.propagation import FrameMemory
+from siaf.model.reading import Read
+
+MAX_BYTES = 128 * 2**20  # 300 frames of siaf-t
+
+
+class KeptReads:
+    """By frame, the newest read and the memory entries that went into it.
+
+    Entries are told apart by identity: an annotation that changes has a new one. Once `max_bytes` are in use, frames
+    that were not read before are not kept: every round takes the frames in much the same order, so pushing out the
+    oldest would leave none to find.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._kept: dict[int, tuple[list[FrameMemory], Read]] = {}
+
+    def find(self, frame: int, entries: list[FrameMemory]) -> tuple[Read | None, list[FrameMemory]]:
+        """What is known of a read of these entries, and those that are still to be read."""
+        parts, read = self._kept.get(frame, ([], None))
+        if not all(_among(part, entries) for part in parts):
+            return None, entries
+        return read, [entry for entry in entries if not _among(entry, parts)]
+
+    def keep(self, frame: int, entries: list[FrameMemory], read: Read) -> None:
+        """Keep a read of just these entries for a later round."""
+        size = _bytes(read)
+        known = _bytes(self._kept[frame][1]) if frame in self._kept else 0
+        if self.bytes - known + size <= self.max_bytes:
+            self._kept[frame] = entries, read
+            self.bytes += size - known
+
+
+def _among(entry: FrameMemory, entries: list[FrameMemory]) -> bool:
+    return any(entry is other for other in entries)
+
+
+def _bytes(read: Read) -> int:
+    return read.found.nbytes + read.weight.nbytes

@@ -1,0 +1,88 @@
+"""Later rounds read only what is new in the memory, and find what they would find otherwise."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from siaf import Scribble, Session
+from siaf.features import FeatureCache
+from siaf.model.propagation import FrameMemory
+from siaf.network import Model
+
+Frames = NDArray[np.uint8]
+
+
+def play(session: Session, *frames: int) -> NDArray[np.uint8]:
+    for frame in frames:
+        session.interact({frame: [Scribble(1, np.array([[20.0, 20.0], [30.0, 20.0]]))]})
+        for _ in session.propagate():
+            pass
+    return np.stack([session.mask(f) for f in range(len(session.frames))])
+
+
+def entries_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many interacted frames every call of `Model.read` is about, as they come."""
+    asked: list[int] = []
+    read = Model.read
+
+    def spy(self: Model, features: object, memory: FrameMemory, *rest: object) -> object:
+        tokens = self.grid(72, 96)[0] * self.grid(72, 96)[1]
+        asked.append(memory[0][0].shape[1] // tokens)
+        return read(self, features, memory, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Model, "read", spy)
+    return asked
+
+
+def test_a_second_round_reads_its_own_frame_only(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(tiny_model, clip)
+    play(session, 3)
+    asked = entries_read(monkeypatch)
+    play(session, 8)
+    assert asked == [1] * 10  # the frames but 3, which is the user's, and 8
+
+
+def test_a_corrected_frame_is_read_again_with_all_others(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(tiny_model, clip)
+    play(session, 3, 8)
+    asked = entries_read(monkeypatch)
+    session.interact(references={3: np.eye(72, 96, dtype=np.uint8)})
+    for _ in session.propagate():
+        pass
+    assert asked == [2] * 10
+
+
+@pytest.mark.parametrize("rounds", [(3,), (3, 8), (3, 8, 3, 0, 11)])
+def test_masks_are_those_of_reading_everything_again(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch, rounds: tuple[int, ...]
+) -> None:
+    cache = FeatureCache()
+    kept = play(Session(tiny_model, clip, cache=cache), *rounds)
+    monkeypatch.setattr(Model, "reads_in_parts", False)
+    asked = entries_read(monkeypatch)
+    assert np.array_equal(play(Session(tiny_model, clip, cache=cache), *rounds), kept)
+    assert not asked
+
+
+def test_more_than_ten_objects_are_read_in_parts_too(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = np.zeros((72, 96), np.uint8)
+    for tag in range(1, 13):
+        mask[5 * tag : 5 * tag + 4, 10:60] = tag
+
+    def run() -> NDArray[np.uint8]:
+        session = Session(tiny_model, clip)
+        for frame in (2, 9):
+            session.interact(references={frame: mask})
+            for _ in session.propagate():
+                pass
+        return np.stack([session.mask(f) for f in range(len(clip))])
+
+    kept = run()
+    monkeypatch.setattr(Model, "reads_in_parts", False)
+    assert np.array_equal(run(), kept)
