@@ -95,38 +95,38 @@ class LocalAttention(nn.Module):
         down, right = rows * tile[0] - height, cols * tile[1] - width
         count, queries = batch * rows * cols, tile[0] * tile[1]
 
-        # queries heads×(B·tiles)×queries×D, keys and values heads×(B·tiles)×halo×D
+        # heads×(B·tiles)×queries×D
         q = F.pad(query.reshape(batch, height, width, dim), (0, 0, 0, right, 0, down))
         q = q.view(batch, rows, tile[0], cols, tile[1], heads, -1).permute(5, 0, 1, 3, 2, 4, 6)
         q = q.reshape(heads, count, queries, dim // heads)
 
         def halos(x: Tensor) -> Tensor:
+            """A view heads×B×rows×columns×(halo's rows, columns)×D."""
             x = F.pad(x.reshape(batch, height, width, -1), (0, 0, radius, right + radius, radius, down + radius))
             x = x.unfold(1, halo[0], tile[0]).unfold(2, halo[1], tile[1]).unflatten(3, (heads, -1))
-            return x.permute(3, 0, 1, 2, 5, 6, 4).reshape(heads, count, halo[0] * halo[1], -1)
+            return x.permute(3, 0, 1, 2, 5, 6, 4)
 
-        key, value = halos(key), halos(value)
         outside = _outside(height, width, tile, radius, query.device).repeat(batch, 1, 1)
         weight, shift = self.relative_emb_k.weight.view(heads, area, -1), self.relative_emb_k.bias
         assert shift is not None
         shift = shift.view(heads, area)
         reads = []
-        for head in range(heads):  # one by one, as the products of one stay in a processor's cache
-            own = q[head].flatten(0, 1)
-            near = torch.addmm(shift[head], own, weight[head].t())
-            far = ((q[head] / math.sqrt(q.shape[-1])) @ key[head].transpose(-1, -2)).unsqueeze(0)
-            windows = _windows(far, tile, radius)
+        # Head by head, as what belongs to one stays in a processor's cache.
+        for head, (own, keys, values) in enumerate(zip(q, halos(key), halos(value), strict=True)):
+            keys, values = (x.reshape(count, halo[0] * halo[1], -1) for x in (keys, values))
+            near = torch.addmm(shift[head], own.flatten(0, 1), weight[head].t())
+            windows = _windows((own / math.sqrt(own.shape[-1])) @ keys.mT, tile, radius)
             near = (windows + near.view(windows.shape)).view(count, queries, area)
             attention = near.masked_fill_(outside, max(MASKED, torch.finfo(near.dtype).min)).softmax(-1)
-            spread = attention.new_zeros(1, count, queries, halo[0] * halo[1])
+            spread = attention.new_zeros(count, queries, halo[0] * halo[1])
             _windows(spread, tile, radius).copy_(attention.view(windows.shape))
-            read = spread[0] @ value[head]
+            read = spread @ values
             if self.relative_emb_v is not None:
                 relative = self.relative_emb_v[head].t().to(read.dtype)
                 read = read + (attention.flatten(0, 1) @ relative).view(read.shape)
             reads.append(read)
-        read = torch.stack(reads)
 
+        read = torch.stack(reads)
         read = read.view(heads, batch, rows, cols, *tile, -1).permute(1, 2, 4, 3, 5, 0, 6)
         read = read.reshape(batch, rows * tile[0], cols * tile[1], -1)[:, :height, :width]
         return read.reshape(batch, tokens, -1)
@@ -135,15 +135,14 @@ class LocalAttention(nn.Module):
 def _windows(x: Tensor, tile: tuple[int, int], radius: int) -> Tensor:
     """Each query's own window of its tile's halo, as a view.
 
-    N×M×(rows·columns of a tile)×(rows·columns of a halo) → N×M×rows×columns×window×window. Query (y, x) of the tile
-    sees halo rows y … y + 2·radius, columns likewise. One step of a query moves its window by one step of the halo, so
-    plain strides say it all, and no index is read.
+    N×(rows·columns of a tile)×(rows·columns of a halo) → N×rows×columns×window×window. Query (y, x) of the tile sees
+    halo rows y … y + 2·radius, columns likewise. One step of a query moves its window by one step of the halo, so plain
+    strides say it all, and no index is read.
     """
-    first, second, queries, area = x.shape
+    count, queries, area = x.shape
     halo, window = tile[1] + 2 * radius, 2 * radius + 1
-    steps = tile[1] * area + halo, area + 1
-    strides = (second * queries * area, queries * area, *steps, halo, 1)
-    return x.as_strided((first, second, *tile, window, window), strides, x.storage_offset())
+    strides = (queries * area, tile[1] * area + halo, area + 1, halo, 1)
+    return x.as_strided((count, *tile, window, window), strides, x.storage_offset())
 
 
 @lru_cache(maxsize=32)

@@ -68,8 +68,9 @@ class WindowAttention(nn.Module):
         # Every head has its query, key and value side by side.
         parts = self.qkv(self.norm(x)).view(windows, cells, self.heads, 3, _HEAD).permute(3, 0, 2, 1, 4)
         query, key, value = parts.unbind(0)
-        bias = self.attention_biases[:, self.distance].to(query.dtype)
-        read = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None])
+        bias = self.attention_biases.index_select(1, self.distance.flatten()).to(query.dtype)
+        bias = bias.view(1, self.heads, cells, cells)
+        read = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         out: Tensor = self.proj(read.transpose(1, 2).reshape(windows, cells, width))
         return out
 

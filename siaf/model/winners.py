@@ -26,13 +26,17 @@ def winners(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tenso
     result = coarse.masked_fill(~agree, unsure).index_select(1, left).index_select(0, above)
 
     channels = logits.flatten(1).t().contiguous()  # h·w×C: the channels of a cell side by side
-    for places in (result == unsure).nonzero().split(max(1, _AT_ONCE // len(logits))):
-        rows, cols = places.unbind(1)
-        top, bottom, dy = above[rows] * width, below[rows] * width, down[rows, None]
-        west, east, dx = left[cols], right[cols], across[cols, None]
-        upper = channels[top + west].lerp(channels[top + east], dx)
-        lower = channels[bottom + west].lerp(channels[bottom + east], dx)
-        result[rows, cols] = upper.lerp(lower, dy).max(1).indices.to(kind)
+    flat = result.view(-1)
+    for places in (flat == unsure).nonzero().squeeze(1).split(max(1, _AT_ONCE // len(logits))):
+        rows = places.div(size[1], rounding_mode="floor")
+        cols = places - rows * size[1]
+        # index_select, not [...]: twice as fast
+        top, bottom = above.index_select(0, rows) * width, below.index_select(0, rows) * width
+        west, east = left.index_select(0, cols), right.index_select(0, cols)
+        dy, dx = down.index_select(0, rows).unsqueeze(1), across.index_select(0, cols).unsqueeze(1)
+        upper = channels.index_select(0, top + west).lerp(channels.index_select(0, top + east), dx)
+        lower = channels.index_select(0, bottom + west).lerp(channels.index_select(0, bottom + east), dx)
+        flat.index_copy_(0, places, upper.lerp(lower, dy).max(1).indices.to(kind))
     return result
 
 
