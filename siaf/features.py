@@ -21,7 +21,11 @@ def feature_bytes(features: FrameFeatures) -> int:
 
 
 class FeatureCache:
-    """Least recently used features leave first, once `max_bytes` is exceeded. Only a cache: losing it costs time.
+    """Features leave once `max_bytes` is exceeded. Only a cache: losing it costs time.
+
+    Those that others used leave first, least recently used first. Where all were used by the one who brings another,
+    the newest but that leaves: a round passes all frames of a clip like the one before it, so of a clip that is too
+    long the oldest would always leave just before they are needed again, and none would ever be found.
 
     With a `folder` they leave to files there, up to `max_disk_bytes`, from where they come back, in later processes
     too. A key must say what the features were made from and with which weights.
@@ -36,36 +40,40 @@ class FeatureCache:
     ) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._entries: OrderedDict[str, FrameFeatures] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[FrameFeatures, object]] = OrderedDict()
         self._files = _Files(folder, max_disk_bytes) if folder is not None else None
 
     @property
     def full(self) -> bool:
         """Whether another frame would push one out for good."""
         last = next(reversed(self._entries.values()), None)
-        return self._files is None and last is not None and self.bytes + feature_bytes(last) > self.max_bytes
+        return self._files is None and last is not None and self.bytes + feature_bytes(last[0]) > self.max_bytes
 
-    def get(self, key: str) -> FrameFeatures | None:
-        """Features under a key, or None."""
+    def get(self, key: str, user: object = None) -> FrameFeatures | None:
+        """Features under a key, or None. `user`: whoever needs them now, told apart by identity."""
         if key in self._entries:
+            features, _ = self._entries[key]
+            self._entries[key] = features, user
             self._entries.move_to_end(key)
-            return self._entries[key]
-        features = self._files.get(key) if self._files else None
-        if features is not None:
-            self.put(key, features)
-        return features
+            return features
+        found = self._files.get(key) if self._files else None
+        if found is not None:
+            self.put(key, found, user)
+        return found
 
-    def put(self, key: str, features: FrameFeatures) -> None:
-        """Keep features; what exceeds the budget leaves, oldest use first."""
+    def put(self, key: str, features: FrameFeatures, user: object = None) -> None:
+        """Keep features; what exceeds the budget leaves."""
         if key in self._entries:
             return
-        self._entries[key] = features
+        self._entries[key] = features, user
         self.bytes += feature_bytes(features)
         while self.bytes > self.max_bytes and len(self._entries) > 1:
-            dropped, gone = self._entries.popitem(last=False)
+            others = (k for k, (_, by) in self._entries.items() if by is not user)
+            leaving = next(others, None) or list(self._entries)[-2]
+            gone, _ = self._entries.pop(leaving)
             self.bytes -= feature_bytes(gone)
             if self._files:
-                self._files.put(dropped, gone)
+                self._files.put(leaving, gone)
 
 
 class _Files:

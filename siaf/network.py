@@ -121,10 +121,11 @@ class Model:
         return self.propagation.reads_in_parts and self.device.type == "cpu" and not self.autocast
 
     @torch.inference_mode()
-    def read(self, features: FrameFeatures, memory: FrameMemory, groups: int, known: Read | None = None) -> Read:
-        """What a frame reads of a part of the long-term memory, joined with what is known of other parts."""
-        read = self.propagation.read(_side_by_side([features], groups), memory)
-        return read if known is None else known.join(read)
+    def read(
+        self, features: FrameFeatures, memories: Sequence[FrameMemory], groups: int, known: Read | None = None
+    ) -> Read:
+        """What a frame reads of parts of the long-term memory, joined with what is known of other parts."""
+        return self.propagation.read(_side_by_side([features], groups), memories, known)
 
     @torch.inference_mode()
     def interact(

@@ -1,7 +1,7 @@
 """How a session's frames are filled: its across-round memory, and the chains of its plan that run (Eq. 7 and 8)."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -33,6 +33,7 @@ class Propagation:
 
     def __init__(self, model: Model, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
         self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
+        self._user = object()  # of the cache; not the session, which the cache would keep alive
         self.memory = AcrossRoundMemory()
         self.reads = KeptReads()
         self.remembered: dict[int, tuple[bytes, int]] = {}
@@ -104,7 +105,9 @@ class Propagation:
         adopts = stage[lane].adopts
         among = [f for f, known in now.known.items() if adopts <= known] if adopts else None
         lanes = [self.lanes[i] for i in due]
-        found = self.step(self.features(numbers), numbers, lanes, now.objects, among, own=among is None)
+        found = self.step(
+            self.features(numbers), numbers, lanes, now.objects, among, now.interacted if among is None else None
+        )
         return dict(zip(numbers, found, strict=True))
 
     def step(
@@ -114,17 +117,17 @@ class Propagation:
         chains: Sequence[ChainMemory],
         objects: ObjectTable,
         among: Sequence[int] | None = None,
-        own: bool = False,
+        since: Mapping[int, int] | None = None,
     ) -> list[tuple[IndexMask, Confidence]]:
         """One step of several chains; each advances. `near`: the frames whose neighbours in memory are read.
 
-        `own`: the features are those of the frames `near` themselves.
+        `since`, rounds by interacted frame: given where the features are those of the frames `near` themselves.
         """
         slots, tags = objects.channels()
         whole = self.frames.height, self.frames.width
         known = None
-        if own and self.side_by_side == 1 and self.model.reads_in_parts:
-            known = self._read(features[0], near[0], len(slots))
+        if since is not None and self.side_by_side == 1 and self.model.reads_in_parts:
+            known = self._read(features[0], near[0], since, len(slots))
             predicted = beside(self.memory.permanent(near[0]), chains[0].transient)
             long = [self.memory.joined(predicted)] if predicted else []
         else:
@@ -143,12 +146,16 @@ class Propagation:
                 result.append(mask_confidence(one.labels, one.scores, tags))
         return result
 
-    def _read(self, features: FrameFeatures, frame: int, groups: int) -> Read:
-        """What a frame reads of the user's frames; those that it has read in an earlier round are not read again."""
-        entries = self.memory.permanent(frame)
+    def _read(self, features: FrameFeatures, frame: int, since: Mapping[int, int], groups: int) -> Read:
+        """What a frame reads of the user's frames; those that it has read in an earlier round are not read again.
+
+        They are read in the order in which they came, whether kept reads are found or not: the bits are the same.
+        """
+        chosen = sorted(self.memory.select(frame), key=lambda f: (since[f], f))
+        entries = [*self.memory.carried, *(self.memory.entries[f] for f in chosen)]
         known, rest = self.reads.find(frame, entries)
         if rest or known is None:
-            known = self.model.read(features, self.memory.joined(rest), groups, known)
+            known = self.model.read(features, rest, groups, known)
             self.reads.keep(frame, entries, known)
         return known
 
@@ -201,7 +208,7 @@ class Propagation:
 
     def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[FrameFeatures]:
         """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
-        kept = {digest: self.cache.get(self.feature_key(digest)) for digest in digests}
+        kept = {digest: self.cache.get(self.feature_key(digest), self._user) for digest in digests}
         device = self.model.device  # the cache's files give tensors on the CPU
         known = {digest: found.map(lambda x: x.to(device)) for digest, found in kept.items() if found is not None}
         missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}
@@ -209,7 +216,7 @@ class Propagation:
             found = self.model.encode_batch([read() for read in missing.values()])
             for digest, features in zip(missing, found, strict=True):
                 known[digest] = features
-                self.cache.put(self.feature_key(digest), features)
+                self.cache.put(self.feature_key(digest), features, self._user)
         return [known[digest] for digest in digests]
 
     def prepare(self, frame: int) -> bool:

@@ -7,7 +7,7 @@ MAX_BYTES = 128 * 2**20  # 300 frames of siaf-t
 
 
 class KeptReads:
-    """By frame, the newest read and the memory entries that went into it.
+    """By frame, the newest read and the memory entries that went into it, in order.
 
     Entries are told apart by identity: an annotation that changes has a new one. Once `max_bytes` are in use, frames
     that were not read before are not kept: every round takes the frames in much the same order, so pushing out the
@@ -20,11 +20,11 @@ class KeptReads:
         self._kept: dict[int, tuple[list[FrameMemory], Read]] = {}
 
     def find(self, frame: int, entries: list[FrameMemory]) -> tuple[Read | None, list[FrameMemory]]:
-        """What is known of a read of these entries, and those that are still to be read."""
+        """What is known of a read of the first of these entries, and the rest, which is still to be read."""
         parts, read = self._kept.get(frame, ([], None))
-        if not all(_among(part, entries) for part in parts):
+        if len(parts) > len(entries) or any(part is not entry for part, entry in zip(parts, entries, strict=False)):
             return None, entries
-        return read, [entry for entry in entries if not _among(entry, parts)]
+        return read, entries[len(parts) :]
 
     def keep(self, frame: int, entries: list[FrameMemory], read: Read) -> None:
         """Keep a read of just these entries for a later round."""
@@ -33,10 +33,6 @@ class KeptReads:
         if self.bytes - known + size <= self.max_bytes:
             self._kept[frame] = entries, read
             self.bytes += size - known
-
-
-def _among(entry: FrameMemory, entries: list[FrameMemory]) -> bool:
-    return any(entry is other for other in entries)
 
 
 def _bytes(read: Read) -> int:

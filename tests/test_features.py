@@ -23,15 +23,35 @@ def equal(one: FrameFeatures | None, other: FrameFeatures) -> bool:
     return one.named().keys() == given.keys() and all(torch.equal(a, given[name]) for name, a in one.named().items())
 
 
-def test_the_least_recently_used_leaves_first(features: list[FrameFeatures]) -> None:
+def test_of_what_others_used_the_least_recent_leaves_first(features: list[FrameFeatures]) -> None:
     cache = FeatureCache(max_bytes=2 * feature_bytes(features[0]))
-    cache.put("a", features[0])
-    cache.put("b", features[1])
-    assert cache.get("a") is features[0]
-    cache.put("c", features[2])
+    cache.put("a", features[0], "one")
+    cache.put("b", features[1], "one")
+    assert cache.get("a", "one") is features[0]
+    cache.put("c", features[2], "another")
     assert cache.get("b") is None
     assert cache.get("a") is features[0]
     assert cache.bytes == 2 * feature_bytes(features[0])
+
+
+def test_passes_over_a_clip_that_is_too_long_find_what_there_is_room_for(features: list[FrameFeatures]) -> None:
+    cache = FeatureCache(max_bytes=2 * feature_bytes(features[0]))
+    found = []
+    for _ in range(3):
+        for name, each in zip("abcd", features, strict=True):
+            found.append(cache.get(name, "one") is not None)
+            cache.put(name, each, "one")
+            assert cache.get(name, "one") is each  # the newest is always there
+    assert not any(found[:4])
+    assert any(found[4:8]) and any(found[8:])
+
+
+def test_a_second_clip_takes_the_place_of_the_first(features: list[FrameFeatures]) -> None:
+    cache = FeatureCache(max_bytes=2 * feature_bytes(features[0]))
+    for user, names in (("one", "ab"), ("another", "cd")):
+        for name, each in zip(names, features, strict=False):
+            cache.put(name, each, user)
+    assert [cache.get(name) is not None for name in "abcd"] == [False, False, True, True]
 
 
 def test_what_leaves_memory_comes_back_from_disk_in_another_process_too(

@@ -95,11 +95,12 @@ def test_a_memory_may_be_read_in_parts(tiny_model: Model, clip: NDArray[np.uint8
     mask[:, 10:30, 5:25] = 1
     one, two, three = (tiny_model.reference(tiny_model.encode(clip[i]), np.roll(mask, 4 * i, 2)) for i in (0, 5, 9))
     (expected,) = tiny_model.propagate([features], [concatenate([one, two, three])], [one], [[1]], (72, 96))
-    known = tiny_model.read(features, two, 1, tiny_model.read(features, one, 1))
+    known = tiny_model.read(features, [two], 1, tiny_model.read(features, [one], 1))
+    assert torch.equal(known.found, tiny_model.read(features, [one, two], 1).found)
     (found,) = tiny_model.propagate([features], [three], [one], [[1]], (72, 96), known)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
     assert torch.equal(found.labels, expected.labels)
-    everything = tiny_model.read(features, three, 1, known)
+    everything = tiny_model.read(features, [three], 1, known)
     (found,) = tiny_model.propagate([features], [], [one], [[1]], (72, 96), everything)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
 

@@ -1,13 +1,18 @@
 """Later rounds read only what is new in the memory, and find what they would find otherwise."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
 from siaf.features import FeatureCache
-from siaf.model.propagation import FrameMemory
-from siaf.network import Model
+from siaf.model.propagation import FrameFeatures, FrameMemory
+from siaf.model.reading import Read
+from siaf.network import Found, Model
 
 Frames = NDArray[np.uint8]
 
@@ -25,10 +30,9 @@ def entries_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     read = Model.read
 
-    def spy(self: Model, features: object, memory: FrameMemory, *rest: object) -> object:
-        tokens = self.grid(72, 96)[0] * self.grid(72, 96)[1]
-        asked.append(memory[0][0].shape[1] // tokens)
-        return read(self, features, memory, *rest)  # type: ignore[arg-type]
+    def spy(self: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> Read:
+        asked.append(len(memories))
+        return read(self, features, memories, *rest)
 
     monkeypatch.setattr(Model, "read", spy)
     return asked
@@ -54,6 +58,33 @@ def test_a_corrected_frame_is_read_again_with_all_others(
     for _ in session.propagate():
         pass
     assert asked == [2] * 10
+
+
+def test_a_session_that_comes_back_from_a_file_reads_the_same_bits(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found: list[torch.Tensor] = []
+    propagate = Model.propagate
+
+    def spy(self: Model, *given: Any) -> list[Found]:
+        result = propagate(self, *given)
+        found.append(result[0].scores)
+        return result
+
+    session = Session(tiny_model, clip)
+    play(session, 8, 3)
+    session.interact({11: [Scribble(1, np.array([[20.0, 20.0], [30.0, 20.0]]))]})
+    session.save(tmp_path / "x.siaf")
+    monkeypatch.setattr(Model, "propagate", spy)
+    for _ in session.propagate():
+        pass
+    stayed = list(found)
+    found.clear()
+    came_back = Session.load(tmp_path / "x.siaf", tiny_model, clip)
+    for _ in came_back.propagate():
+        pass
+    assert len(found) == len(stayed) == 9
+    assert all(torch.equal(a, b) for a, b in zip(found, stayed, strict=True))
 
 
 @pytest.mark.parametrize("rounds", [(3,), (3, 8), (3, 8, 3, 0, 11)])

@@ -25,10 +25,13 @@ def test_only_new_entries_are_left_to_read() -> None:
     assert kept.find(6, [a]) == (None, [a])
 
 
-def test_an_entry_that_is_read_no_longer_spoils_what_was_read() -> None:
+def test_an_entry_that_is_no_longer_read_first_spoils_what_was_read() -> None:
     kept, (a, b) = KeptReads(), (entry(), entry())
     kept.keep(5, [a], READ)
-    assert kept.find(5, [b]) == (None, [b])
+    for entries in ([b], [b, a], []):
+        read, rest = kept.find(5, entries)
+        assert read is None
+        assert [x is y for x, y in zip(rest, entries, strict=True)] == [True] * len(entries)
 
 
 def test_a_full_store_keeps_what_it_has_and_takes_its_newer_reads() -> None:

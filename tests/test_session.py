@@ -1,6 +1,7 @@
 """Rounds of interaction: what a labeler can rely on, shown with random weights on a small clip."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from siaf import Scribble, Session
 from siaf.errors import InputError
 from siaf.features import FeatureCache, feature_bytes
 from siaf.memory import MAX_PERMANENT
+from siaf.model.propagation import FrameFeatures, FrameMemory
+from siaf.model.reading import Read
 from siaf.network import Model
 
 Frames = NDArray[np.uint8]
@@ -379,11 +382,12 @@ def test_reads_are_bounded_however_many_frames_were_annotated(
     session.interact(references={f: np.roll(reference, f, axis=1) for f in range(0, 24, 2)})
     tokens: list[int] = []
     read = Model.read
-    monkeypatch.setattr(
-        Model,
-        "read",
-        lambda self, f, memory, *rest: tokens.append(memory[0][0].shape[1]) or read(self, f, memory, *rest),
-    )
+
+    def spy(model: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> Read:
+        tokens.append(sum(memory[0][0].shape[1] for memory in memories))
+        return read(model, features, memories, *rest)
+
+    monkeypatch.setattr(Model, "read", spy)
     run(session)
     rows, cols = tiny_model.grid(72, 96)
     assert max(tokens) == MAX_PERMANENT * rows * cols

@@ -106,7 +106,7 @@ def test_joined_tracks_are_one_pass_and_keep_what_was_found(film: Film, monkeypa
     monkeypatch.setattr(
         Model,
         "propagate",
-        lambda m, f, long, short, slots, size: passes.append(slots) or propagate(m, f, long, short, slots, size),
+        lambda m, f, long, short, slots, *rest: passes.append(slots) or propagate(m, f, long, short, slots, *rest),
     )
     film.see(joined, 3)
     assert len(passes[-1]) == 1

@@ -33,7 +33,7 @@ def rounds(model: Model, clock: Clock, height: int, width: int, frames: int = 70
         best = found.setdefault((session.repropagate, name), row)
         found[session.repropagate, name] = {key: min(value, best[key]) for key, value in row.items()}
 
-    for _ in range(max(1, clock.repeat // 2)):
+    for _ in range(clock.repeat):
         for mode in get_args(Repropagate):
             session = Session(model, source, cache=FeatureCache(2**31))
             session.repropagate = mode

@@ -254,12 +254,15 @@ class PropagationNet(nn.Module):
         """Whether what a frame reads of a memory depends on those two alone, so that `read` can be asked before."""
         return self.config.layers == 1
 
-    def read(self, features: FrameFeatures, memory: FrameMemory) -> Read:
-        """What the only layer reads of a part of the long-term memory, on a CPU: for `known` of `propagate`."""
+    def read(self, features: FrameFeatures, memories: Sequence[FrameMemory], known: Read | None = None) -> Read:
+        """What the only layer reads of parts of the long-term memory, on a CPU: for `known` of `propagate`.
+
+        `known`: what it read of other parts. Part by part, so that the sum has the same bits in however many calls.
+        """
         layer, _ = self.LSTT.blocks()[0]
         _, query = layer.look(self._begun(features))
-        found: Read = layer.long_term_attn.part(query, *memory[0])
-        return found
+        parts = [layer.long_term_attn.part(query, *memory[0]) for memory in memories]
+        return reduce(Read.join, parts if known is None else [known, *parts])
 
     def propagate(
         self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None

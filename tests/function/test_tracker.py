@@ -116,9 +116,9 @@ class TestObjects:
         made: list[int] = []
         propagate = Model.propagate
 
-        def counting(model: Model, features: Any, long: Any, short: Any, slots: Any, size: Any) -> Any:
+        def counting(model: Model, features: Any, long: Any, short: Any, slots: Any, *rest: Any) -> Any:
             made.append(sum(map(len, slots)))
-            return propagate(model, features, long, short, slots, size)
+            return propagate(model, features, long, short, slots, *rest)
 
         monkeypatch.setattr(Model, "propagate", counting)
         return made
