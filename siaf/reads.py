@@ -3,7 +3,7 @@
 from siaf.model.propagation import FrameMemory
 from siaf.model.reading import Read
 
-MAX_BYTES = 128 * 2**20  # 300 frames of siaf-t
+MAX_BYTES = 64 * 2**20  # of a session: 160 frames of siaf-t
 
 
 class KeptReads:

@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,15 @@ def test_a_stopped_run_goes_on(bench: Bench, standin: StandIn, pictures: Picture
     assert [row["status"] for row in json.loads(results.read_text())] == ["done", "done"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, as it does in a terminal; a shell's background jobs are started without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_stops_all_jobs_and_the_next_run_goes_on(bench: Bench, pictures: Pictures, tmp_path: Path) -> None:
     first, second = (drawn_job(bench, pictures) for _ in range(2))
     results = tmp_path / "results.json"
