@@ -1,6 +1,7 @@
 """How long masks and images take on their way in and out, beside the network."""
 
 import base64
+import binascii
 import json
 from collections.abc import Callable, Iterator
 
@@ -37,14 +38,14 @@ def _calls(height: int, width: int) -> dict[str, Callable[[], object]]:
     rle = encode_rle(mask)
     _, jpeg = cv2.imencode(".jpg", frame[..., ::-1])
     data = jpeg.tobytes()
-    text = base64.b64encode(data)
+    text = base64.b64encode(data).decode()
     answer = json.dumps(rle)
     return {
         "RLE encode": lambda: encode_rle(mask),
         "RLE decode": lambda: decode_rle(rle, height=height, width=width),
         "RLE to JSON": lambda: json.dumps(rle),
         "RLE from JSON": lambda: json.loads(answer),
-        "base64 decode": lambda: base64.b64decode(text),
+        "base64 decode": lambda: binascii.a2b_base64(text, strict_mode=True),
         "JPEG decode": lambda: decode_image(data, max_pixels=height * width, field="image"),
     }
 
