@@ -58,7 +58,8 @@ class _Function:
 
 
 def function(height: int, width: int, repeat: int) -> Iterator[Row]:
-    """The interactor's first click and further ones, the tracker with one and ten shapes, rounds; requests a second.
+    """The interactor's clicks (first, second, on a frame of a session), the tracker with one and ten shapes, rounds;
+    requests a second.
 
     The least of `repeat` calls. `overhead` is everything but the network, as a share of the call.
     """
@@ -92,6 +93,8 @@ def function(height: int, width: int, repeat: int) -> Iterator[Row]:
     for i in (0, length - 1):
         served.call("PUT", f"/v1/sessions/{session}/frames/{i}", frames[i])
     best |= _rounds(served, clip, session, length)
+    click = {"image": images[1], "pos_points": [[x, y + 5]], "neg_points": []}
+    best["interactor, click on a session's frame"] = served.call("POST", "/", click)[1]
     for name, found in best.items():
         model = found.get("model", 0.0)
         yield {

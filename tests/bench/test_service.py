@@ -5,7 +5,7 @@ from siaf.bench.service import function
 
 def test_every_call_is_timed_and_its_phases_add_up() -> None:
     rows = {str(row["call"]): row for row in function(96, 128, repeat=1)}
-    assert len(rows) == 7
+    assert len(rows) == 8
     for name, row in rows.items():
         parts = sum(float(row[f"{part} ms"]) for part in ("decode", "model", "store", "encode", "other"))
         assert abs(parts - float(row["total ms"])) < 0.01, name
