@@ -1,13 +1,15 @@
 """What the interaction network is asked in a round, and how its answer becomes masks (AFI's side of a session)."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from siaf.boxes import Box, box_pixels, fill_boxes, surround
 from siaf.masks import IndexMask
-from siaf.network import Model
+from siaf.network import Model, Seen
 from siaf.objects import ObjectTable
 from siaf.probabilities import Probabilities
 from siaf.prompting import honour_strokes, previous_slots, stroke_slots
@@ -29,26 +31,61 @@ class Question:
     objects: ObjectTable
 
 
-def ask(model: Model, frames: FrameSource, question: Question) -> dict[int, Probabilities]:
-    """AFI on all frames of a question together (Eq. 1): by frame, ascending, what it makes of it."""
+class Context:
+    """What AFI saw of frames that others were asked about beside: the newest `room` of them.
+
+    A click asks three times with the same two frames beside its own, and the next click once more.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._kept: OrderedDict[tuple[int, bytes], Seen] = OrderedDict()
+
+    def find(self, frame: int, previous: NDArray[np.int16]) -> Seen | None:
+        """What was seen of a frame, with these slots (G×h×w) as its mask."""
+        return self._kept.get((frame, previous.tobytes()))
+
+    def keep(self, frame: int, previous: NDArray[np.int16], seen: Seen) -> None:
+        """Keep what was seen, for `find`."""
+        self._kept[frame, previous.tobytes()] = seen
+        while len(self._kept) > self._room:
+            self._kept.popitem(last=False)
+
+
+def ask(
+    model: Model, frames: FrameSource, question: Question, context: Context | None = None
+) -> dict[int, Probabilities]:
+    """AFI on all frames of a question together (Eq. 1): by asked frame, ascending, what it makes of it."""
     whole = frames.height, frames.width
     size = model.interaction_size(*whole)
-    strokes, known, objects = question.strokes, question.known, question.objects
-    numbers = sorted({*strokes, *known})
+    asked, known, objects = question.strokes, question.known, question.objects
+    numbers = sorted({*asked, *known})
     drawn, before = [], []
     for number in numbers:
-        marks, start = list(strokes.get(number, ())), known.get(number)
+        marks, start = list(asked.get(number, ())), known.get(number)
         framed = question.boxes.get(number)
         if framed:
             start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, framed)
             marks = [*surround(framed, start, whole[0] / size[0]), *marks]
         drawn.append(stroke_slots(marks, objects, size, whole))
         before.append(previous_slots(start, marks, objects, size))
+    seen: dict[int, Seen] = {}
+    for i, number in enumerate(numbers):
+        found = context.find(number, before[i]) if context and number not in asked else None
+        if found:
+            seen[i] = found
+    new = [i for i in range(len(numbers)) if i not in seen]
+    strokes, previous = np.stack(drawn, axis=1), np.stack(before, axis=1)
+    looked = model.look([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
+    for i, one in zip(new, looked, strict=True):
+        seen[i] = one
+        if context and numbers[i] not in asked:
+            context.keep(numbers[i], before[i], one)
     slots, tags = objects.channels()
-    pictures = [frames[number] for number in numbers]
-    found = model.interact(pictures, np.stack(drawn, axis=1), np.stack(before, axis=1), slots)
+    chosen = [i for i, number in enumerate(numbers) if number in asked]
+    answers = model.answer([seen[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
     align = model.interaction.config.align_corners
-    return {number: Probabilities(x, tags, whole, align) for number, x in zip(numbers, found, strict=True)}
+    return {numbers[i]: Probabilities(x, tags, whole, align) for i, x in zip(chosen, answers, strict=True)}
 
 
 def masks_of(

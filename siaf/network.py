@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from siaf.model.identity import Slots, merge_groups, split_groups
-from siaf.model.interaction import InteractionNet
+from siaf.model.interaction import InteractionNet, Looked, Prompted
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.reading import Read
 from siaf.model.winners import winners
@@ -30,6 +30,14 @@ class Found:
     labels: Tensor
     scores: Tensor
     memory: FrameMemory
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What AFI sees of one frame on its own: the resized `image` 1×3×h×w, and by group of objects its maps."""
+
+    image: Tensor
+    groups: list[Looked]
 
 
 @dataclass
@@ -127,7 +135,6 @@ class Model:
         """What a frame reads of parts of the long-term memory, joined with what is known of other parts."""
         return self.propagation.read(_side_by_side([features], groups), memories, known)
 
-    @torch.inference_mode()
     def interact(
         self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16], slots: Slots
     ) -> Tensor:
@@ -136,15 +143,40 @@ class Model:
         `strokes` and `previous` int16 G×f×h×w at `interaction_size`, in slots (−1 = unmarked).
         Returns merged probabilities float f×(1 + objects)×(h/2)×(w/2) (see `siaf.probabilities`).
         """
+        return self.answer(self.look(frames, strokes, previous), strokes, previous, slots)
+
+    @torch.inference_mode()
+    def look(self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16]) -> list[Seen]:
+        """The part of `interact` in which frames do not hear of each other: what is seen of each may be kept."""
         size = (strokes.shape[2], strokes.shape[3])
-        images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])[None]
+        images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
         groups = []
-        for g, group in enumerate(slots):  # strokes are fused at the image, so every group needs its own pass
-            tags = torch.tensor([[0, *group]], device=self.device)
-            marks = (self._tensor(strokes[g : g + 1]).long(), self._tensor(previous[g : g + 1]).long())
+        for marks in zip(strokes, previous, strict=True):  # strokes are fused at the image: every group needs a pass
             with self._precision():
-                groups.append(self.interaction(images, *marks, tags)[0].float())
-        return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(frames))])
+                groups.append(self.interaction.look(Prompted(images, *(self._tensor(x).long() for x in marks))))
+        rows = [slice(i, i + 1) for i in range(len(frames))]
+        return [Seen(images[row], [Looked(*(x[row] for x in group)) for group in groups]) for row in rows]
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        seen: Sequence[Seen],
+        strokes: NDArray[np.int16],
+        previous: NDArray[np.int16],
+        slots: Slots,
+        asked: Sequence[int] | None = None,
+    ) -> Tensor:
+        """The rest of `interact`, for the frames with these indices only, if `asked` is given."""
+        chosen = list(range(len(seen)) if asked is None else asked)
+        groups = []
+        for g, group in enumerate(slots):
+            tags = torch.tensor([[0, *group]], device=self.device)
+            marks = (self._tensor(strokes[g]).long(), self._tensor(previous[g]).long())
+            given = Prompted(_joined([each.image for each in seen]), *marks)
+            looked = Looked(*(_joined(list(maps)) for maps in zip(*(each.groups[g] for each in seen), strict=True)))
+            with self._precision():
+                groups.append(self.interaction.answer(given, looked, tags, len(seen), chosen).float())
+        return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(chosen))])
 
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:
         """Input size (rows, columns) of the interaction network for frames of height × width."""
@@ -178,6 +210,11 @@ class Model:
         if self.propagation.config.align_corners:
             return (rows - 1) * 16 + 1, (cols - 1) * 16 + 1
         return rows * 16, cols * 16
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """One batch; a single part is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _resize(logits: list[Tensor], size: tuple[int, int], align_corners: bool) -> list[Tensor]:

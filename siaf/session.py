@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.asking import Question, ask, masks_of
+from siaf.asking import Context, Question, ask, masks_of
 from siaf.boxes import Box
 from siaf.confidence import Confidence, suggest_frames
 from siaf.errors import InputError
@@ -53,6 +53,7 @@ class Session:
         self.confidence: dict[int, Confidence] = {}
         self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
         self._results = MaskStore(self.height, self.width)
+        self._context = Context(_CONTEXT_FRAMES)
         cache = cache if cache is not None else FeatureCache()
         self._propagation = Propagation(model, self.frames, cache, dict(digests or {}))
 
@@ -215,7 +216,7 @@ class Session:
         if before is not None:
             known[frame] = before
         question = Question({frame: scribbles}, {frame: boxes or {}}, known, objects)
-        return ask(self.model, self.frames, question)[frame]
+        return ask(self.model, self.frames, question, self._context)[frame]
 
     def look(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""

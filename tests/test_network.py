@@ -123,3 +123,16 @@ def test_half_precision_is_asked_for_and_hands_out_single_precision(tiny_model: 
     strokes[0, 0, 3:9, 3:9] = 1
     asked = [clip[0]], strokes, np.full_like(strokes, -1), [[1]]
     assert 0 < (half.interact(*asked) - tiny_model.interact(*asked)).abs().mean() <= 0.02
+
+
+def test_frames_seen_one_by_one_answer_as_those_seen_together(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
+    size = tiny_model.interaction_size(72, 96)
+    strokes = np.full((2, 3, *size), -1, np.int16)
+    strokes[0, 0, 3:9, 3:9], strokes[1, 2, 3:9, 3:9] = 1, 2
+    previous = np.full_like(strokes, -1)
+    previous[:, 1, 20:30] = 1
+    slots = [[1, 2], [1, 2]]
+    together = tiny_model.interact(list(clip[:3]), strokes, previous, slots)
+    seen = [tiny_model.look([clip[i]], strokes[:, [i]], previous[:, [i]])[0] for i in range(3)]
+    found = tiny_model.answer(seen, strokes, previous, slots, [2, 0])
+    assert torch.allclose(found, together[[2, 0]], atol=1e-4)

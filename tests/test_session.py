@@ -47,11 +47,13 @@ def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    interact = Model.interact
+    answer = Model.answer
     monkeypatch.setattr(
         Model,
-        "interact",
-        lambda self, frames, s, p, slots: asked.append((len(frames), slots)) or interact(self, frames, s, p, slots),
+        "answer",
+        lambda self, seen, s, p, slots, *rest: (
+            asked.append((len(seen), slots)) or answer(self, seen, s, p, slots, *rest)
+        ),
     )
     session.interact({3: [stroke(1, 20, 20)], 7: [stroke(2, 45, 50)]})
     assert asked == [(2, [[1, 2]])]
@@ -245,7 +247,7 @@ def test_a_failure_half_way_leaves_the_session_as_it_was(session: Session, monke
     def fail(*_: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Model, "interact", fail)
+    monkeypatch.setattr(Model, "answer", fail)
     with pytest.raises(RuntimeError):
         session.interact({5: [stroke(2, 20, 20)]})
     assert session.objects.tags == [1]

@@ -54,15 +54,16 @@ class Bench:
 
     def across(self) -> Callable[[], object]:
         """AFA alone, on what it gets in `interact`."""
-        given: list[tuple[object, ...]] = []
-        layer = self.model.interaction.across
-        hook = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+        levels: list[list[torch.Tensor]] = []
+        net = self.model.interaction
+        hook = net.encoder.register_forward_hook(lambda _, __, found: levels.append(found))
         self.interact()
         hook.remove()
+        _, fine, coarse, _ = levels[0]
 
         def run() -> object:
             with torch.inference_mode():
-                return layer(*given[0])
+                return net.across(fine, coarse, len(self.pictures))
 
         return run
 

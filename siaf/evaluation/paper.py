@@ -17,7 +17,7 @@ from siaf.evaluation.interactive import PlayedRound, first_strokes, play, propag
 from siaf.evaluation.table import Row
 from siaf.features import FeatureCache
 from siaf.model.identity import Slots
-from siaf.network import Frame, Model
+from siaf.network import Model, Seen
 
 ROUNDS = 3
 
@@ -30,17 +30,18 @@ class FrameByFrame(Model):
         """The same networks."""
         return cls(**{field.name: getattr(model, field.name) for field in fields(model)})
 
-    def interact(
-        self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16], slots: Slots
+    def answer(
+        self,
+        seen: Sequence[Seen],
+        strokes: NDArray[np.int16],
+        previous: NDArray[np.int16],
+        slots: Slots,
+        asked: Sequence[int] | None = None,
     ) -> Tensor:
-        """As `Model.interact`, frame by frame."""
-        each = range(len(frames))
-        return torch.cat(
-            [
-                super(FrameByFrame, self).interact(frames[i : i + 1], strokes[:, [i]], previous[:, [i]], slots)
-                for i in each
-            ]
-        )
+        """As `Model.answer`, frame by frame."""
+        chosen = range(len(seen)) if asked is None else asked
+        alone = super().answer
+        return torch.cat([alone([seen[i]], strokes[:, [i]], previous[:, [i]], slots) for i in chosen])
 
 
 @dataclass(frozen=True)

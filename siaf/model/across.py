@@ -105,10 +105,12 @@ class AcrossFrameAttention(nn.Module):
         self.feed_across = FeedForward(dim)
 
     def forward(self, fine: Tensor, coarse: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        """Maps at strides 8 and 16, (clips·frames)×C×h×w each → the same two maps with C = dim.
+        """Maps at strides 8 and 16, (clips·frames)×C×h×w each → the same two maps with C = dim."""
+        fine, coarse = self.within(fine, coarse)
+        return fine, self.between(coarse, frames)
 
-        Attention between frames runs on the stride-16 tokens of one clip's `frames` interacted frames, itself included.
-        """
+    def within(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """What every frame reads of itself: the two maps, N×C×h×w each, with C = dim."""
         maps = [layer(x) for layer, x in zip(self.inputs, (fine, coarse), strict=True)]
         sizes = [(m.shape[2], m.shape[3]) for m in maps]
         x = torch.cat([to_tokens(m) for m in maps], dim=1)
@@ -118,10 +120,12 @@ class AcrossFrameAttention(nn.Module):
         )
         normed = self.norm_inside(x)
         x = self.feed_inside(x + self.inside(normed + position, normed, sizes))
-        fine_tokens, coarse_tokens = x.split([h * w for h, w in sizes], dim=1)
+        parts = x.split([h * w for h, w in sizes], dim=1)
+        return to_map(parts[0], sizes[0]), to_map(parts[1], sizes[1])
 
-        between = coarse_tokens.unflatten(0, (-1, frames)).flatten(1, 2)
-        normed = self.norm_across(between)
-        between = self.feed_across(between + self.across(normed, normed, normed))
-        coarse_tokens = between.unflatten(1, (frames, -1)).flatten(0, 1)
-        return to_map(fine_tokens, sizes[0]), to_map(coarse_tokens, sizes[1])
+    def between(self, coarse: Tensor, frames: int) -> Tensor:
+        """Attention between frames, on the stride-16 map of `within`: all tokens of one clip's `frames` frames."""
+        x = to_tokens(coarse).unflatten(0, (-1, frames)).flatten(1, 2)
+        normed = self.norm_across(x)
+        x = self.feed_across(x + self.across(normed, normed, normed))
+        return to_map(x.unflatten(1, (frames, -1)).flatten(0, 1), (coarse.shape[2], coarse.shape[3]))

@@ -3,6 +3,8 @@
 Strokes of several objects on several frames go in together; one index mask per interacted frame comes out.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,26 @@ from siaf.model.priors import CHANNELS, stroke_priors
 from siaf.model.similarity import StrokeSimilarity
 
 UNMARKED = -1  # in stroke maps: no stroke here; in previous masks: nothing known here
+
+
+class Prompted(NamedTuple):
+    """Frames with what is known of them, as in `InteractionNet.forward` but N = clips · frames in one row."""
+
+    images: Tensor
+    strokes: Tensor
+    previous: Tensor
+
+
+class Looked(NamedTuple):
+    """What AFI makes of N frames before they hear of each other, N×C×h×w each: the encoder's maps at stride 4, 8 and
+    the deepest one, and those at stride 8 and 16 after `AcrossFrameAttention.within`.
+    """
+
+    low: Tensor
+    fine: Tensor
+    high: Tensor
+    inside_fine: Tensor
+    inside_coarse: Tensor
 
 
 class IdentityEmbedding(nn.Module):
@@ -131,19 +153,36 @@ class InteractionNet(nn.Module):
         decode, 0 first; a slot may repeat as padding. Returns logits B×f×K×(H/2)×(W/2) in the order of `tags`.
         """
         clips, frames = images.shape[:2]
-        images, strokes, previous = images.flatten(0, 1), strokes.flatten(0, 1), previous.flatten(0, 1)
-        stem = self.encoder.stem
-        fused = self.stroke_identity(strokes, stem, 3) + self.mask_identity(previous, stem, 3 + self.config.id_dim)
-        low, fine, coarse, high = self.encoder(images, fused)
-        across = self.across(fine, coarse, frames)
-        current = self.extract(high)
-        per_frame = tags.repeat_interleave(frames, dim=0)
-        quarter = (low.shape[2], low.shape[3])
-        asked = self._ask(across[1], per_frame, quarter)
-        alike = self._resize(self.similarity(fine, high, strokes, per_frame, frames), quarter)
-        maps = torch.cat((self._tag_maps(images, strokes, previous, per_frame, alike), asked), dim=2)
-        logits: Tensor = self.head(images, low, across, current, maps)
+        given = Prompted(images.flatten(0, 1), strokes.flatten(0, 1), previous.flatten(0, 1))
+        logits = self.answer(given, self.look(given), tags, frames)
         return logits.view(clips, frames, *logits.shape[1:])
+
+    def look(self, given: "Prompted") -> "Looked":
+        """What the network makes of every frame on its own."""
+        stem = self.encoder.stem
+        fused = self.stroke_identity(given.strokes, stem, 3)
+        fused = fused + self.mask_identity(given.previous, stem, 3 + self.config.id_dim)
+        low, fine, coarse, high = self.encoder(given.images, fused)
+        return Looked(low, fine, high, *self.across.within(fine, coarse))
+
+    def answer(
+        self, given: "Prompted", looked: "Looked", tags: Tensor, frames: int, asked: list[int] | None = None
+    ) -> Tensor:
+        """What `look` saw of clips of so many frames → logits N×K×(H/2)×(W/2); of the frames `asked` only, if given."""
+        across = looked.inside_fine, self.across.between(looked.inside_coarse, frames)
+        per_frame = tags.repeat_interleave(frames, dim=0)
+        similar = self.similarity(looked.fine, looked.high, given.strokes, per_frame, frames)
+        low, high = looked.low, looked.high
+        if asked is not None:
+            given = Prompted(*(x[asked] for x in given))
+            across = across[0][asked], across[1][asked]
+            per_frame, similar, low, high = per_frame[asked], similar[asked], low[asked], high[asked]
+        current = self.extract(high)
+        quarter = (low.shape[2], low.shape[3])
+        answers = self._ask(across[1], per_frame, quarter)
+        maps = torch.cat((self._tag_maps(*given, per_frame, self._resize(similar, quarter)), answers), dim=2)
+        logits: Tensor = self.head(given.images, low, across, current, maps)
+        return logits
 
     def _ask(self, coarse: Tensor, tags: Tensor, size: tuple[int, int]) -> Tensor:
         """Query the across-frame features by identity: how much of tag k's vector do they carry? N×K×1×h×w."""

@@ -143,9 +143,9 @@ class TestFrameOfASession:
     ) -> None:
         model = client.service.model
         asked: list[str] = []
-        interact, propagate = type(model).interact, type(model).propagate
+        answer, propagate = type(model).answer, type(model).propagate
         monkeypatch.setattr(
-            type(model), "interact", lambda m, frames, *a: asked.append(f"afi {len(frames)}") or interact(m, frames, *a)
+            type(model), "answer", lambda m, seen, *a: asked.append(f"afi {len(seen)}") or answer(m, seen, *a)
         )
         monkeypatch.setattr(type(model), "propagate", lambda m, *args: asked.append("memory") or propagate(m, *args))
         client.cvat(jpegs[6], pos_points=[[15, 20]], neg_points=[])

@@ -227,10 +227,8 @@ class TestRounds:
         self, client: Client, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[int] = []
-        interact = Model.interact
-        monkeypatch.setattr(
-            Model, "interact", lambda m, frames, *rest: asked.append(len(frames)) or interact(m, frames, *rest)
-        )
+        answer = Model.answer
+        monkeypatch.setattr(Model, "answer", lambda m, seen, *rest: asked.append(len(seen)) or answer(m, seen, *rest))
         shapes = [
             self.stroke(3, 20, 20, 30, 20),
             self.stroke(0, 2, 2, 9, 2),

@@ -1,0 +1,49 @@
+"""What AFI is shown: frames that only stand beside the asked one are looked at once."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from siaf import Scribble, Session
+from siaf.network import Model, Seen
+
+Frames = NDArray[np.uint8]
+STROKE = Scribble(1, np.array([[20.0, 20.0], [30.0, 20.0]]))
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many frames every look is at."""
+    numbers: list[int] = []
+    look = Model.look
+
+    def spy(self: Model, frames: list[Frames], *marks: NDArray[np.int16]) -> list[Seen]:
+        numbers.append(len(frames))
+        return look(self, frames, *marks)
+
+    monkeypatch.setattr(Model, "look", spy)
+    return numbers
+
+
+def test_a_second_click_looks_at_its_own_frame_only(tiny_model: Model, clip: Frames, looked: list[int]) -> None:
+    session = Session(tiny_model, clip)
+    session.interact({2: [STROKE], 8: [STROKE]})
+    first = session.preview(5, [STROKE])
+    again = session.preview(5, [STROKE])
+    assert looked == [2, 3, 1]
+    assert np.allclose(first.channels, again.channels, atol=1e-4)
+
+
+def test_a_context_frame_whose_mask_changed_is_looked_at_anew(
+    tiny_model: Model, clip: Frames, looked: list[int]
+) -> None:
+    session = Session(tiny_model, clip)
+    session.interact({2: [STROKE], 8: [STROKE]})
+    session.preview(5, [STROKE])
+    session.interact(references={8: np.eye(72, 96, dtype=np.uint8)})
+    found = session.preview(5, [STROKE])
+    assert looked == [2, 3, 2]
+    session = Session(tiny_model, clip)
+    session.interact({2: [STROKE], 8: [STROKE]})
+    session.interact(references={8: np.eye(72, 96, dtype=np.uint8)})
+    assert np.allclose(session.preview(5, [STROKE]).channels, found.channels, atol=1e-4)
