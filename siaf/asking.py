@@ -69,20 +69,17 @@ def ask(
             marks = [*surround(framed, start, whole[0] / size[0]), *marks]
         drawn.append(stroke_slots(marks, objects, size, whole))
         before.append(previous_slots(start, marks, objects, size))
-    seen: dict[int, Seen] = {}
-    for i, number in enumerate(numbers):
-        found = context.find(number, before[i]) if context and number not in asked else None
-        if found:
-            seen[i] = found
-    new = [i for i in range(len(numbers)) if i not in seen]
     strokes, previous = np.stack(drawn, axis=1), np.stack(before, axis=1)
-    looked = model.look([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
-    for i, one in zip(new, looked, strict=True):
-        seen[i] = one
-        if context and numbers[i] not in asked:
-            context.keep(numbers[i], before[i], one)
-    slots, tags = objects.channels()
     chosen = [i for i, number in enumerate(numbers) if number in asked]
+    beside = {i: number for i, number in enumerate(numbers) if number not in asked}
+    context = context or Context(room=0)
+    seen = {i: found for i, n in beside.items() if (found := context.find(n, before[i]))}
+    new = [i for i in range(len(numbers)) if i not in seen]
+    looked = model.look([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
+    seen |= zip(new, looked, strict=True)
+    for i in beside.keys() & new:
+        context.keep(numbers[i], before[i], seen[i])
+    slots, tags = objects.channels()
     answers = model.answer([seen[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
     align = model.interaction.config.align_corners
     return {numbers[i]: Probabilities(x, tags, whole, align) for i, x in zip(chosen, answers, strict=True)}
