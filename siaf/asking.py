@@ -32,7 +32,7 @@ class Question:
 
 
 class Context:
-    """What AFI saw of frames that others were asked about beside: the newest `room` of them.
+    """What AFI saw of frames that others were asked about beside: the `room` that were last of use.
 
     A click asks three times with the same two frames beside its own, and the next click once more.
     """
@@ -43,7 +43,10 @@ class Context:
 
     def find(self, frame: int, previous: NDArray[np.int16]) -> Seen | None:
         """What was seen of a frame, with these slots (G×h×w) as its mask."""
-        return self._kept.get((frame, previous.tobytes()))
+        key = frame, previous.tobytes()
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
 
     def keep(self, frame: int, previous: NDArray[np.int16], seen: Seen) -> None:
         """Keep what was seen, for `find`."""

@@ -34,6 +34,16 @@ def test_a_second_click_looks_at_its_own_frame_only(tiny_model: Model, clip: Fra
     assert np.allclose(first.channels, again.channels, atol=1e-4)
 
 
+def test_of_the_frames_beside_those_that_are_needed_again_stay(
+    tiny_model: Model, clip: Frames, looked: list[int]
+) -> None:
+    session = Session(tiny_model, clip)
+    session.interact({2: [STROKE], 6: [STROKE], 10: [STROKE]})
+    for frame in (8, 4, 4):  # beside 6 and 10, then 2 and 6
+        session.preview(frame, [STROKE])
+    assert looked == [3, 3, 2, 1]
+
+
 def test_a_context_frame_whose_mask_changed_is_looked_at_anew(
     tiny_model: Model, clip: Frames, looked: list[int]
 ) -> None:
