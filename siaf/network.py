@@ -167,7 +167,8 @@ class Model:
         asked: Sequence[int] | None = None,
     ) -> Tensor:
         """The rest of `interact`, for the frames with these indices only, if `asked` is given."""
-        chosen = list(range(len(seen)) if asked is None else asked)
+        everything = list(range(len(seen)))
+        chosen = everything if asked is None else list(asked)
         groups = []
         for g, group in enumerate(slots):
             tags = torch.tensor([[0, *group]], device=self.device)
@@ -175,7 +176,8 @@ class Model:
             given = Prompted(_joined([each.image for each in seen]), *marks)
             looked = Looked(*(_joined(list(maps)) for maps in zip(*(each.groups[g] for each in seen), strict=True)))
             with self._precision():
-                groups.append(self.interaction.answer(given, looked, tags, len(seen), chosen).float())
+                picked = None if chosen == everything else chosen  # picking copies maps
+                groups.append(self.interaction.answer(given, looked, tags, len(seen), picked).float())
         return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(chosen))])
 
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:

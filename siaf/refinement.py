@@ -20,8 +20,8 @@ from siaf.scribbles import Scribble, StrokeMap, rasterize
 
 SHORT_SIDE = 257  # pixels at which GrabCut works
 SURE = 0.9  # probability from which the network's word stands
-_STEP = 3  # colour models begin from every so manieth pixel of every so manieth row,
-_FEWEST = 50  # if there are as many of the object and of the rest
+_STEP = 3  # colour models begin from one pixel of so many in both directions,
+_FEWEST = 50  # if that leaves so many of the object and of the rest
 
 
 def refine_mask(frame: NDArray[np.uint8], probabilities: Probabilities, strokes: Sequence[Scribble]) -> IndexMask:
