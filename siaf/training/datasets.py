@@ -6,7 +6,8 @@
     share = 0.5             # of the clips
 
 `format` may also be "photos" (images/ and labels/), "coco" (COCO or LVIS: `path` holds the images, `annotations` the
-JSON file), "youtube-vos" or "davis". Photos become synthetic clips, videos are shown as they are.
+JSON file), "youtube-vos" or "davis" (`split` names the list in ImageSets/2017, "train" by default; `spacing` says how
+many ordinary frames it is from one to the next, 1 by default). Photos become synthetic clips, videos are shown as they are.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -171,6 +172,8 @@ _OPEN: dict[str, _Opener] = {
         CocoPhotos(path, root / given.pop("annotations"), _photo_side(size))
     ),
     "youtube-vos": lambda path, _root, _size, _given: VideoData(videos.youtube_vos(path)),
-    "davis": lambda path, _root, _size, given: VideoData(videos.davis(path, given.pop("split", "train"))),
+    "davis": lambda path, _root, _size, given: VideoData(
+        videos.davis(path, given.pop("split", "train"), float(given.pop("spacing", 1)))
+    ),
 }
 """By format, from its folder, the data folder, the clips' size and the table's further keys, which it takes out."""

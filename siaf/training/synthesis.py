@@ -22,6 +22,7 @@ from siaf.training.layers import Layer, Motion, affine, composite, draw_elastic,
 from siaf.training.look import Look
 from siaf.training.regions import cut_out, fill_hole, pick_regions, premultiply
 from siaf.training.sources import Sources
+from siaf.training.thin import thin_thing
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -45,6 +46,8 @@ _IN_PLACE_SEGMENTS = 0.35
 _PASTED_CUTOUT, _PASTED_SEGMENT = 0.25, 0.20
 _OCCLUDER = 0.30
 _DISTRACTOR, _HIDDEN_AT_FIRST = 0.35, 0.5
+_LABELLED_TWIN, _CROSSING = 0.5, 0.6
+_THIN = 0.1
 _VANISHING = 0.12
 _MIN_VISIBLE = 60
 """Fewest pixels of an object in the first frame; what shows less is not labelled."""
@@ -173,6 +176,8 @@ class ClipSynthesizer:
         size = self._size
         if rng.random() < _DISTRACTOR:
             self._add_twin(layers, _pick(objects, rng), rng)
+        if len(objects) < self._max_objects and rng.random() < _LABELLED_TWIN:
+            self._add_labelled_twin(layers, _pick(objects, rng), 1 + max(layer.tag for layer in objects), rng)
         for layer in objects:
             if self._length > 1 and rng.random() < _VANISHING:
                 if self._length > 2 and rng.random() < 0.5:
@@ -201,6 +206,19 @@ class ClipSynthesizer:
         else:
             layers.insert(int(rng.integers(1, len(layers) + 1)), copy)
 
+    def _add_labelled_twin(self, layers: list[Layer], twin: Layer, tag: int, rng: np.random.Generator) -> None:
+        """A copy of an object that is an object of its own, touching it or beside it; often both change places."""
+        angle = rng.uniform(0, 2 * np.pi)
+        apart = max(twin.sprite.shape[:2]) * rng.uniform(0.3, 1.1) * np.array([np.cos(angle), 0.6 * np.sin(angle)])
+        place = np.clip(np.array(twin.centre) + apart, -0.48 * self._size, 0.48 * self._size)
+        sprite = np.ascontiguousarray(twin.sprite[:, ::-1]) if rng.random() < 0.5 else twin.sprite
+        copy = self._layer(sprite, rng.uniform(0.8, 1.2), place, tag, rng, soft=0)
+        copy.gain = (twin.gain * rng.uniform(0.9, 1.1, 3)).astype(np.float32)
+        if self._length > 1 and rng.random() < _CROSSING:
+            way = (np.array(twin.centre) - place) * rng.uniform(0.6, 1.6)
+            copy.drift, twin.drift = (float(way[0]), float(way[1])), (float(-way[0]), float(-way[1]))
+        layers.insert(int(rng.integers(1, len(layers) + 1)), copy)
+
     # -- material --------------------------------------------------------------------------------------------
 
     def _any_background(self, rng: np.random.Generator) -> Bytes:
@@ -211,6 +229,8 @@ class ClipSynthesizer:
 
     def _any_object(self, rng: np.random.Generator) -> Bytes:
         """RGBA sprite at source resolution."""
+        if rng.random() < _THIN:
+            return thin_thing(_pick(self._sources.backgrounds, rng), rng)
         kind = rng.random()
         if kind >= _PASTED_CUTOUT:
             segments = kind < _PASTED_CUTOUT + _PASTED_SEGMENT

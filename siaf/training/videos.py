@@ -42,11 +42,16 @@ def youtube_vos(root: Path) -> list[Video]:
     return _videos(root / "JPEGImages", root / "Annotations", None, spacing=5.0)
 
 
-def davis(root: Path, split: str = "train") -> list[Video]:
-    """Videos of DAVIS 2017 at 480p that ImageSets/2017/`split`.txt lists; without that file all."""
+def davis(root: Path, split: str = "train", spacing: float = 1.0) -> list[Video]:
+    """Videos of DAVIS 2017 at 480p that ImageSets/2017/`split`.txt lists; without that file all.
+
+    `spacing` as of `Video`: 2 where every second frame was kept. Raises InputError if it is not above 0.
+    """
+    if not spacing > 0:
+        raise InputError(f"must be above 0, is {spacing}", field="spacing")
     listed = root / "ImageSets" / "2017" / f"{split}.txt"
     names = listed.read_text().split() if listed.is_file() else None
-    return _videos(root / "JPEGImages" / "480p", root / "Annotations" / "480p", names, spacing=1.0)
+    return _videos(root / "JPEGImages" / "480p", root / "Annotations" / "480p", names, spacing)
 
 
 def _videos(images: Path, masks: Path, names: list[str] | None, spacing: float) -> list[Video]:
