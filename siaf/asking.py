@@ -12,9 +12,10 @@ from siaf.masks import IndexMask
 from siaf.network import Model, Seen
 from siaf.objects import ObjectTable
 from siaf.probabilities import Probabilities
-from siaf.prompting import honour_strokes, previous_slots, stroke_slots
+from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
 from siaf.refinement import refine_mask
 from siaf.scribbles import Scribble
+from siaf.untouched import keep_untouched
 from siaf.video import FrameSource
 
 
@@ -91,7 +92,9 @@ def ask(
 def masks_of(
     answer: Mapping[int, Probabilities], question: Question, frames: FrameSource, given: Mapping[int, IndexMask]
 ) -> dict[int, IndexMask]:
-    """Index masks of the asked frames; what the user drew, or gave as a mask (`given`), is in them as it is."""
+    """Index masks of the asked frames; what the user drew, or gave as a mask (`given`), is in them as it is, and
+    objects that nobody spoke about are as they were.
+    """
     result = {}
     for number, strokes in sorted(question.strokes.items()):
         refined = refine_mask(frames[number], answer[number], strokes)
@@ -99,6 +102,10 @@ def masks_of(
         for tag, box in question.boxes.get(number, {}).items():
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag
+        before = question.known.get(number)
+        if before is not None:
+            touched = {*object_tags({number: strokes}), *question.boxes.get(number, {})}
+            mask = keep_untouched(mask, before, touched, strokes)
         human = given.get(number)
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)
     return result

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameMemory, concatenate
+from siaf.model.trail import Trail
 
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
 MAX_TRANSIENT = 2  # read beside a single interacted frame
@@ -105,17 +106,18 @@ def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[i
 class ChainMemory:
     """What a chain carries along: the previous frame (short-term), and a few predicted ones (transient).
 
-    `taken`: how many frames it has passed.
+    `taken`: how many frames it has passed. `trail`: what else is known of the previous frame.
     """
 
     short: FrameMemory
     transient: list[FrameMemory] = field(default_factory=list)
     since_transient: int = 0
     taken: int = 0
+    trail: Trail | None = None
 
-    def advance(self, memory: FrameMemory, gap: int) -> None:
+    def advance(self, memory: FrameMemory, gap: int, trail: Trail | None = None) -> None:
         """Take the frame just propagated; every `gap`-th also enters the transient memory (0 = never)."""
-        self.short = memory
+        self.short, self.trail = memory, trail
         self.taken += 1
         self.since_transient += 1
         if gap and self.since_transient >= gap:

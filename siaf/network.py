@@ -9,10 +9,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from siaf.masks import MAX_TAG
+from siaf.model import motion
+from siaf.model.config import MAX_TAGS
+from siaf.model.fine import stride_four
 from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interaction import InteractionNet, Looked, Prompted
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.reading import Read
+from siaf.model.trail import Trail
 from siaf.model.winners import winners
 from siaf.preprocessing import network_size, resize_frames, resize_labels
 
@@ -24,12 +29,13 @@ class Found:
     """What one step of propagation found on a frame.
 
     `labels`: integer H×W, numbers of merged channels (siaf.model.identity). `scores`: merged probabilities float
-    (1 + objects)×h×w at the network's own stride 4. `memory`: what the frame leaves to the next one.
+    (1 + objects)×h×w at the network's own stride 4. `memory` and `trail`: what the frame leaves to the next one.
     """
 
     labels: Tensor
     scores: Tensor
     memory: FrameMemory
+    trail: Trail | None
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,10 @@ class Model:
     only.
 
     `short_side`, `interaction_short_side`: input size in pixels of the two networks. `autocast`: compute in the
-    device's half precision where torch deems that safe; what comes out is float32 all the same. `slots` in the methods:
-    for every group of objects the slots in use (siaf.model.identity).
+    device's half precision where torch deems that safe; what comes out is float32 all the same. `objects_per_pass`: how
+    many objects propagation finds in one pass, 1 to 10; with more than that it takes several, which tell look-alikes
+    apart better and cost more. `slots` in the methods: for every group of objects the slots in use
+    (siaf.model.identity).
     """
 
     name: str
@@ -58,6 +66,7 @@ class Model:
     short_side: int = 321
     interaction_short_side: int = 321
     autocast: bool = False
+    objects_per_pass: int = MAX_TAGS
 
     def encode(self, frame: Frame) -> FrameFeatures:
         """Features of one frame, uint8 H×W×3 RGB, for propagation."""
@@ -102,26 +111,106 @@ class Model:
         slots: Slots,
         size: tuple[int, int],
         known: Read | None = None,
+        trails: Sequence[Trail | None] = (),
+        tags: NDArray[np.uint8] | None = None,
     ) -> list["Found"]:
         """One step of Eq. 8 on each of several chains in one pass, all groups of objects at once.
 
         `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
         `known`, for one chain: what `read` gave for a part of its long-term memory; `long` then holds the rest, if any.
+        `trails`: what each chain knows of the frame before (by default nothing); `tags`: the tag of every merged
+        channel, which trails speak of.
         """
         net, count, groups = self.propagation, len(features), len(slots)
+        channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags
         together = _side_by_side(features, groups)
         with self._precision():
-            logits, seen = net.propagate(together, _stack(long) if long else None, _stack(short), known)
-        scores, labels, remembered = [], [], []
-        for i in range(count):
-            used = [logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
-            remembered.append(split_groups(self._winners(used, self._input_size(together)), slots))
+            step = net.propagate(together, _stack(long) if long else None, _stack(short), known)
+        scores, labels, remembered, left = [], [], [], []
+        for i, trail in enumerate(trails or [None] * count):
+            part = slice(i * groups, (i + 1) * groups)
+            used = [step.logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
+            used, key = self._with_trail(used, step.hidden[part], features[i], slots, trail, channels)
+            winner = self._winners(used, self._input_size(together))
+            remembered.append(split_groups(winner, slots))
+            left.append(self._leave(winner, key, trail, channels))
             labels.append(self._winners(used, size))
             scores.append(merge_groups(used))
         with self._precision():
-            memory = net.remember(seen, torch.cat(remembered))
+            memory = net.remember(step.seen, torch.cat(remembered))
         memories = _apart(_float(memory), groups, count)
-        return [Found(*found) for found in zip(labels, scores, memories, strict=True)]
+        return [Found(*found) for found in zip(labels, scores, memories, left, strict=True)]
+
+    @torch.inference_mode()
+    def trail(self, features: FrameFeatures, mask: NDArray[np.uint8]) -> Trail | None:
+        """What a chain knows that starts at a frame with this index mask, uint8 H×W; None where nothing is of use."""
+        if not self._traces:
+            return None
+        labels = resize_labels(self._tensor(mask[None]), self._input_size(features))[0]
+        return Trail.begin(labels, self._fine_key(features))
+
+    @property
+    def _traces(self) -> bool:
+        """Whether chains leave trails."""
+        config = self.propagation.config
+        return config.motion_prior or config.fine
+
+    def _fine_key(self, features: FrameFeatures) -> Tensor | None:
+        """How a frame looks to the fine decoder, float16 1×C×h×w."""
+        net = self.propagation
+        if net.fine is None:
+            return None
+        with self._precision():
+            return net.fine.encode(features.levels, net.config.align_corners).half()
+
+    def _with_trail(
+        self,
+        used: list[Tensor],
+        hidden: Tensor,
+        features: FrameFeatures,
+        slots: Slots,
+        trail: Trail | None,
+        tags: NDArray[np.uint8],
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Logits of one chain's groups, with what the frame before says: motion prior, then the fine decoder.
+
+        `hidden`: the decoder's last maps, by group. Returns logits by group, or of all merged channels in one, and the
+        frame's own key for the next one.
+        """
+        net = self.propagation
+        if trail is not None and net.config.motion_prior:
+            before, pace = motion.cells(trail.labels), trail.pace.cpu().numpy()
+            lost = [motion.penalty(before, pace, int(tag)) for tag in tags[1:]]
+            if len(used) > 1:
+                used = [torch.logit(merge_groups(used), 1e-5)]
+            for row, less in zip(used[0][1:], lost, strict=True):
+                if less is not None:
+                    row -= self._tensor(less)
+        key = self._fine_key(features)
+        if net.fine is None or key is None:
+            return used, None
+        there = None
+        if trail is not None and trail.key is not None:
+            table = torch.zeros(MAX_TAG + 1, dtype=torch.uint8, device=self.device)
+            table[torch.from_numpy(tags).long()] = torch.arange(len(tags), dtype=torch.uint8, device=self.device)
+            there = trail.key.float(), stride_four(table[trail.labels.int()][None], len(tags))
+        with self._precision():
+            shared = net.fine.look(hidden, key.float().expand(len(hidden), -1, -1, -1))
+            own = [one for one, group in zip(shared, slots, strict=True) for _ in group]
+            trunk = torch.stack([shared.mean(0), *own])
+            valid = torch.ones(1, len(tags), dtype=torch.bool, device=self.device)
+            refined = net.fine(merge_groups(used)[None], trunk[None], key.float(), there, valid)
+        return [refined[0].float()], key
+
+    def _leave(self, winner: Tensor, key: Tensor | None, trail: Trail | None, tags: NDArray[np.uint8]) -> Trail | None:
+        """The next frame's trail, from this one's merged channels at input size, integer H×W."""
+        if not self._traces:
+            return None
+        labels = self._tensor(tags).index_select(0, winner.flatten().int()).view(winner.shape)
+        if trail is None:
+            return Trail.begin(labels, key)
+        pace = motion.step(motion.cells(trail.labels), motion.cells(labels), trail.pace.cpu().numpy())
+        return Trail(labels, torch.from_numpy(pace), key)
 
     @property
     def reads_in_parts(self) -> bool:

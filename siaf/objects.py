@@ -1,4 +1,4 @@
-"""The object table: which tags exist, and where each lives in the ten slots of a network pass."""
+"""The object table: which tags exist, and where each lives in the slots of the network's passes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,8 @@ class ObjectInfo:
 
 
 class ObjectTable:
-    """Tags in groups of ten. A tag keeps its place for good, so that memories written earlier stay readable.
+    """Tags in groups of as many as a network takes in one pass: `per_pass`, at most ten. A tag keeps its place for
+    good, so that memories written earlier stay readable.
 
     The network sees *slots* 1…10 of a *group*; the 11th object opens a second group, which costs a second pass.
     """
@@ -35,10 +36,9 @@ class ObjectTable:
         """Existing tags, ascending."""
         return sorted(self._info)
 
-    @property
-    def groups(self) -> int:
-        """Number of network passes that all objects need."""
-        return max(1, -(-len(self._places) // MAX_TAGS))
+    def groups(self, per_pass: int = MAX_TAGS) -> int:
+        """Number of network passes that all objects need, of at most `per_pass` objects each."""
+        return max(1, -(-len(self._places) // per_pass))
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._info
@@ -85,20 +85,20 @@ class ObjectTable:
         table._info = {entry.tag: entry for entry in info}
         return table
 
-    def slots(self, group: int) -> dict[int, int]:
-        """slot (1…10) → tag, for the tags of a group that still exist."""
-        part = self._places[group * MAX_TAGS : (group + 1) * MAX_TAGS]
+    def slots(self, group: int, per_pass: int = MAX_TAGS) -> dict[int, int]:
+        """slot (1…`per_pass`) → tag, for the tags of a group that still exist."""
+        part = self._places[group * per_pass : (group + 1) * per_pass]
         return {slot: tag for slot, tag in enumerate(part, 1) if tag is not None and tag in self._info}
 
-    def channels(self) -> tuple[list[list[int]], NDArray[np.uint8]]:
+    def channels(self, per_pass: int = MAX_TAGS) -> tuple[list[list[int]], NDArray[np.uint8]]:
         """Slots in use by group, and the tag of every merged channel (siaf.model.identity; channel 0 = background)."""
-        groups = [self.slots(g) for g in range(self.groups)]
+        groups = [self.slots(g, per_pass) for g in range(self.groups(per_pass))]
         return [list(g) for g in groups], np.array([0, *(tag for g in groups for tag in g.values())], np.uint8)
 
-    def to_slots(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def to_slots(self, mask: NDArray[np.uint8], per_pass: int = MAX_TAGS) -> NDArray[np.uint8]:
         """Index mask H×W of tags → uint8 groups×H×W of slots; a pixel of another group's object is background."""
-        tables = np.zeros((self.groups, MAX_TAG + 1), np.uint8)
-        for group in range(self.groups):
-            for slot, tag in self.slots(group).items():
-                tables[group, tag] = slot
+        tables = np.zeros((self.groups(per_pass), MAX_TAG + 1), np.uint8)
+        for group, table in enumerate(tables):
+            for slot, tag in self.slots(group, per_pass).items():
+                table[tag] = slot
         return tables[:, mask]

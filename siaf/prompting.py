@@ -30,7 +30,7 @@ def previous_slots(
     Under a "not object k" stroke k is taken out first.
     """
     if mask is None:
-        return np.full((objects.groups, *size), UNMARKED, np.int16)
+        return np.full((objects.groups(), *size), UNMARKED, np.int16)
     small = cv2.resize(erase_denied(mask, strokes), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return _to_slots(small.astype(np.int16), objects)
 
@@ -48,9 +48,9 @@ def object_tags(scribbles: Mapping[int, Sequence[Scribble]]) -> set[int]:
 
 
 def _to_slots(tags: NDArray[np.int16], objects: ObjectTable) -> NDArray[np.int16]:
-    tables = np.zeros((objects.groups, MAX_TAG + 2), np.int16)
+    tables = np.zeros((objects.groups(), MAX_TAG + 2), np.int16)
     tables[:, 0] = UNMARKED
-    for group in range(objects.groups):
+    for group in range(objects.groups()):
         for slot, tag in objects.slots(group).items():
             tables[group, tag + 1] = slot
     return tables[:, tags + 1]

@@ -21,6 +21,7 @@ from siaf.results import MaskStore
 from siaf.rounds import Standing
 from siaf.schedule import CARRIED, LANES, Chain, Plan
 from siaf.scribbles import Scribble
+from siaf.shrinking import areas, losses
 from siaf.video import Frame, FrameSource, frame_digest
 
 Repropagate = Literal["all", "near"]
@@ -39,6 +40,7 @@ class Propagation:
         self.remembered: dict[int, tuple[bytes, int]] = {}
         self.plan = Plan()
         self.lanes: dict[int, ChainMemory] = {}
+        self.lost: dict[int, dict[int, bool]] = {}  # by frame, since the plan began, as of siaf.shrinking.losses
         self.made = Provenance()
         self.repropagate: Repropagate = "all"
         # On a CPU a larger batch saves nothing (docs/performance.md).
@@ -46,7 +48,7 @@ class Propagation:
 
     def restart(self, stages: Sequence[Sequence[Chain]]) -> None:
         """A new plan."""
-        self.plan, self.lanes = Plan(stages), {}
+        self.plan, self.lanes, self.lost = Plan(stages), {}, {}
 
     # -- one frame after another ----------------------------------------------------------------------------------
 
@@ -68,6 +70,7 @@ class Propagation:
         if lane in self.lanes and self.lanes[lane].taken <= step:
             for number, (mask, scores) in self._steps(lane, step, now).items():
                 if not chain.adopts:
+                    self._note_losses(number, results, mask)
                     results[number], confidence[number] = mask, scores
                     self.made.record(number)
                 elif number == chain.frames[-1]:
@@ -77,6 +80,13 @@ class Propagation:
             now.take_over(chain.frames[-1], chain.adopts)
         if self.plan.advance():
             self.lanes = {}
+
+    def _note_losses(self, frame: int, results: MaskStore, mask: IndexMask) -> None:
+        """Which objects the new mask of a frame takes most of."""
+        if frame in results:
+            lost = losses(areas(results[frame]), areas(mask), mask.size)
+            if lost:
+                self.lost[frame] = lost
 
     def _begin(self, now: Standing, results: MaskStore) -> None:
         """Start the chains of the plan's next stage, without those that would give again what is there."""
@@ -90,11 +100,11 @@ class Propagation:
             if chain.adopts:
                 same = self.made.walked(chain, now, near_only)
             else:
-                slots = now.objects.channels()[0]
+                slots = now.objects.channels(self.model.objects_per_pass)[0]
                 select = None if near_only else self.memory.select
                 same = self.made.same(chain, versions, slots, select, results, len(self.memory.carried))
             if not same:
-                self.lanes[lane] = self._chain(chain.source)
+                self.lanes[lane] = self._chain(chain.source, now)
 
     def _steps(self, lane: int, step: int, now: Standing) -> dict[int, tuple[IndexMask, Confidence]]:
         """The frame of a chain, and of others of its stage that are as far, in one pass."""
@@ -123,7 +133,7 @@ class Propagation:
 
         `since`, rounds by interacted frame: given where the features are those of the frames `near` themselves.
         """
-        slots, tags = objects.channels()
+        slots, tags = objects.channels(self.model.objects_per_pass)
         whole = self.frames.height, self.frames.width
         known = None
         if since is not None and self.side_by_side == 1 and self.model.reads_in_parts:
@@ -137,12 +147,11 @@ class Propagation:
         sizes = {memory[0][0].shape[1] for memory in long}
         together = [range(len(chains))] if len(sizes) == 1 else [range(i, i + 1) for i in range(len(chains))]
         for part in together:
-            short = [chains[i].short for i in part]
-            found = self.model.propagate(
-                [features[i] for i in part], long[part.start : part.stop], short, slots, whole, known
-            )
+            short, trails = [chains[i].short for i in part], [chains[i].trail for i in part]
+            own = [features[i] for i in part]
+            found = self.model.propagate(own, long[part.start : part.stop], short, slots, whole, known, trails, tags)
             for i, one in zip(part, found, strict=True):
-                chains[i].advance(one.memory, gap)
+                chains[i].advance(one.memory, gap, one.trail)
                 result.append(mask_confidence(one.labels, one.scores, tags))
         return result
 
@@ -161,32 +170,39 @@ class Propagation:
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def chain(self, source: int, now: Standing) -> ChainMemory:
-        """A chain that starts at an interacted frame, with the memory brought up to date."""
-        self.remember(now)
-        return self._chain(source)
+    def chain(self, source: int, now: Standing, *, near: bool = True) -> ChainMemory:
+        """A chain that starts at an interacted frame, with the memory brought up to date.
 
-    def _chain(self, source: int) -> ChainMemory:
-        return ChainMemory(self.memory.carried[-1] if source == CARRIED else self.memory.entries[source])
+        `near`: whether the frame that it goes to first is one that objects look much the same on as on `source`.
+        """
+        self.remember(now)
+        return self._chain(source, now, near=near)
+
+    def _chain(self, source: int, now: Standing, *, near: bool = True) -> ChainMemory:
+        if source == CARRIED:
+            return ChainMemory(self.memory.carried[-1])
+        trail = self.model.trail(self.features([source])[0], now.masks[source]) if near else None
+        return ChainMemory(self.memory.entries[source], trail=trail)
 
     def remember(self, now: Standing) -> None:
         """Bring the permanent memory up to date with the interacted frames' masks, and drop all others."""
-        objects = now.objects
+        objects, per_pass = now.objects, self.model.objects_per_pass
+        groups = objects.groups(per_pass)
         for frame in [f for f in self.memory.entries if f not in now.interacted]:
             self.memory.forget(frame)
             del self.remembered[frame]
-        versions = {frame: (now.masks.packed(frame), objects.groups) for frame in now.interacted}
+        versions = {frame: (now.masks.packed(frame), groups) for frame in now.interacted}
         due = [frame for frame, version in versions.items() if self.remembered.get(frame) != version]
         for start in range(0, len(due), self.side_by_side):
             part = due[start : start + self.side_by_side]
-            masks = [objects.to_slots(now.masks[frame]) for frame in part]
+            masks = [objects.to_slots(now.masks[frame], per_pass) for frame in part]
             for frame, memory in zip(part, self.model.reference_batch(self.features(part), masks), strict=True):
                 self.memory.put(frame, memory)
                 self.remembered[frame] = versions[frame]
         grid = self.model.grid(self.frames.height, self.frames.width)
         carried = self.memory.carried
-        if carried and len(carried[0][0][0]) < objects.groups:  # what another clip says of a new group: nothing
-            self.memory.carry([fit_to(m, objects.groups, grid, grid) for m in carried])
+        if carried and len(carried[0][0][0]) < groups:  # what another clip says of a new group: nothing
+            self.memory.carry([fit_to(m, groups, grid, grid) for m in carried])
 
     # -- encoded frames -------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from siaf.results import MaskStore
 from siaf.rounds import Round, Standing, erase_other_tags
 from siaf.schedule import CARRIED, Chain, chains, stages, walks
 from siaf.scribbles import Scribble, check_scribbles
+from siaf.shrinking import Shrunk, summarise
 from siaf.video import as_frames
 
 _CONTEXT_FRAMES = 2
@@ -117,6 +118,13 @@ class Session:
     def frame_digest(self, frame: int) -> str:
         """Content digest of a frame's pixels."""
         return self._propagation.digest(frame)
+
+    @property
+    def shrunk(self) -> list[Shrunk]:
+        """Objects that the present round's propagation, as far as it has come, made vanish or shrink by more than half
+        on frames where they were.
+        """
+        return summarise(self._propagation.lost)
 
     def suggest(self, count: int = 3) -> list[int]:
         """Propagated frames most worth annotating next: least confident first, not close to each other."""
@@ -291,7 +299,8 @@ class Session:
 
         self._now.objects, memories, grid = parse_memories(state, self.model)
         own = self.model.grid(self.height, self.width)
-        self.memory.carry([fit_to(memory, self.objects.groups, own, grid) for memory in memories])
+        groups = self.objects.groups(self.model.objects_per_pass)
+        self.memory.carry([fit_to(memory, groups, own, grid) for memory in memories])
         self._replan()
 
     # -- one file -------------------------------------------------------------------------------------------------
@@ -322,7 +331,7 @@ class Session:
             return {}
         # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
         # (DAVIS, one frame a round), for up to three times the frames.
-        known = {f: mask for f in strokes if (mask := masks.get(f, self._current(f))) is not None}
+        known = {f: mask for f in strokes if (mask := self._mask_before(f, masks)) is not None}
         question = Question(strokes, boxes, known, self.objects)
         return masks_of(ask(self.model, self.frames, question), question, self.frames, masks)
 
@@ -342,8 +351,17 @@ class Session:
         if mask is None and (self._now.interacted or self.memory.carried):
             nearest = min(self._now.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
             features = self._propagation.features([frame])
-            mask = self._propagation.step(features, [frame], [self.chain(nearest)], self.objects)[0][0]
+            chain = self._propagation.chain(nearest, self._now, near=abs(nearest - frame) == 1)
+            mask = self._propagation.step(features, [frame], [chain], self.objects)[0][0]
         return mask
+
+    def _mask_before(self, frame: int, given: Mapping[int, IndexMask]) -> IndexMask | None:
+        """What a round on a frame starts from. Objects that come from another clip are looked for in its memory: no
+        other frame of this one can tell where they are.
+        """
+        if frame in given:
+            return given[frame]
+        return self._known_mask(frame) if self.memory.carried else self._current(frame)
 
     def _current(self, frame: int) -> IndexMask | None:
         for store in (self._now.masks, self._results):

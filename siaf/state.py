@@ -23,6 +23,7 @@ from siaf.features import FeatureCache
 from siaf.files import atomic_write
 from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
+from siaf.model.trail import Trail
 from siaf.network import Model
 from siaf.objects import ObjectInfo, ObjectTable
 from siaf.results import MaskStore
@@ -64,6 +65,8 @@ def dump_session(session: Session) -> bytes:
         _put_memory(tensors, f"lane.{lane}.short", chain.short)
         for i, memory in enumerate(chain.transient):
             _put_memory(tensors, f"lane.{lane}.transient.{i}", memory)
+        if chain.trail is not None:
+            tensors |= {f"lane.{lane}.trail.{name}": tensor for name, tensor in chain.trail.named().items()}
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -92,6 +95,7 @@ def dump_session(session: Session) -> bytes:
             "at": running.plan.at,
             "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
         },
+        "lost": {str(frame): {str(t): gone for t, gone in lost.items()} for frame, lost in running.lost.items()},
         "made": {str(frame): made for frame, made in running.made.frames.items()},
         "walked": running.made.walks,
     }
@@ -212,6 +216,11 @@ def _get_memory(tensors: dict[str, Tensor], name: str, model: Model) -> FrameMem
     return [(tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device)) for i in range(layers)]
 
 
+def _get_trail(tensors: dict[str, Tensor], prefix: str, model: Model) -> Trail | None:
+    found = {name.removeprefix(prefix): x.to(model.device) for name, x in tensors.items() if name.startswith(prefix)}
+    return Trail.of(found) if found else None
+
+
 def _stroke(stroke: Scribble) -> dict[str, Any]:
     return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
 
@@ -289,7 +298,12 @@ def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]
             [_get_memory(tensors, f"lane.{lane}.transient.{i}", session.model) for i in range(count)],
             int(since),
             int(taken),
+            _get_trail(tensors, f"lane.{lane}.trail.", session.model),
         )
+    running.lost = {
+        _frame(f, session): {int(t): bool(gone) for t, gone in lost.items()}
+        for f, lost in document.get("lost", {}).items()  # files of before have none
+    }
     running.made.frames = {_frame(f, session): str(made) for f, made in document["made"].items()}
     running.made.walks = {str(walk): str(made) for walk, made in document["walked"].items()}
     session.revision = int(document["revision"])

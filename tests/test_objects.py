@@ -20,7 +20,7 @@ def test_tags_get_slots_in_the_order_they_appear() -> None:
 
 def test_the_eleventh_object_opens_a_second_group() -> None:
     objects = table(*range(1, 12))
-    assert objects.groups == 2
+    assert objects.groups() == 2
     assert objects.slots(1) == {1: 11}
 
 

@@ -102,6 +102,7 @@ def test_masks_are_those_of_reading_everything_again(
 def test_more_than_ten_objects_are_read_in_parts_too(
     tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tiny_model, "objects_per_pass", 10)
     mask = np.zeros((72, 96), np.uint8)
     for tag in range(1, 13):
         mask[5 * tag : 5 * tag + 4, 10:60] = tag

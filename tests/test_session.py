@@ -14,6 +14,8 @@ from siaf.memory import MAX_PERMANENT
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.model.reading import Read
 from siaf.network import Model
+from siaf.scribbles import rasterize
+from siaf.state import dump_session
 
 Frames = NDArray[np.uint8]
 
@@ -69,7 +71,7 @@ def test_what_was_drawn_is_never_contradicted(session: Session) -> None:
 def test_tags_beyond_ten_open_a_second_group(session: Session) -> None:
     session.interact({5: [stroke(10 + i, 5 + 7 * i, 5 + 5 * i, 3) for i in range(11)]})
     masks = run(session)
-    assert session.objects.groups == 2
+    assert session.objects.groups() == 2
     assert set(np.unique(np.stack(list(masks.values())))) <= {0, *range(10, 21)}
     assert all(masks[5][5 + 5 * i, 5 + 7 * i] == 10 + i for i in range(11))
 
@@ -393,3 +395,65 @@ def test_reads_are_bounded_however_many_frames_were_annotated(
     run(session)
     rows, cols = tiny_model.grid(72, 96)
     assert max(tokens) == MAX_PERMANENT * rows * cols
+
+
+def test_an_object_that_a_round_says_nothing_about_keeps_its_pixels(session: Session, clip: Frames) -> None:
+    """Random weights redraw it anywhere; what stood there must not depend on that."""
+    two = np.zeros((72, 96), np.uint8)
+    two[10:30, 17:37], two[40:60, 58:78] = 1, 2
+    session.interact(references={3: two})
+    run(session)
+    session.presume(6, two)  # what random weights make of the frame is not the point
+    before = session.mask(6)
+    after = session.interact({6: [stroke(1, 2, 2)]})[6]
+    drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
+    assert ((after == 2) == ((before == 2) & ~drawn)).all()
+
+
+def test_objects_from_another_clip_stay_where_its_memory_finds_them(
+    session: Session, tiny_model: Model, clip: Frames
+) -> None:
+    two = np.zeros((72, 96), np.uint8)
+    two[10:30, 17:37], two[40:60, 58:78] = 1, 2
+    session.interact(references={3: two})
+    run(session)
+    heir = Session(tiny_model, clip)
+    heir.inherit(dump_session(session))
+    found = heir.look(5)
+    after = heir.interact({5: [stroke(1, 2, 2)]})[5]
+    drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
+    assert ((after == 2) == ((found == 2) & ~drawn)).all()
+
+
+def test_a_round_names_objects_that_it_made_vanish_or_shrink(session: Session, clip: Frames) -> None:
+    two = np.zeros((72, 96), np.uint8)
+    two[10:30, 17:37], two[40:60, 58:78] = 1, 2
+    session.interact(references={3: two})
+    run(session)
+    assert session.shrunk == [], "nothing was there before the first round"
+    for frame in (5, 6, 10):
+        session.presume(frame, np.full((72, 96), 1 + frame % 2))
+    before = {f: session.mask(f) for f in range(12)}
+    session.interact(references={8: two})
+    after = run(session)
+    expected: dict[tuple[int, bool], list[int]] = {}
+    for frame in (f for f in range(12) if f not in (3, 8)):
+        for tag in (1, 2):
+            old, new = (int((masks[frame] == tag).sum()) for masks in (before, after))
+            if old >= 0.0005 * 72 * 96 and 2 * new < old:
+                expected.setdefault((tag, new == 0), []).append(frame)
+    assert expected, "no object covers all of a frame any more"
+    assert {(s.tag, s.gone): list(s.frames) for s in session.shrunk} == expected
+
+
+def test_with_one_object_it_does_not_matter_how_many_share_a_pass(
+    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def masks(per_pass: int) -> dict[int, NDArray[np.uint8]]:
+        monkeypatch.setattr(tiny_model, "objects_per_pass", per_pass)
+        session = Session(tiny_model, clip)
+        session.interact({3: [stroke(1, 20, 20)]})
+        return run(session)
+
+    alone, ten = masks(1), masks(10)
+    assert all(np.array_equal(alone[f], ten[f]) for f in alone)

@@ -175,7 +175,7 @@ def test_objects_beyond_ten_may_join_an_inherited_memory(session: Session, tiny_
     heir.inherit(dump_session(session))
     heir.interact({4: [stroke(100 + i, 5 + 5 * i, 5 + 5 * i) for i in range(10)]})
     advance(heir, 99)
-    assert heir.objects.groups == 2
+    assert heir.objects.groups() == 2
     assert heir.pending == 0
 
 

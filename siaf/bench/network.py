@@ -27,14 +27,15 @@ class Bench:
         self.objects = ObjectTable()
         for tag in range(1, objects + 1):
             self.objects.add(tag)
-        self.slots, self.tags = self.objects.channels()
+        self.slots, self.tags = self.objects.channels(model.objects_per_pass)
         self.pictures = [clip[5 * i % len(clip)] for i in range(frames)]
         self.lines = clip.strokes(0)
-        self.masks = self.objects.to_slots(clip.mask(0))
+        self.masks = self.objects.to_slots(clip.mask(0), model.objects_per_pass)
         size = model.interaction_size(height, width)
         self.strokes = np.stack([stroke_slots(self.lines, self.objects, size, self.size)] * frames, axis=1)
         self.features = model.encode(self.pictures[0])
         self.memory = model.reference(self.features, self.masks)
+        self.trail = model.trail(self.features, clip.mask(0))
 
     def encode(self) -> object:
         return self.model.encode(self.pictures[0])
@@ -45,12 +46,14 @@ class Bench:
     def propagate(self) -> object:
         """One propagated frame whose features are known, to its index mask."""
         given = [self.features], [self.memory], [self.memory]
-        (found,) = self.model.propagate(*given, self.slots, self.size)
+        trails = [self.trail]
+        (found,) = self.model.propagate(*given, self.slots, self.size, trails=trails, tags=self.tags)
         return mask_confidence(found.labels, found.scores, self.tags)
 
     def interact(self) -> torch.Tensor:
         """AFI on all frames."""
-        return self.model.interact(self.pictures, self.strokes, np.full_like(self.strokes, -1), self.slots)
+        slots = self.objects.channels()[0]
+        return self.model.interact(self.pictures, self.strokes, np.full_like(self.strokes, -1), slots)
 
     def across(self) -> Callable[[], object]:
         """AFA alone, on what it gets in `interact`."""

@@ -88,7 +88,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run_propagation(arguments: argparse.Namespace) -> None:
-    """J, F, J&F and J of the last quarter by sequence and method."""
+    """J per object, J of all objects taken as one, swaps, F, J&F and J of the last quarter by sequence and method."""
     from siaf.evaluation.propagation import score_masks, siaf_method
 
     def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
@@ -97,7 +97,10 @@ def run_propagation(arguments: argparse.Namespace) -> None:
             j_and_f = (score.jaccard + score.boundary) / 2
             yield {
                 "method": name,
+                "objects": score.objects,
                 "J": score.jaccard,
+                "union J": score.union,
+                "swaps": score.swaps,
                 "F": score.boundary,
                 "J&F": j_and_f,
                 "J last quarter": score.last,

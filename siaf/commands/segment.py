@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,16 @@ def segment(
     session: Session, rounds: Sequence[Strokes], labels: dict[int, str], out: Path, *, name: str
 ) -> dict[str, Any]:
     """Run rounds to their end and write the results to `out`; what was there before stays if anything fails."""
+    shrunk: list[dict[str, Any]] = []
     with staged_folder(out) as folder:
         for number, strokes in enumerate(rounds, 1):
             if not strokes:
                 raise InputError("there is no stroke in it", field=f"--scribbles (round {number})")
             session.interact(strokes)
             propagate_with_progress(session, f"round {number}")
+            shrunk += [{"round": number, **asdict(one)} for one in session.shrunk]
+            for one in session.shrunk:
+                print(f"round {number}: {one}", file=sys.stderr)
         for tag in session.objects.tags:
             session.objects[tag].label = labels.get(tag, session.objects[tag].label)
         results = as_results(session, session.frames, session.model, name)
@@ -90,6 +95,7 @@ def segment(
         "rounds": len(session.rounds),
         "interacted": session.interacted,
         "suggested": session.suggest(),
+        "shrunk": shrunk,
     }
 
 

@@ -147,7 +147,7 @@ class Ours:
         self.frame += 1
         features = _twice(self.net.encode(image[None]))
         long = self.memory.read(self.frame, self.chain.transient)
-        logits, self.seen = self.net.propagate(features, long, self.chain.short)
+        logits, self.seen, _ = self.net.propagate(features, long, self.chain.short)
         used = [logits[g, : len(group) + 1] for g, group in enumerate(SLOTS)]
         align = self.net.config.align_corners
         wide = [F.interpolate(x[None], size=size, mode="bilinear", align_corners=align)[0] for x in used]

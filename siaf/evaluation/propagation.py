@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from siaf.evaluation.baselines import Frame, Masks, Method
-from siaf.evaluation.metrics import sequence_boundary_f, sequence_jaccard
+from siaf.evaluation.metrics import sequence_boundary_f, sequence_jaccard, swapped_objects
 from siaf.masks import IndexMask
 from siaf.network import Model
 from siaf.session import Session
@@ -14,9 +14,16 @@ from siaf.session import Session
 
 @dataclass(frozen=True)
 class Score:
-    """Means over a sequence's objects and frames; `last` is J over the last quarter of the frames."""
+    """Means over a sequence's objects and frames; `last` is J over the last quarter of the frames.
 
+    `union`: J of all `objects` taken as one: how well they are found, whoever is who. `swaps`: how often, over objects
+    and frames, one carries another's tag (`swapped_objects`).
+    """
+
+    objects: int
     jaccard: float
+    union: float
+    swaps: int
     boundary: float
     last: float
 
@@ -44,4 +51,12 @@ def score_masks(masks: Masks, truth: Masks) -> Score:
     jaccard = sequence_jaccard(masks[inner], truth[inner], tags)
     boundary = sequence_boundary_f(masks[inner], truth[inner], tags)
     quarter = max(1, len(jaccard) // 4)
-    return Score(float(jaccard.mean()), float(boundary.mean()), float(jaccard[-quarter:].mean()))
+    together = sequence_jaccard(*(np.isin(x[inner], tags).astype(np.uint8) for x in (masks, truth)), tags=[1])
+    return Score(
+        objects=len(tags),
+        jaccard=float(jaccard.mean()),
+        union=float(together.mean()),
+        swaps=int(swapped_objects(masks[inner], truth[inner], tags).sum()),
+        boundary=float(boundary.mean()),
+        last=float(jaccard[-quarter:].mean()),
+    )

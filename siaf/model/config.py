@@ -15,6 +15,8 @@ class PropagationConfig:
     `matching` is the input of the projector: "last" is the encoder's deepest map (official AOT), "8+16" the stride-8
     and stride-16 maps together, which match better when the encoder was trained on ImageNet only.
     `memory_gap`: a predicted frame enters the long-term memory every so many frames; 0 = never (AOTT, AOTS, AOTB).
+    `fine`, `motion_prior`: a second decoder at stride 4 (siaf.model.fine), and objects kept near where they were
+    (siaf.model.motion); AOT has neither. `objects_per_pass`: how many objects share a pass, at most MAX_TAGS.
     `short_side`: input size in pixels that the network is run at.
     """
 
@@ -26,6 +28,9 @@ class PropagationConfig:
     memory_gap: int = 0
     align_corners: bool = True
     gated: bool = False
+    fine: bool = False
+    motion_prior: bool = False
+    objects_per_pass: int = MAX_TAGS
     short_side: int = 480
 
 
@@ -45,7 +50,15 @@ class InteractionConfig:
 
 PROPAGATION: dict[str, PropagationConfig] = {
     "siaf-t": PropagationConfig(
-        encoder="mobilenetv2", layers=1, dim=128, heads=4, matching="8+16", memory_gap=5, short_side=321
+        encoder="mobilenetv2",
+        layers=1,
+        dim=128,
+        heads=4,
+        matching="8+16",
+        memory_gap=5,
+        motion_prior=True,
+        objects_per_pass=2,
+        short_side=321,
     ),
     "aott": PropagationConfig(encoder="mobilenetv2", layers=1),
     "aots": PropagationConfig(encoder="mobilenetv2", layers=2),

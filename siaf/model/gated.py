@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from siaf.model.attention import LocalAttention
 from siaf.model.config import PropagationConfig
 from siaf.model.layers import to_map, to_tokens
-from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
+from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet, StepOutput
 from siaf.model.reading import Read
 
 _EXPANSION = 2  # values and gates are twice as wide as the stream they belong to
@@ -207,7 +207,7 @@ class GatedPropagationNet(PropagationNet):
 
     def propagate(
         self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
-    ) -> tuple[Tensor, FrameMemory]:
+    ) -> StepOutput:
         """As in PropagationNet."""
         assert long is not None
         size = features.size
@@ -221,7 +221,7 @@ class GatedPropagationNet(PropagationNet):
         assert who is not None
         norm = cast(GatedTransformer, self.LSTT).decoder_norms[0]
         embedding = to_map(norm(torch.cat((visual, who), dim=-1)), size)
-        return self.decoder([embedding], features.levels), seen
+        return self._decoded([embedding], features, seen)
 
     def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
         """As in PropagationNet."""

@@ -7,7 +7,7 @@ which the caller keeps and hands back.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from siaf.model.attention import LocalAttention, MultiheadAttention
 from siaf.model.config import MAX_TAGS, PropagationConfig
 from siaf.model.encoders import build_encoder
+from siaf.model.fine import FineDecoder
 from siaf.model.identity import look_up_patches
 from siaf.model.layers import ConvGN, GNActDWConv, sine_position, to_map, to_tokens
 from siaf.model.reading import Read
@@ -59,6 +60,16 @@ class FrameFeatures:
         """The inverse of `named`; KeyError if one is missing."""
         levels = tensors["fine"], tensors["middle"], tensors["coarse"]
         return cls(levels, tensors["embedding"], tensors.get("stream"))
+
+
+class StepOutput(NamedTuple):
+    """What one step finds: `logits` B×11×(H/4)×(W/4); per layer the frame's (key, value source) for `remember`; the
+    decoder's last map, B×C×(H/4)×(W/4).
+    """
+
+    logits: Tensor
+    seen: FrameMemory
+    hidden: Tensor
 
 
 class LSTTLayer(nn.Module):
@@ -165,13 +176,16 @@ class Decoder(nn.Module):
 
     def forward(self, embeddings: list[Tensor], levels: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Stride-16 embeddings → logits B×11×(H/4)×(W/4)."""
+        out: Tensor = self.conv_out(self.hidden(embeddings, levels))
+        return out
+
+    def hidden(self, embeddings: list[Tensor], levels: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """The map B×C×(H/4)×(W/4) that the logits are read from."""
         fine, middle, coarse = self._adapt(levels, early=False)
         x = F.relu(self.conv_in(torch.cat(embeddings, dim=1)))
         x = F.relu(self.conv_16x(coarse + x))
         x = F.relu(self.conv_8x(middle + self._resize(x, middle)))
-        x = F.relu(self.conv_4x(fine + self._resize(x, fine)))
-        out: Tensor = self.conv_out(x)
-        return out
+        return F.relu(self.conv_4x(fine + self._resize(x, fine)))
 
     def _resize(self, x: Tensor, like: Tensor) -> Tensor:
         return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=self.align_corners)
@@ -191,6 +205,7 @@ class PropagationNet(nn.Module):
         self.decoder = Decoder(config, channels[:3])
         kernel, padding = (17, 8) if config.align_corners else (16, 0)
         self.patch_wise_id_bank = nn.Conv2d(MAX_TAGS + 1, config.dim, kernel, stride=16, padding=padding)
+        self.fine = FineDecoder(channels[:3], config.dim // 2) if config.fine else None
 
     def matching_input(self, levels: list[Tensor]) -> Tensor:
         """What the projector sees of the encoder's maps."""
@@ -266,11 +281,10 @@ class PropagationNet(nn.Module):
 
     def propagate(
         self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
-    ) -> tuple[Tensor, FrameMemory]:
+    ) -> StepOutput:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
-        `known`: what `read` gave for a part of the long-term memory; `long` is the rest, or None. Returns logits
-        B×11×(H/4)×(W/4) and, per layer, the frame's (key, value source) for `remember`.
+        `known`: what `read` gave for a part of the long-term memory; `long` is the rest, or None.
         """
         size, x = features.size, self._begun(features)
         embeddings = [features.embedding]
@@ -282,7 +296,11 @@ class PropagationNet(nn.Module):
             x = layer.read(x, query, long[i] if long else None, short[i], size, known)
             seen.append((query, source))
             embeddings.append(to_map(norm(x), size))
-        return self.decoder(embeddings, features.levels), seen
+        return self._decoded(embeddings, features, seen)
+
+    def _decoded(self, embeddings: list[Tensor], features: FrameFeatures, seen: FrameMemory) -> StepOutput:
+        hidden = self.decoder.hidden(embeddings, features.levels)
+        return StepOutput(self.decoder.conv_out(hidden), seen, hidden)
 
     def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
         """Memory of a frame just propagated, from what `propagate` returned and the mask (as in `identity`) it led

@@ -7,7 +7,8 @@
 
 `format` may also be "photos" (images/ and labels/), "coco" (COCO or LVIS: `path` holds the images, `annotations` the
 JSON file), "youtube-vos" or "davis" (`split` names the list in ImageSets/2017, "train" by default; `spacing` says how
-many ordinary frames it is from one to the next, 1 by default). Photos become synthetic clips, videos are shown as they are.
+many ordinary frames it is from one to the next, 1 by default). Photos become synthetic clips, videos are shown as they
+are.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siaf.model.fine import stride_four
 from siaf.model.identity import one_hot_mask
-from siaf.model.propagation import FrameFeatures, PropagationNet, concatenate
+from siaf.model.propagation import FrameFeatures, PropagationNet, StepOutput, concatenate
 from siaf.preprocessing import normalise
-from siaf.training.losses import restrict_to_present, segmentation_loss, shuffle_tags
+from siaf.training.losses import ABSENT, restrict_to_present, segmentation_loss, shuffle_tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +68,13 @@ class PropagationLoss:
             long = concatenate([long, net.reference(features[-1], one_hot_mask(labels[:, -1]))])
             length -= 1
         kept = ramp(recipe.kept, progress)
+        before = self._key(features[0]), labels[:, 0]
         losses = []
         for t in range(1, length):
-            logits, seen = net.propagate(features[t], long, short)
+            step = net.propagate(features[t], long, short)
+            key = self._key(features[t])
             logits = F.interpolate(
-                logits.float(),
+                self._fine(step, key, before, present).float(),
                 size=labels.shape[-2:],
                 mode="bilinear",
                 align_corners=net.config.align_corners,
@@ -81,10 +84,36 @@ class PropagationLoss:
                 fed = labels[:, t]
                 if not self._chance(ramp(recipe.truth, progress)):
                     fed = restrict_to_present(logits.detach(), present).argmax(1)
-                short = net.remember(seen, one_hot_mask(fed))
+                short = net.remember(step.seen, one_hot_mask(fed))
+                before = key, fed
                 if self._chance(recipe.transient):
                     long = concatenate([long, short])
         return torch.stack(losses).mean()
+
+    def _key(self, features: FrameFeatures) -> Tensor | None:
+        fine = self.net.fine
+        return None if fine is None else fine.encode(features.levels, self.net.config.align_corners)
+
+    def _fine(
+        self, step: StepOutput, key: Tensor | None, before: tuple[Tensor | None, Tensor], present: Tensor
+    ) -> Tensor:
+        """The decoder's logits B×11×h×w, refined for the tags that are present where the network can."""
+        fine, (key_before, labels) = self.net.fine, before
+        if fine is None or key is None or key_before is None:
+            return step.logits
+        count = int(present.sum(1).max())
+        order = present.int().argsort(dim=1, descending=True, stable=True)[:, :count]
+        valid = present.gather(1, order)
+
+        def chosen(maps: Tensor) -> Tensor:
+            return maps.gather(1, order[:, :, None, None].expand(-1, -1, *maps.shape[2:]))
+
+        scores = chosen(restrict_to_present(step.logits, present).softmax(1))
+        there = chosen(stride_four(labels, step.logits.shape[1]))
+        refined = fine(scores, fine.look(step.hidden, key)[:, None], key, (key_before, there), valid)
+        refined = refined.float().masked_fill(~valid[:, :, None, None], ABSENT)
+        everything = torch.full_like(step.logits, ABSENT, dtype=torch.float32)
+        return everything.scatter(1, order[:, :, None, None].expand_as(refined), refined)
 
     def _chance(self, probability: float) -> bool:
         return probability > 0 and torch.rand((), generator=self.random).item() < probability

@@ -53,7 +53,7 @@ def _propagated(net: PropagationNet, clips: dict[str, Tensor]) -> Tensor:
     long = short = net.reference(features[0], one_hot_mask(labels[:, 0]))
     masks = [labels[:, 0]]
     for seen in features[1:]:
-        logits, state = net.propagate(seen, long, short)
+        logits, state, _ = net.propagate(seen, long, short)
         masks.append(_winner(logits, present, labels.shape[-2:], net.config.align_corners))
         short = net.remember(state, one_hot_mask(masks[-1]))
     return torch.stack(masks, dim=1)

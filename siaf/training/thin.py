@@ -1,4 +1,4 @@
-"""Thin things for synthetic clips: frames of tubes, twigs and wheels a few pixels wide, which photos with masks rarely show."""
+"""Thin things for synthetic clips: tubes, twigs and wheels a few pixels wide, which photos with masks rarely show."""
 
 import cv2
 import numpy as np

@@ -132,4 +132,5 @@ def _build(name: str, interaction: str, propagation: str, device: str | torch.de
         device=torch.device(device),
         short_side=PROPAGATION[propagation].short_side,
         interaction_short_side=INTERACTION[interaction].short_side,
+        objects_per_pass=PROPAGATION[propagation].objects_per_pass,
     )

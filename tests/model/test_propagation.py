@@ -44,7 +44,7 @@ def test_logits_have_eleven_channels_at_a_quarter_of_the_resolution(net: Propaga
     features, masks = encode(net, 1)
     with torch.no_grad():
         memory = net.reference(features, masks)
-        logits, _ = net.propagate(features, memory, memory)
+        logits, *_ = net.propagate(features, memory, memory)
     assert logits.shape == (1, 11, 17, 21)
 
 
@@ -63,8 +63,8 @@ def test_memory_of_several_frames_may_come_in_any_order(net: PropagationNet) -> 
     features, masks = encode(net, 3)
     with torch.no_grad():
         first, second = (net.reference(take(features, i), masks[i : i + 1]) for i in (0, 1))
-        one, _ = net.propagate(take(features, 2), concatenate([first, second]), first)
-        other, _ = net.propagate(take(features, 2), concatenate([second, first]), first)
+        one, *_ = net.propagate(take(features, 2), concatenate([first, second]), first)
+        other, *_ = net.propagate(take(features, 2), concatenate([second, first]), first)
     assert torch.allclose(one, other, atol=1e-4)
 
 
@@ -82,7 +82,7 @@ def test_remember_needs_one_identity_per_layer_value(net: PropagationNet) -> Non
     features, masks = encode(net, 1)
     with torch.no_grad():
         memory = net.reference(features, masks)
-        _, seen = net.propagate(features, memory, memory)
+        _, seen, _ = net.propagate(features, memory, memory)
         kept = net.remember(seen, masks)
     assert len(kept) == net.config.layers
     assert all(torch.equal(key, seen_key) for (key, _), (seen_key, _) in zip(kept, seen, strict=True))
