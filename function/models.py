@@ -178,6 +178,14 @@ class PropagatedFrame(_Body):
     masks: list[ScoredMask]
 
 
+class ShrunkObject(_Body):
+    """An object that the round's propagation made vanish (`gone`) or shrink by more than half on these frames."""
+
+    tag: Tag
+    gone: bool
+    frames: list[Frame]
+
+
 class PropagateReply(_Body):
     """Finished frames, in order. Call again with `after` = `done` until `done` equals `total`.
 
@@ -189,6 +197,7 @@ class PropagateReply(_Body):
     done: int
     total: int
     suggest: list[int] = Field(description="frames most worth annotating next; empty until all are done")
+    shrunk: list[ShrunkObject] = Field(description="what to look at; empty until all are done")
 
 
 class RevisionRequest(_Body):

@@ -28,6 +28,7 @@ from function.models import (
     RoundRequest,
     ScoredMask,
     SessionReply,
+    ShrunkObject,
     StateReply,
 )
 from function.records import Record
@@ -142,6 +143,7 @@ class Rounds:
                 done=page.done,
                 total=total,
                 suggest=current.suggest(_SUGGESTIONS) if page.done == total else [],
+                shrunk=_shrunk(current) if page.done == total else [],
             )
         return _reply(reply)
 
@@ -251,6 +253,10 @@ class Rounds:
             done=session.settled if session else 0,
             total=len(session.results) if session else 0,
         )
+
+
+def _shrunk(session: Session) -> list[ShrunkObject]:
+    return [ShrunkObject(tag=one.tag, gone=one.gone, frames=list(one.frames)) for one in session.shrunk]
 
 
 class _Page:

@@ -32,10 +32,23 @@ class LabelTransport(LocalAttention):
         nn.init.zeros_(self.relative_emb_k.bias)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Maps of unit vectors B×C×h×w of this frame and of the one before, labels B×K×h×w there → labels here."""
+        """Maps of unit vectors B×C×h×w of this frame and of the one before, labels B×K×h×w there → labels here.
+
+        Channel 0 of the labels is the background. Where a window sees nothing else, nothing is looked up.
+        """
+        seeing = _box(value[:, 0] < 1, self.radius)
+        near = _box(value[:, 0] < 1, 2 * self.radius)  # whatever the windows of `seeing` see
+        moved = torch.zeros_like(value)
+        moved[:, 0] = 1
+        if seeing is None or near is None:
+            return moved
+        query, key, value = (x[(..., *near)] for x in (query, key, value))
         grid = (query.shape[2], query.shape[3])
         scale = self.sharpness.exp() * query.shape[1] ** 0.5
-        return to_map(self.read(to_tokens(query) * scale, to_tokens(key), to_tokens(value), grid), grid)
+        found = to_map(self.read(to_tokens(query) * scale, to_tokens(key), to_tokens(value), grid), grid)
+        rows, cols = (slice(s.start - n.start, s.stop - n.start) for s, n in zip(seeing, near, strict=True))
+        moved[(..., *seeing)] = found[..., rows, cols].to(moved.dtype)
+        return moved
 
 
 class FineDecoder(nn.Module):
@@ -95,6 +108,17 @@ class FineDecoder(nn.Module):
         change = self.mix((own + trunk).flatten(0, 1)).unflatten(0, (batch, tags))[:, :, 0]
         out: Tensor = scores.log() + change
         return out
+
+
+def _box(shown: Tensor, margin: int) -> tuple[slice, slice] | None:
+    """Rows and columns of the box around all that is true in B×h×w, grown by `margin`; None if nothing is."""
+    spans = []
+    for axis in (1, 2):
+        at = shown.any(0).any(2 - axis).nonzero().flatten()
+        if not len(at):
+            return None
+        spans.append(slice(max(0, int(at[0]) - margin), min(shown.shape[axis], int(at[-1]) + margin + 1)))
+    return spans[0], spans[1]
 
 
 def stride_four(labels: Tensor, channels: int) -> Tensor:

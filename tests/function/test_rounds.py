@@ -1,5 +1,6 @@
 """Rounds over HTTP: sessions, frames, rounds, propagation, states."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from siaf import Scribble, Session
 from siaf.masks import index_mask_to_rles, rles_to_index_mask
 from siaf.network import Model
+from siaf.state import dump_session
 from siaf.weights import load_model
 
 HEIGHT, WIDTH = 72, 96
@@ -119,6 +121,33 @@ def test_a_call_works_no_longer_than_its_budget(client: Client, jpegs: list[byte
     answer = client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 1e-6})
     assert (answer["done"], answer["total"], len(answer["frames"])) == (1, 11, 1)
     assert answer["suggest"] == []
+    assert answer["shrunk"] == []
+
+
+def test_a_finished_round_says_which_objects_vanished_or_shrank(
+    client: Client, jpegs: list[bytes], model: Model, clip: Frames
+) -> None:
+    """As the library says it, for a session whose state has masks that fill the frame on three frames."""
+    two = np.zeros((HEIGHT, WIDTH), np.uint8)
+    two[10:40, 17:50], two[40:70, 50:90] = 1, 2
+    local = Session(model, clip)
+    local.interact(references={3: two})
+    for _ in local.propagate():
+        pass
+    for frame in (5, 6, 10):
+        local.presume(frame, np.full((HEIGHT, WIDTH), 1 + frame % 2))
+    session = open_session(client, jpegs)
+    put = client.raw("PUT", f"/v1/sessions/{session}/state", dump_session(local), "application/octet-stream")
+    assert put.status_code == 200
+    masks = [{"tag": tag, "rle": rle} for tag, rle in index_mask_to_rles(two).items()]
+    round_ = {"revision": json.loads(put.body)["revision"], "references": [{"frame": 8, "masks": masks}]}
+    client.ok("POST", f"/v1/sessions/{session}/rounds", round_)
+    answer = client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 60})
+    local.interact(references={8: two})
+    for _ in local.propagate():
+        pass
+    assert local.shrunk, "no object covers all of a frame any more"
+    assert answer["shrunk"] == [{"tag": s.tag, "gone": s.gone, "frames": list(s.frames)} for s in local.shrunk]
 
 
 def test_an_answer_that_was_lost_is_given_again(client: Client, jpegs: list[bytes]) -> None:
