@@ -65,8 +65,9 @@ def _check_figure(shape: Json, label: Label, clip: JobClip, name: str) -> None:
             raise InputError("the mask is empty", field=name)
         return
     if kind == "rectangle":
-        if len(points) != 4 or points[0] > points[2] or points[1] > points[3]:
-            raise InputError("a rectangle is left, top, right, bottom", field=name)
+        if len(points) != 4 or points[0] >= points[2] or points[1] >= points[3]:
+            shown = ", ".join(f"{value:g}" for value in points)
+            raise InputError(f"a rectangle is left, top, right, bottom, not {shown}", field=name)
     elif len(points) < _LEAST_POINTS.get(kind, 0) or len(points) % 2:
         raise InputError(f"a {kind} cannot have {len(points)} numbers", field=name)
     outside = min(points) < 0 or max(points[::2]) > clip.width or max(points[1::2]) > clip.height

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from siaf.boxes import mask_box
 from siaf.cvat.connection import Action, Json
 from siaf.cvat.jobs import JobClip
 from siaf.cvat.labels import OBJECT, SHAPE_OF, Label, LabelBook, WriteAs
@@ -13,7 +14,7 @@ from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.reading import Reading, Spot
 from siaf.cvat.results import Results
-from siaf.masks import Bitmap, bounding_box, encode_rle, to_polygons
+from siaf.masks import Bitmap, encode_rle, to_polygons
 
 _POLYGON_TOLERANCE = 0.75
 MAX_BATCH_SHAPES = 500
@@ -162,9 +163,7 @@ def _track_changes(
 ) -> list[Change]:
     figures: dict[int, dict[int, list[float]]] = {}
     for frame, tag, bitmap in wanted.spots(clip):
-        figures.setdefault(tag, {})[frame] = (
-            _polygon(bitmap) if kind == "polygon" else [float(v) for v in bounding_box(bitmap)]
-        )
+        figures.setdefault(tag, {})[frame] = _polygon(bitmap) if kind == "polygon" else list(mask_box(bitmap))
     existing = {ledger.tracks[number].tag: track for number, track in reading.tracks.items()}
     create, update, delete = Change("create"), Change("update"), Change("delete")
     for tag in sorted((figures.keys() | existing.keys()) - reading.relabelled.keys()):  # these the next round takes
