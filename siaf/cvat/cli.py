@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def _add(
     actions: Subparsers, name: str, run: Any, text: str, *, engine: bool = False, store: bool = False
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=lambda arguments: _with_extra(run, arguments))
     parser.add_argument("--host", default=os.environ.get("CVAT_HOST"), help="CVAT's address (default: CVAT_HOST)")
     parser.add_argument("--user", help="instead of the token in CVAT_ACCESS_TOKEN; the password is in CVAT_PASSWORD")
     parser.add_argument("--org", metavar="SLUG", help="organization")
@@ -102,6 +103,14 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
+
+
+def _with_extra(run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
+    try:
+        import siaf.cvat.commands  # noqa: F401 – all that the extra holds is loaded by it
+    except ImportError as error:
+        raise SiafError(f"the packages for CVAT are missing ({error}); pip install 'siaf-cvat[cvat]'") from None
+    run(arguments)
 
 
 def run_setup(arguments: argparse.Namespace) -> None:

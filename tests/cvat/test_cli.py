@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,13 +120,40 @@ def test_what_the_environment_lacks_is_named(
 
 
 def test_the_parser_needs_no_cvat_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     parser = argparse.ArgumentParser()
     before = set(sys.modules)
     cli.add_parser(parser.add_subparsers())
     assert not [name for name in set(sys.modules) - before if name.startswith("cvat_sdk")]
     assert parser.parse_args(["cvat", "watch", "--task", "1"]).trigger == "tag"
+
+
+EVERY_COMMAND = (
+    ["setup", "--task", "1"],
+    ["sync", "--job", "1"],
+    ["carry", "--task", "1"],
+    ["export-state", "--job", "1", "--out", "x"],
+    ["import-state", "--job", "1", "x"],
+    ["report", "--task", "1"],
+    ["watch", "--task", "1"],
+    ["bulk", "--jobs", "1"],
+)
+
+
+@pytest.mark.parametrize("package", ["cvat_sdk", "fsspec"])
+def test_without_its_extra_every_command_says_what_to_install(package: str) -> None:
+    """As installed without it: a fresh process in which the package cannot be imported."""
+    code = (
+        f"import json, sys; sys.modules[{package!r}] = None; from siaf.cli import main; "
+        "sys.exit(any(main(['cvat', *command]) != 1 for command in json.loads(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", code, json.dumps(EVERY_COMMAND)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, len(lines)) == (0, "", len(EVERY_COMMAND))
+    for line in lines:
+        assert line.startswith("siaf: the packages for CVAT are missing (")
+        assert package in line
+        assert line.endswith("; pip install 'siaf-cvat[cvat]'")
 
 
 def test_the_function_is_by_default_the_one_that_deploy_sh_makes() -> None:
