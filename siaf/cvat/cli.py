@@ -34,6 +34,9 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--job", type=int, required=True, metavar="N")
     _add_writing(each)
     each.add_argument("--dry-run", action="store_true", help="say what would be taken; change nothing")
+    each.add_argument(
+        "--yes", action="store_true", help="take masks without a number as they are; without it sync asks"
+    )
     each.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait for another sync on the job")
 
     each = _add(actions, "carry", run_carry, "objects and memory of one job to another, or through a task", engine=True)
@@ -116,7 +119,6 @@ def _with_extra(run: Callable[[argparse.Namespace], None], arguments: argparse.N
 def run_setup(arguments: argparse.Namespace) -> None:
     """Show, and with --yes make, the changes."""
     from siaf.cvat import commands
-    from siaf.cvat.setup import HOW_TO
 
     plan = commands.setup(
         resources.client(arguments),
@@ -129,7 +131,7 @@ def run_setup(arguments: argparse.Namespace) -> None:
     done = "changed" if arguments.yes else "would change (repeat with --yes)"
     head = f"{plan.owner}: {done}" if plan.changes else f"{plan.owner}: all is there already"
     result = {"owner": plan.owner, "changes": plan.changes, "applied": bool(arguments.yes)}
-    print_result(result, [head, *(f"  {change}" for change in plan.changes), "", HOW_TO], arguments.json)
+    print_result(result, [head, *(f"  {change}" for change in plan.changes), "", plan.how_to], arguments.json)
 
 
 def run_sync(arguments: argparse.Namespace) -> None:
@@ -146,6 +148,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
             write_as=arguments.write_as,
             scribbles=arguments.scribbles,
             dry_run=arguments.dry_run,
+            yes=arguments.yes,
             wait_s=arguments.wait,
             progress=progress,
         )

@@ -134,6 +134,7 @@ class RemoteEngine:
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`."""
         tags = {s.tag for strokes in call.strokes.values() for s in strokes if s.tag} | set(self._tags)
+        tags |= {tag for boxes in call.boxes.values() for tag in boxes}
         references = []
         for frame, mask in call.references.items():
             rles = index_mask_to_rles(mask)
@@ -152,6 +153,11 @@ class RemoteEngine:
                     ],
                 }
                 for frame, strokes in call.strokes.items()
+            ],
+            "boxes": [
+                {"frame": frame, "tag": tag, "box": list(box)}
+                for frame, boxes in call.boxes.items()
+                for tag, box in boxes.items()
             ],
             "references": references,
             "objects": [{"tag": tag, "label": label} for tag, label in call.labels.items() if tag in tags],

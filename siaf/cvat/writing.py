@@ -9,7 +9,7 @@ import numpy as np
 from siaf.boxes import mask_box
 from siaf.cvat.connection import Action, Json
 from siaf.cvat.jobs import JobClip
-from siaf.cvat.labels import OBJECT, SHAPE_OF, Label, LabelBook, WriteAs
+from siaf.cvat.labels import SHAPE_OF, Label, LabelBook, WriteAs
 from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.reading import Reading, Spot
@@ -49,7 +49,7 @@ class Change:
             [self.shapes[i] for i in shapes],
             [self.tracks[i] for i in tracks],
             [self.own_shapes[i] for i in shapes if self.own_shapes],
-            [self.own_tracks[i] for i in tracks],
+            [self.own_tracks[i] for i in tracks if self.own_tracks],
         )
 
 
@@ -270,10 +270,10 @@ def _shape(frame: int, tag: int, label: Label, points: list[int], score: float) 
 
 
 def attributes_of(label: Label, tag: int, *, mutable: bool | None, given: Sequence[Json] = ()) -> list[Json]:
-    """All attributes of a label as `given`, else with their defaults; the tag in `object`."""
+    """All attributes of a label as `given`, else with their defaults; the tag in its own."""
     values = {a["spec_id"]: a["value"] for a in given}
     return [
-        {"spec_id": a.id, "value": str(tag) if a.name == OBJECT else values.get(a.id, a.default)}
+        {"spec_id": a.id, "value": str(tag) if a is label.tag_attribute else values.get(a.id, a.default)}
         for a in label.attributes
         if mutable in (None, a.mutable)
     ]
