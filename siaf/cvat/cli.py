@@ -37,7 +37,7 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument(
         "--yes", action="store_true", help="take masks without a number as they are; without it sync asks"
     )
-    each.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait for another sync on the job")
+    each.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait for another sync on the job")
 
     each = _add(actions, "carry", run_carry, "objects and memory of one job to another, or through a task", engine=True)
     each.add_argument("--from-job", type=int, metavar="A")
@@ -60,7 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_owner(each)
     _add_writing(each)
     each.add_argument("--trigger", default="tag", help='"tag" (siaf:run, default) or a job state: "state:in progress"')
-    each.add_argument("--poll", type=float, default=30.0, metavar="S", help="seconds between looks (default: 30)")
+    each.add_argument("--poll", type=seconds, default=30.0, metavar="S", help="seconds between looks (default: 30)")
     each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks, signed with SIAF_WEBHOOK_SECRET")
 
     each = _add(actions, "bulk", run_bulk, "rounds on many jobs, several at a time", engine=True)
@@ -93,6 +93,13 @@ def _add(
         add_model_arguments(parser)
     add_json_argument(parser)
     return parser
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number
 
 
 def _add_owner(parser: argparse.ArgumentParser) -> None:

@@ -142,7 +142,7 @@ class RemoteEngine:
             about = {"about": sorted(call.about[frame])} if frame in call.about else {}
             masks = [{"tag": tag, "rle": rle} for tag, rle in rles.items()]
             references.append({"frame": frame, "masks": masks, **about})
-        body = {
+        body: Json = {
             "revision": int(self._memo["revision"]),
             "scribbles": [
                 {
@@ -154,14 +154,12 @@ class RemoteEngine:
                 }
                 for frame, strokes in call.strokes.items()
             ],
-            "boxes": [
-                {"frame": frame, "tag": tag, "box": list(box)}
-                for frame, boxes in call.boxes.items()
-                for tag, box in boxes.items()
-            ],
             "references": references,
             "objects": [{"tag": tag, "label": label} for tag, label in call.labels.items() if tag in tags],
         }
+        if call.boxes:
+            framed = ((frame, tag, box) for frame, boxes in call.boxes.items() for tag, box in boxes.items())
+            body["boxes"] = [{"frame": frame, "tag": tag, "box": list(box)} for frame, tag, box in framed]
         answer = self._call("POST", "/rounds", body)
         self._tags = sorted(tags)
         self._done = 0

@@ -236,9 +236,12 @@ def test_two_masks_without_a_number_on_a_frame_are_not_one_object_unasked(anywhe
     first = anywhere.box_mask(job, 1, (5, 5, 15, 15), "car", tag=0)
     anywhere.box_mask(job, 2, (5, 5, 15, 15), "car", tag=0)  # one a frame: the label's only object
     anywhere.box_mask(job, 1, (60, 50, 80, 60), "person", tag=0)  # of another label
-    assert sorted(anywhere.sync(job).objects.values()) == ["car", "person"]
+    objects = anywhere.sync(job).objects
+    tag = {label: number for number, label in objects.items()}
+    assert sorted(tag) == ["car", "person"]
     second = anywhere.box_mask(job, 1, (40, 40, 50, 50), "car", tag=0)
-    question = f"mask {first} on frame 1 and mask {second} on frame 1 have no number: together they would be object 1"
+    names = f"mask {first} on frame 1 and mask {second} on frame 1"
+    question = f"{names} have no number: together they would be object {tag['car']}"
     with pytest.raises(Unanswered, match=question):
         anywhere.sync(job)
     assert anywhere.sync(job, yes=True).notes == [question]
@@ -305,3 +308,70 @@ def test_imported_masks_that_equal_the_session_s_are_siaf_s_own(anywhere: Bench,
     anywhere.scribble(second, 4, (30, 60, 50, 60), tag=1)
     later = anywhere.sync(second)
     assert (later.human, later.updated + later.created > 0) == (1, True)
+
+
+# -- options and empty masks ------------------------------------------------------------------------------------------
+
+
+def change_options(bench: Bench, job: int, label: str, attribute: str, values: list[str]) -> None:
+    """As somebody who edits a label's attribute; CVAT leaves what shapes have."""
+    found = bench.labels(job)[bench.label_id(job, label)]
+    assert found is not None
+    old = found.attribute(attribute)
+    assert old is not None
+    form = {"id": old.id, "name": attribute, "mutable": old.mutable, "input_type": old.input_type}
+    entry = {"id": found.id, "name": label, "attributes": [{**form, "default_value": values[0], "values": values}]}
+    bench.server.change_labels([entry], task=bench.server.job(job)["task_id"])
+
+
+def test_renamed_options_make_no_shape_look_changed_and_stop_no_round(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:4], labels=ANY)
+    task = anywhere.server.job(job)["task_id"]
+    color = {"name": "color", "mutable": False, "input_type": "select", "default_value": "red", "values": ["red", "b"]}
+    car = anywhere.label_id(job, "car")
+    anywhere.server.change_labels([{"id": car, "name": "car", "attributes": [color]}], task=task)
+    anywhere.scribble(job, 0, LINE, tag=1, label="car")
+    anywhere.sync(job)
+    change_options(anywhere, job, "car", "color", ["crimson", "b"])
+    change_options(anywhere, job, "scribble", "label", ["nothing", "auto", "person"])
+    change_options(anywhere, job, "scribble", "polarity", ["plus", "minus"])
+    report = anywhere.sync(job)
+    assert (report.round, report.scribbles, report.references, report.human) == (1, {}, [], 0)
+    known = anywhere.scribble(job, 1, LINE, tag=1, label="auto", polarity="positive")
+    unknown = anywhere.scribble(job, 1, LINE, tag=5, label="auto", polarity="positive")
+    minus = anywhere.scribble(job, 2, LINE, tag=1, label="person", polarity="minus")
+    report = anywhere.sync(job)
+    assert known
+    assert (report.round, report.scribbles, report.objects) == (2, {1: 1}, {1: "car"})
+    names = {reason.split(",")[0].split(":")[0]: shapes for reason, shapes in report.ignored.items()}
+    assert names == {
+        "'label' is 'auto'": [f"polyline {unknown} on frame 1"],
+        "their polarity is neither positive nor negative": [f"polyline {minus} on frame 2"],
+    }
+
+
+def test_a_renamed_option_in_a_track_stops_no_round(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:4], labels=ANY)
+    color = {"name": "color", "mutable": False, "input_type": "select", "default_value": "red", "values": ["red", "b"]}
+    car = anywhere.label_id(job, "car")
+    task = anywhere.server.job(job)["task_id"]
+    anywhere.server.change_labels([{"id": car, "name": "car", "attributes": [color]}], task=task)
+    anywhere.scribble(job, 0, LINE, tag=1, label="car")
+    anywhere.sync(job, write_as="polygon-track")
+    change_options(anywhere, job, "car", "color", ["crimson", "b"])
+    anywhere.scribble(job, 3, (40, 60, 60, 60), tag=1)
+    report = anywhere.sync(job)
+    assert (report.round, report.updated) == (2, 1)
+
+
+def test_empty_scribble_masks_are_a_note(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:3])
+    anywhere.scribble(job, 0, LINE, tag=1, label="car")
+    empty = anywhere.draw(job, 1, "mask", (9, 4, 4, 6, 6), "scribble", object=7, label="car")
+    outside = anywhere.draw(job, 1, "mask", (0, 4, 200, 4, 201, 5), "scribble", object=1)
+    report = anywhere.sync(job)
+    assert (report.scribbles, report.objects) == ({0: 1}, {1: "car"})
+    names = [f"mask {empty} on frame 1", f"mask {outside} on frame 1"]
+    assert {reason: sorted(shapes) for reason, shapes in report.ignored.items()} == {
+        "without a pixel in the frame": names
+    }
