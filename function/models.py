@@ -114,6 +114,14 @@ class FrameStrokes(_Body):
     strokes: Annotated[list[Stroke], Field(min_length=1)]
 
 
+class BoxModel(_Body):
+    """Where an object is on a frame: left, top, right, bottom edge in pixels."""
+
+    frame: Frame
+    tag: Tag
+    box: Annotated[list[float], Field(min_length=4, max_length=4)]
+
+
 class MaskModel(_Body):
     """An object's pixels on a frame."""
 
@@ -135,13 +143,14 @@ class ReferenceMasks(FrameMasks):
 
 
 class RoundRequest(_Body):
-    """One round: scribbles and human-made masks on any frames, for any objects, all taken together.
+    """One round: scribbles, boxes and human-made masks on any frames, for any objects, all taken together.
 
     `revision` is what the client last saw. Sending the same round again is safe: it is answered, not done twice.
     """
 
     revision: int
     scribbles: list[FrameStrokes] = []
+    boxes: list[BoxModel] = []
     references: list[ReferenceMasks] = []
     objects: list[ObjectModel] = Field(default=[], description="labels and origins to remember")
 

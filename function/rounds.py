@@ -37,6 +37,7 @@ from function.sessions import Change, Sessions
 from function.settings import Settings
 from function.timing import phase
 from siaf import Scribble, Session
+from siaf.boxes import Box, as_box
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.state import parse_session, read_document
@@ -187,6 +188,12 @@ class Rounds:
             for j, stroke in enumerate(given.strokes):
                 name = f"scribbles[{i}].strokes[{j}]"
                 scribbles.setdefault(given.frame, []).append(_scribble(stroke.model_dump(), name))
+        boxes: dict[int, dict[int, Box]] = {}
+        for i, framed in enumerate(body.boxes):
+            size = {"height": record.height, "width": record.width}
+            if framed.tag in boxes.setdefault(framed.frame, {}):
+                raise impossible(f"object {framed.tag} has two boxes on frame {framed.frame}", f"boxes[{i}].tag")
+            boxes[framed.frame][framed.tag] = as_box(framed.box, **size, field=f"boxes[{i}].box")
         references: dict[int, IndexMask] = {}
         for i, frame in enumerate(body.references):
             try:
@@ -194,13 +201,13 @@ class Rounds:
                 references[frame.frame] = rles_to_index_mask(rles, height=record.height, width=record.width)
             except InputError as error:
                 raise InputError(error.message, field=f"references[{i}].{error.field}") from None
-        touched = {*scribbles, *references}
+        touched = {*scribbles, *boxes, *references}
         unknown = sorted(f for f in touched if f >= record.frames)
         if unknown:
             raise impossible(f"frame {unknown[0]} is not in the video (0 to {record.frames - 1})", "frame")
         self.sessions.require(record, sorted(touched | set(session.interacted)))
         about = {frame.frame: frame.about for frame in body.references if frame.about is not None}
-        session.interact(scribbles, references, about=about)
+        session.interact(scribbles, references, boxes, about)
         for i, info in enumerate(body.objects):
             if info.tag not in session.objects:
                 raise impossible(f"there is no object with tag {info.tag}", f"objects[{i}].tag")

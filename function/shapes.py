@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from function.http import bad_request, impossible, too_large
-from siaf.boxes import as_box
+from siaf.boxes import as_box, mask_box
 from siaf.clicks import join_clicks
 from siaf.errors import InputError
-from siaf.masks import MAX_TAG, Bitmap, bounding_box, decode_rle, encode_rle, from_polygon, to_polygons
+from siaf.masks import MAX_TAG, Bitmap, decode_rle, encode_rle, from_polygon, to_polygons
 from siaf.scribbles import DEFAULT_WIDTH, Scribble, check_scribbles
 from siaf.tracking import Prompt
 
@@ -166,7 +166,7 @@ class Look:
     def _of_mask(self, mask: Bitmap) -> list[float]:
         if self.kind == "mask":
             return [float(n) for n in encode_rle(mask)]
-        box = _edges(mask)
+        box = list(mask_box(mask))
         if self.kind == "rectangle":
             return box
         if self.kind == "polygon":
@@ -177,11 +177,6 @@ class Look:
         if self.kind == "points":
             moved = _onto(moved, mask)
         return [round(float(x), 2) for x in moved.ravel()]
-
-
-def _edges(mask: Bitmap) -> list[float]:
-    left, top, right, bottom = bounding_box(mask)
-    return [float(left), float(top), float(right + 1), float(bottom + 1)]
 
 
 def _outline(mask: Bitmap) -> list[float]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siaf.errors import InputError
-from siaf.masks import IndexMask
+from siaf.masks import Bitmap, IndexMask, bounding_box
 from siaf.scribbles import FAR_OUTSIDE, Scribble
 
 Box = tuple[float, float, float, float]
@@ -39,11 +39,20 @@ def as_box(points: Sequence[float], *, height: int, width: int, field: str) -> B
     return inside
 
 
+def mask_box(mask: Bitmap) -> Box:
+    """The edges around a mask's pixels, so that right − left is its width; `box_pixels` gives these pixels back.
+
+    Raises InputError for an empty mask. (The corners inside CVAT's run lengths are pixels: `bounding_box`.)
+    """
+    left, top, right, bottom = bounding_box(mask)
+    return float(left), float(top), float(right + 1), float(bottom + 1)
+
+
 def box_pixels(box: Box, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a box, at least one pixel."""
-    x0, y0 = min(round(box[0]), width - 1), min(round(box[1]), height - 1)
-    x1, y1 = max(round(box[2]), x0 + 1), max(round(box[3]), y0 + 1)
-    return slice(y0, min(y1, height)), slice(x0, min(x1, width))
+    """Rows and columns of the pixels whose centre is inside a box, at least one of each."""
+    left, top, right, bottom = (int(np.floor(edge + 0.5)) for edge in box)
+    x0, y0 = min(left, width - 1), min(top, height - 1)
+    return slice(y0, min(max(bottom, y0 + 1), height)), slice(x0, min(max(right, x0 + 1), width))
 
 
 def fill_boxes(mask: IndexMask, boxes: Mapping[int, Box]) -> IndexMask:

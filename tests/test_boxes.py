@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from siaf import Session
-from siaf.boxes import as_box, fill_boxes, surround
+from siaf.boxes import Box, as_box, box_pixels, fill_boxes, mask_box, surround
 from siaf.errors import InputError
 from siaf.network import Model
 from siaf.scribbles import rasterize
@@ -29,6 +29,35 @@ def test_a_box_is_cut_at_the_frame() -> None:
 def test_what_is_no_box_is_refused_by_name(points: list[float], message: str) -> None:
     with pytest.raises(InputError, match=f"obj_bbox: .*{message}"):
         as_box(points, height=80, width=100, field="obj_bbox")
+
+
+@pytest.mark.parametrize("box", [(3, 2, 7, 5), (9, 7, 10, 8), (0, 0, 60, 40), (59, 0, 60, 40)])
+def test_a_mask_s_box_has_its_size_and_gives_its_pixels_back(box: tuple[int, int, int, int]) -> None:
+    left, top, right, bottom = box
+    mask = np.zeros((40, 60), bool)
+    mask[top:bottom, left:right] = True
+    assert mask_box(mask) == box
+    again = np.zeros_like(mask)
+    again[box_pixels(mask_box(mask), *mask.shape)] = True
+    assert (again == mask).all()
+
+
+def test_an_empty_mask_has_no_box() -> None:
+    with pytest.raises(InputError, match="mask: the mask is empty"):
+        mask_box(np.zeros((40, 60), bool))
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        ((2.5, 3.5, 4.5, 5.5), (4, 6), (3, 5)),  # an edge on a pixel's centre: as all coordinates are rounded
+        ((2.4, 3.6, 4.4, 5.6), (4, 6), (2, 4)),
+        ((2.1, 3.1, 2.3, 3.3), (3, 4), (2, 3)),  # never nothing
+        ((59.9, 39.9, 60.0, 40.0), (39, 40), (59, 60)),
+    ],
+)
+def test_a_box_has_the_pixels_whose_centre_it_holds(box: Box, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    assert box_pixels(box, 40, 60) == (slice(*rows), slice(*columns))
 
 
 def test_smaller_boxes_lie_on_top_and_other_objects_stay() -> None:

@@ -150,7 +150,8 @@ def run_interaction(arguments: argparse.Namespace) -> None:
 
 def run_clicks(arguments: argparse.Namespace) -> None:
     """IoU on single frames from the true box alone, and after each click; every object by itself."""
-    from siaf.evaluation.clicks import box_score, click_rounds, siaf_segmenter, true_box
+    from siaf.boxes import mask_box
+    from siaf.evaluation.clicks import box_score, click_rounds, siaf_segmenter
     from siaf.evaluation.grabcut import grabcut_from_box
     from siaf.evaluation.metrics import jaccard
 
@@ -164,7 +165,7 @@ def run_clicks(arguments: argparse.Namespace) -> None:
         after = {f"IoU click {n}": float(iou) for n, iou in enumerate(np.mean(scores, axis=0), 1)}
         yield {"method": model.name, "IoU box": float(np.mean(boxes)), **after}
         if not arguments.no_baselines:
-            cut = [jaccard(grabcut_from_box(sequence.frames[i], true_box(truth)), truth) for i, truth in truths]
+            cut = [jaccard(grabcut_from_box(sequence.frames[i], mask_box(truth)), truth) for i, truth in truths]
             yield {"method": "grabcut", "IoU box": float(np.mean(cut)), **dict.fromkeys(after, float("nan"))}
 
     _report(arguments, _measured(arguments, _sequences(arguments), measure))

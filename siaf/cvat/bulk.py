@@ -63,9 +63,12 @@ def read_items(
         fields = dict(parse_qsl(query, strict_parsing=False))
         if not fields:
             raise InputError(f'{query!r} is not like "project_id=3&state=new"', field="query")
+        for name in fields.keys() - server.job_filters:  # CVAT would ignore it, and answer with all jobs
+            known = ", ".join(sorted(server.job_filters))
+            raise InputError(f"jobs have no {name!r} to look for; there are: {known}", field="query")
         items += [("job", job["id"]) for job in server.jobs(**fields) if job["type"] != "ground_truth"]
     if not items:
-        raise InputError("no job and no task is given", field="jobs")
+        raise InputError("no job and no task is given: give --jobs, --tasks, --list or --query", field="jobs")
     return list(dict.fromkeys(items))
 
 
@@ -222,7 +225,10 @@ def _known_rows(path: Path | None) -> dict[Item, BulkRow]:
     if path is None or not path.exists():
         return {}
     try:
-        rows = [BulkRow(**row) for row in json.loads(path.read_bytes())]
+        table = json.loads(path.read_bytes())
+        if not isinstance(table, list):
+            raise ValueError("it holds no table")
+        rows = [BulkRow(**row) for row in table]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} is not a result of an earlier run ({error})", field="results") from None
     return {(row.kind, row.id): row for row in rows}

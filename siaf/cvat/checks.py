@@ -18,7 +18,7 @@ def check_change(change: Change, clip: JobClip, book: LabelBook) -> None:
         name = f"{change.action} shape {i} (frame {shape['frame']})"
         label = _label(shape, book, name)
         _check_figure(shape, label, clip, name)
-        _check_attributes(shape, label, None, name)
+        _check_attributes(shape, label, None, change, name)
         if not 0 <= shape.get("score", 1) <= 1:
             raise InputError(f"the score {shape['score']} is not 0 to 1", field=name)
         if change.action == "create" and "id" in shape:
@@ -26,8 +26,8 @@ def check_change(change: Change, clip: JobClip, book: LabelBook) -> None:
     for i, track in enumerate(change.tracks):
         name = f"{change.action} track {i}"
         label = _label(track, book, name)
-        _check_attributes(track, label, False, name)
-        _check_keyframes(track, label, clip, name)
+        _check_attributes(track, label, False, change, name)
+        _check_keyframes(track, label, clip, change, name)
 
 
 def _label(entry: Json, book: LabelBook, name: str) -> Label:
@@ -37,7 +37,7 @@ def _label(entry: Json, book: LabelBook, name: str) -> Label:
     return label
 
 
-def _check_keyframes(track: Json, label: Label, clip: JobClip, name: str) -> None:
+def _check_keyframes(track: Json, label: Label, clip: JobClip, change: Change, name: str) -> None:
     frames = [keyframe["frame"] for keyframe in track["shapes"]]
     if not frames:
         raise InputError("a track without keyframes", field=name)
@@ -48,7 +48,7 @@ def _check_keyframes(track: Json, label: Label, clip: JobClip, name: str) -> Non
             raise InputError("CVAT cannot show tracks of masks", field=name)
         where = f"{name} (frame {keyframe['frame']})"
         _check_figure(keyframe, label, clip, where)
-        _check_attributes(keyframe, label, True, where)
+        _check_attributes(keyframe, label, True, change, where)
 
 
 def _check_figure(shape: Json, label: Label, clip: JobClip, name: str) -> None:
@@ -65,8 +65,9 @@ def _check_figure(shape: Json, label: Label, clip: JobClip, name: str) -> None:
             raise InputError("the mask is empty", field=name)
         return
     if kind == "rectangle":
-        if len(points) != 4 or points[0] > points[2] or points[1] > points[3]:
-            raise InputError("a rectangle is left, top, right, bottom", field=name)
+        if len(points) != 4 or points[0] >= points[2] or points[1] >= points[3]:
+            shown = ", ".join(f"{value:g}" for value in points)
+            raise InputError(f"a rectangle is left, top, right, bottom, not {shown}", field=name)
     elif len(points) < _LEAST_POINTS.get(kind, 0) or len(points) % 2:
         raise InputError(f"a {kind} cannot have {len(points)} numbers", field=name)
     outside = min(points) < 0 or max(points[::2]) > clip.width or max(points[1::2]) > clip.height
@@ -74,11 +75,13 @@ def _check_figure(shape: Json, label: Label, clip: JobClip, name: str) -> None:
         raise InputError(f"leaves the {clip.width}×{clip.height} frame", field=name)
 
 
-def _check_attributes(entry: Json, label: Label, mutable: bool | None, name: str) -> None:
+def _check_attributes(entry: Json, label: Label, mutable: bool | None, change: Change, name: str) -> None:
+    """What the job has already may be a value whose option was renamed: CVAT keeps it, and so does siaf."""
     known = {a.id: a for a in label.attributes if mutable in (None, a.mutable)}
     for value in entry["attributes"]:
         attribute = known.get(value["spec_id"])
         if attribute is None:
             raise InputError(f"attribute {value['spec_id']} is not one of label {label.name!r}", field=name)
-        if value["value"] != attribute.default and not attribute.accepts(value["value"]):
+        ours = change.action == "create" or attribute is label.tag_attribute
+        if ours and value["value"] != attribute.default and not attribute.accepts(value["value"]):
             raise InputError(f"{value['value']!r} is no value of attribute {attribute.name!r}", field=name)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,10 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--job", type=int, required=True, metavar="N")
     _add_writing(each)
     each.add_argument("--dry-run", action="store_true", help="say what would be taken; change nothing")
-    each.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait for another sync on the job")
+    each.add_argument(
+        "--yes", action="store_true", help="take masks without a number as they are; without it sync asks"
+    )
+    each.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait for another sync on the job")
 
     each = _add(actions, "carry", run_carry, "objects and memory of one job to another, or through a task", engine=True)
     each.add_argument("--from-job", type=int, metavar="A")
@@ -56,7 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_owner(each)
     _add_writing(each)
     each.add_argument("--trigger", default="tag", help='"tag" (siaf:run, default) or a job state: "state:in progress"')
-    each.add_argument("--poll", type=float, default=30.0, metavar="S", help="seconds between looks (default: 30)")
+    each.add_argument("--poll", type=seconds, default=30.0, metavar="S", help="seconds between looks (default: 30)")
     each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks, signed with SIAF_WEBHOOK_SECRET")
 
     each = _add(actions, "bulk", run_bulk, "rounds on many jobs, several at a time", engine=True)
@@ -72,7 +76,7 @@ def _add(
     actions: Subparsers, name: str, run: Any, text: str, *, engine: bool = False, store: bool = False
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=lambda arguments: _with_extra(run, arguments))
     parser.add_argument("--host", default=os.environ.get("CVAT_HOST"), help="CVAT's address (default: CVAT_HOST)")
     parser.add_argument("--user", help="instead of the token in CVAT_ACCESS_TOKEN; the password is in CVAT_PASSWORD")
     parser.add_argument("--org", metavar="SLUG", help="organization")
@@ -91,6 +95,13 @@ def _add(
     return parser
 
 
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number
+
+
 def _add_owner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", type=int, metavar="N")
     parser.add_argument("--task", type=int, metavar="N")
@@ -104,10 +115,17 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
+def _with_extra(run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
+    try:
+        import siaf.cvat.commands  # noqa: F401 – all that the extra holds is loaded by it
+    except ImportError as error:
+        raise SiafError(f"the packages for CVAT are missing ({error}); pip install 'siaf-cvat[cvat]'") from None
+    run(arguments)
+
+
 def run_setup(arguments: argparse.Namespace) -> None:
     """Show, and with --yes make, the changes."""
     from siaf.cvat import commands
-    from siaf.cvat.setup import HOW_TO
 
     plan = commands.setup(
         resources.client(arguments),
@@ -120,7 +138,7 @@ def run_setup(arguments: argparse.Namespace) -> None:
     done = "changed" if arguments.yes else "would change (repeat with --yes)"
     head = f"{plan.owner}: {done}" if plan.changes else f"{plan.owner}: all is there already"
     result = {"owner": plan.owner, "changes": plan.changes, "applied": bool(arguments.yes)}
-    print_result(result, [head, *(f"  {change}" for change in plan.changes), "", HOW_TO], arguments.json)
+    print_result(result, [head, *(f"  {change}" for change in plan.changes), "", plan.how_to], arguments.json)
 
 
 def run_sync(arguments: argparse.Namespace) -> None:
@@ -137,6 +155,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
             write_as=arguments.write_as,
             scribbles=arguments.scribbles,
             dry_run=arguments.dry_run,
+            yes=arguments.yes,
             wait_s=arguments.wait,
             progress=progress,
         )

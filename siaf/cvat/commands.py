@@ -49,11 +49,15 @@ def sync(
     write_as: WriteAs | None = None,
     scribbles: Scribbles = "keep",
     dry_run: bool = False,
+    yes: bool = False,
     wait_s: float = 0.0,
     progress: Progress | None = None,
 ) -> SyncReport:
-    """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again."""
-    options = SyncOptions(write_as, scribbles, dry_run, wait_s)
+    """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again.
+
+    `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.questions`: Unanswered).
+    """
+    options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s)
     if progress is not None:
         options.progress = progress
     server = Server(client)

@@ -109,6 +109,12 @@ class Server:
         """All jobs that match, by id; `task_id`, `project_id`, `state`, `stage`, `type`, …, as in GET /api/jobs."""
         return self._pages(self.api.jobs_api.list_endpoint, "jobs", sort="id", **query)
 
+    @property
+    def job_filters(self) -> set[str]:
+        """What `jobs` can be asked for."""
+        named = {name for name in self.api.jobs_api.list_endpoint.params_map["all"] if name[0].islower()}
+        return named - {"page", "page_size", "sort"}
+
     def labels(self, **owner: int) -> list[Json]:
         """All labels of a `project_id`, `task_id` or `job_id`."""
         return self._pages(self.api.labels_api.list_endpoint, "labels", **owner)
@@ -116,6 +122,16 @@ class Server:
     def meta(self, job: int) -> Json:
         """A job's data, as GET /api/jobs/{id}/data/meta."""
         return dict(self.call(self.api.jobs_api.retrieve_data_meta, job, what=f"job {job}"))
+
+    def honeypots(self, job: int) -> list[int]:
+        """Frames of a job that were put there for quality control; none on servers that know of none."""
+        try:
+            layout = self.call(self.api.jobs_api.retrieve_validation_layout, job, what=f"job {job}")
+        except Refusal as refusal:
+            if refusal.status in (403, 404):
+                return []
+            raise
+        return list((layout or {}).get("honeypot_frames") or [])
 
     def annotations(self, job: int) -> Json:
         """All shapes, tracks and tags of a job."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from siaf.boxes import Box
 from siaf.cvat.frames import JobFrames
 from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput
@@ -24,6 +25,7 @@ class Interaction:
     """What a session is told at once, as `Session.interact`; `labels` are the objects' label names by tag."""
 
     strokes: Mapping[int, Sequence[Scribble]] = field(default_factory=dict)
+    boxes: Mapping[int, Mapping[int, Box]] = field(default_factory=dict)
     references: Mapping[int, IndexMask] = field(default_factory=dict)
     about: Mapping[int, set[int]] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
@@ -83,7 +85,7 @@ class LocalEngine:
 
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`."""
-        masks = self._session.interact(call.strokes, call.references, about=call.about)
+        masks = self._session.interact(call.strokes, call.references, call.boxes, call.about)
         for tag, label in call.labels.items():
             if tag in self._session.objects:
                 self._session.objects.add(tag, label)
@@ -163,26 +165,30 @@ def run_round(engine: Engine, planned: RoundInput) -> None:
 
     Corrected frames that do not speak for the round's new objects come first, before those exist. A frame with both
     strokes and a corrected mask takes two calls more: strokes may change what siaf had there, not what a human drew.
+    Boxes are as strokes.
     """
     labels = {tag: known.label for tag, known in planned.objects.items()}
     references, fixed, strokes = planned.references, planned.fixed, planned.strokes
-    both = {f for f in strokes.keys() & references.keys() if not np.array_equal(references[f], fixed[f])}
+    boxes = planned.boxes
+    asked = {f: {s.tag for s in strokes.get(f, ()) if s.tag} | {*boxes.get(f, ())} for f in {*strokes, *boxes}}
+    both = {f for f in asked.keys() & references.keys() if not np.array_equal(references[f], fixed[f])}
     groups: dict[frozenset[int], dict[int, IndexMask]] = {}
     for frame, mask in references.items():
         groups.setdefault(frozenset(planned.about[frame]), {})[frame] = mask
-    drawn = {stroke.tag for here in strokes.values() for stroke in here if stroke.tag}
+    drawn = {tag for tags in asked.values() for tag in tags}
     if not both and (not groups or (len(groups) == 1 and drawn <= next(iter(groups)))):
-        engine.interact(Interaction(strokes, references, planned.about, labels))
+        engine.interact(Interaction(strokes, boxes, references, planned.about, labels))
         return
     for about, masks in sorted(groups.items(), key=lambda group: (len(group[0]), sorted(group[1]))):
-        engine.interact(Interaction({}, masks, {frame: set(about) for frame in masks}, labels))
-    if not strokes:
+        spoken = {frame: set(about) for frame in masks}
+        engine.interact(Interaction(references=masks, about=spoken, labels=labels))
+    if not asked:
         return
-    found = engine.interact(Interaction(strokes, labels=labels))
+    found = engine.interact(Interaction(strokes, boxes, labels=labels))
     again = {}
     for frame in both:
         rest = np.where(np.isin(found[frame], np.unique(fixed[frame][fixed[frame] > 0])), 0, found[frame])
         again[frame] = np.where(fixed[frame] > 0, fixed[frame], rest).astype(np.uint8)
     if again:
-        spoken = {f: planned.about[f] | {s.tag for s in strokes[f] if s.tag} for f in both}
-        engine.interact(Interaction({}, again, spoken, labels))
+        spoken = {f: planned.about[f] | asked[f] for f in both}
+        engine.interact(Interaction(references=again, about=spoken, labels=labels))

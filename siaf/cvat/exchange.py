@@ -25,7 +25,7 @@ def export_state(server: Server, number: int, store: StateStore, path: Path) -> 
     ledger = jobs.ledger()
     state = jobs.state(ledger)
     if state is None:
-        raise InputError("has no session in this store", field=f"job {number}")
+        raise InputError("has no session in this store: sync it first, or give its --store", field=f"job {number}")
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(_STATE, state)
         archive.writestr(_LEDGER, ledger.dump())

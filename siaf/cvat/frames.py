@@ -40,15 +40,15 @@ class JobFrames(FrameSource):
         return self._clip.id
 
     def to_task(self, index: int) -> int:
-        """CVAT's number of a frame."""
-        return self._clip.to_task(index)
+        """CVAT's number of a frame's picture."""
+        return self._clip.seen(self._clip.to_task(index))
 
     def __len__(self) -> int:
         return len(self._clip)
 
     def encoded(self, index: int) -> bytes:
         """The frame as an image file: a picture's own bytes, a video's frame as PNG. What a function is sent."""
-        chunk, at = divmod(index, self._clip.chunk_size)
+        chunk, at = self._place(index)
         if not self._clip.is_video:
             return self._picture(chunk, at)
         return cv2.imencode(".png", self._read(index)[:, :, ::-1])[1].tobytes()
@@ -59,10 +59,14 @@ class JobFrames(FrameSource):
         self._folder.cleanup()
 
     def _read(self, index: int) -> Frame:
-        chunk, at = divmod(index, self._clip.chunk_size)
+        chunk, at = self._place(index)
         if self._clip.is_video:
             return self._video(chunk)[at]
         return decode_image(self._picture(chunk, at), max_pixels=_MAX_PIXELS, field=self._name(index)).copy()
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The chunk of a frame's picture, and where it is in it."""
+        return divmod(self._clip.to_clip(self.to_task(index)), self._clip.chunk_size)
 
     def _name(self, index: int) -> str:
         return f"frame {self._clip.to_task(index)} of job {self._clip.id}"

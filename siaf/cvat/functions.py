@@ -18,12 +18,12 @@ from cvat_sdk import models
 from numpy.typing import NDArray
 from PIL import Image
 
-from siaf.boxes import Box, as_box
+from siaf.boxes import Box, as_box, mask_box
 from siaf.clicks import Clicks, segment_clicks
 from siaf.cvat.results import Results
 from siaf.errors import InputError, SiafError
 from siaf.features import FeatureCache
-from siaf.masks import Bitmap, bounding_box, decode_rle, encode_rle, from_polygon, index_mask_to_rles, to_polygons
+from siaf.masks import Bitmap, decode_rle, encode_rle, from_polygon, index_mask_to_rles, to_polygons
 from siaf.network import Model
 from siaf.session import Session
 from siaf.state import read_document
@@ -175,5 +175,4 @@ def _points(kind: str, mask: Bitmap) -> list[float]:
         return [float(value) for value in encode_rle(mask)]
     if kind == "polygon":
         return [float(value) for value in to_polygons(mask)[0].points.ravel()]
-    left, top, right, bottom = bounding_box(mask)
-    return [float(left), float(top), float(right + 1), float(bottom + 1)]
+    return list(mask_box(mask))

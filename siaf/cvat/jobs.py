@@ -13,7 +13,8 @@ class JobClip:
 
     Frame numbers are CVAT's: of the task, from 0, also for videos with a start frame and a step (contract §10).
     Siaf's sessions count from 0 within the job: `to_clip` and `to_task` translate. Deleted frames stay part of the
-    clip, so that its numbering never changes, but nothing is read from them and nothing written to them.
+    clip, so that its numbering never changes, but nothing is read from them and nothing written to them; those of
+    another size (`other_size`) are not looked at either.
     """
 
     id: int
@@ -30,6 +31,7 @@ class JobClip:
     state: str
     kind: str
     parent_id: int | None
+    other_size: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return self.stop - self.start + 1
@@ -42,6 +44,13 @@ class JobClip:
     def shows(self, frame: int) -> bool:
         """Whether annotations of this task frame count: it is the job's, and not deleted."""
         return frame in self.frames and frame not in self.deleted
+
+    def seen(self, frame: int) -> int:
+        """The task frame whose picture stands for one: itself, or, for one of another size, the nearest before it."""
+        if frame not in self.other_size:
+            return frame
+        usable = [other for other in self.frames if other not in self.other_size]
+        return max((other for other in usable if other <= frame), default=usable[0])
 
     def to_clip(self, frame: int) -> int:
         """Task frame → the session's frame."""
@@ -67,7 +76,16 @@ def open_job(server: Server, number: int, *, to_write: bool = True) -> JobClip:
     if to_write and job["state"] == "completed":
         raise InputError('is completed; set its state to "in progress" to go on', field=field)
     meta = server.meta(number)
-    width, height = _frame_size(meta, job, field)
+    deleted = frozenset(meta["deleted_frames"])
+    (width, height), other_size = _frame_size(meta, job, deleted, field)
+    if job.get("mode") == "annotation":  # a video has none
+        honeypots = server.honeypots(number)
+        if honeypots:
+            shown = ", ".join(map(str, honeypots[:5])) + (" …" if len(honeypots) > 5 else "")
+            raise InputError(
+                f"has honeypots (frames {shown}): pictures shuffled for quality control are no clip",
+                field=field,
+            )
     return JobClip(
         id=number,
         task_id=job["task_id"],
@@ -76,29 +94,39 @@ def open_job(server: Server, number: int, *, to_write: bool = True) -> JobClip:
         stop=job["stop_frame"],
         width=width,
         height=height,
-        deleted=frozenset(meta["deleted_frames"]),
+        deleted=deleted,
         chunk_size=meta["chunk_size"],
         is_video=job["data_original_chunk_type"] == "video",
         data_version=str(meta["chunks_updated_date"]),
         state=job["state"],
         kind=job["type"],
         parent_id=job.get("parent_job_id"),
+        other_size=other_size,
     )
 
 
-def _frame_size(meta: Json, job: Json, field: str) -> tuple[int, int]:
+def _frame_size(meta: Json, job: Json, deleted: frozenset[int], field: str) -> tuple[tuple[int, int], frozenset[int]]:
+    """Width and height of the frames that count, and the deleted frames that have another size."""
+    frames = range(job["start_frame"], job["stop_frame"] + 1)
     sizes = [(frame["width"], frame["height"]) for frame in meta["frames"]]
     if not sizes:
         raise InputError("has no frames", field=field)
-    common = Counter(sizes).most_common(1)[0][0]
-    for i, size in enumerate(sizes):
-        if size != common:
+    if deleted.issuperset(frames):
+        raise InputError("all its frames are deleted", field=field)
+    if len(sizes) == 1:  # of all frames of a video
+        return sizes[0], frozenset()
+    by_frame = dict(zip(frames, sizes, strict=False))
+    common = Counter(size for frame, size in by_frame.items() if frame not in deleted).most_common(1)[0][0]
+    others = [frame for frame, size in by_frame.items() if size != common]
+    for frame in others:
+        if frame not in deleted:
+            size = by_frame[frame]
             raise InputError(
-                f"frame {job['start_frame'] + i} is {size[0]}×{size[1]} pixels, most are {common[0]}×{common[1]}: "
-                "frames of one job must have one size; put pictures of another size into a task of their own",
+                f"frame {frame} is {size[0]}×{size[1]} pixels, most are {common[0]}×{common[1]}: "
+                "frames of one job must have one size; delete it, or put such pictures into a task of their own",
                 field=field,
             )
-    return common
+    return common, frozenset(others)
 
 
 def jobs_of_task(server: Server, task: int) -> list[Json]:

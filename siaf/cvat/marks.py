@@ -2,7 +2,8 @@
 
 A mark covers type, frame, label, points, attributes, group, z-order and the flags that the interface offers; not the
 id (an update by somebody else may keep it), nor source and score. Attributes count where they are not at their
-default, so that a label may get further ones between two rounds: its shapes then have their defaults.
+default, so that a label may get further ones between two rounds: its shapes then have their defaults. So does a value
+that is no option any more: CVAT keeps what shapes had when somebody renames an option, the default one too.
 """
 
 import hashlib
@@ -18,9 +19,12 @@ def shape_mark(shape: Json, label: Label) -> str:
     return _digest([shape["label_id"], shape.get("group", 0), *_figure(shape), _values(shape, label, None)])
 
 
-def stroke_mark(shape: Json, label: Label, *, ignore: Sequence[str]) -> str:
-    """Mark of a scribble: only what says which stroke it is; the attributes of these names are left out."""
-    return _digest([shape["label_id"], *_figure(shape)[:3], _values(shape, label, None, ignore)])
+def stroke_mark(shape: Json, label: Label, *, ignore: Sequence[str], renamed_too: bool = False) -> str:
+    """Mark of a scribble: only what says which stroke it is; the attributes of these names are left out.
+
+    `renamed_too`: the mark that it had as long as all its values were options.
+    """
+    return _digest([shape["label_id"], *_figure(shape)[:3], _values(shape, label, None, ignore, renamed_too)])
 
 
 def track_mark(track: Json, label: Label) -> str:
@@ -45,10 +49,13 @@ def _figure(shape: Json) -> list[object]:
     ]
 
 
-def _values(shape: Json, label: Label, mutable: bool | None, ignore: Sequence[str] = ()) -> list[list[object]]:
+def _values(
+    shape: Json, label: Label, mutable: bool | None, ignore: Sequence[str] = (), renamed_too: bool = False
+) -> list[list[object]]:
     given = {a["spec_id"]: a["value"] for a in shape.get("attributes", [])}
     wanted = (a for a in label.attributes if mutable in (None, a.mutable) and a.name not in ignore)
-    return [[a.id, given[a.id]] for a in wanted if given.get(a.id, a.default) != a.default]
+    changed = ((a, given[a.id]) for a in wanted if given.get(a.id, a.default) != a.default)
+    return [[a.id, value] for a, value in changed if renamed_too or a.offers(value)]
 
 
 def _digest(content: list[object]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from siaf.cvat.connection import Json, Server
 from siaf.cvat.jobs import jobs_of_task, open_job
-from siaf.cvat.labels import OBJECT, LabelBook, tag_of
+from siaf.cvat.labels import LabelBook
 from siaf.cvat.reading import track_frames
 
 
@@ -59,7 +59,7 @@ def task_overview(server: Server, task: int) -> list[ObjectRow]:
             shown = {frame for frame in frames if clip.shows(frame)}
             if not shown:
                 continue
-            tag = tag_of(label.value(entry, OBJECT), f"annotation {entry['id']}") or int(entry["group"])
+            tag = label.tag(entry, f"annotation {entry['id']}") or int(entry["group"])
             row = rows.setdefault(tag, ObjectRow(tag))
             row.add(clip.id, label.name, shown, human=entry["source"] != "auto", score=entry.get("score"))
     return [rows[tag] for tag in sorted(rows)]

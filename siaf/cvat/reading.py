@@ -7,12 +7,17 @@ import numpy as np
 
 from siaf.cvat.connection import Json
 from siaf.cvat.jobs import JobClip
-from siaf.cvat.labels import OBJECT, Label, LabelBook, tag_of
+from siaf.cvat.labels import BACKGROUND, OBJECT, STROKES, Label, LabelBook
 from siaf.cvat.ledger import Ledger, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
-from siaf.cvat.strokes import Stroke, read_stroke, shape_name
+from siaf.cvat.rectangles import Rectangle, read_rectangle
+from siaf.cvat.strokes import Stroke, area_of, keyframe_shape, read_stroke, shape_name
 from siaf.errors import InputError
-from siaf.masks import Bitmap, decode_rle, from_polygon
+from siaf.masks import Bitmap
+
+_FOREIGN = "automatic masks of other programs are left alone"
+_PART = "parts of a skeleton are neither masks nor strokes"
+_TYPE = "of a type that is neither a mask nor a stroke"
 
 Spot = tuple[int, int]
 """A task frame and a tag."""
@@ -37,11 +42,7 @@ class HumanMask:
         """Its pixels. Raises InputError naming the shape."""
         if self.figure is None:
             return np.zeros((clip.height, clip.width), bool)
-        name = shape_name(self.figure)
-        if self.figure["type"] == "mask":
-            return decode_rle(self.figure["points"], height=clip.height, width=clip.width, clip=True, field=name)
-        corners = np.asarray(self.figure["points"], np.float64).reshape(-1, 2)
-        return from_polygon(corners, height=clip.height, width=clip.width, field=name)
+        return area_of(self.figure, clip)
 
 
 @dataclass
@@ -51,11 +52,12 @@ class Reading:
     `own` are ids of siaf's unchanged shapes, `hidden` those on deleted frames; `tracks` those of siaf's tracks as
     found, also where a human changed a keyframe. `covered`: spots that a human's track shows. `missing`: spots whose
     mask a human deleted; `gone`: objects that lost all masks. `relabelled`: new labels that a human gave to siaf's
-    masks, by tag. `foreign`: automatic masks that siaf did not write; `lost`: automatic masks with a tag, as siaf
-    writes them, of which the ledger knows nothing. `kept`: by own track, the frames whose keyframes a human set.
+    masks, by tag. `lost`: automatic masks with a tag, as siaf writes them, of which the ledger knows nothing. `kept`:
+    by own track, the frames whose keyframes a human set. `ignored`: what is not used, by reason.
     """
 
     strokes: list[Stroke] = field(default_factory=list)
+    rectangles: list[Rectangle] = field(default_factory=list)
     human: dict[str, HumanMask] = field(default_factory=dict)
     own: set[int] = field(default_factory=set)
     hidden: set[int] = field(default_factory=set)
@@ -65,13 +67,16 @@ class Reading:
     missing: set[Spot] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
     relabelled: dict[int, set[str]] = field(default_factory=dict)
-    foreign: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
 
     def human_at(self) -> set[Spot]:
         """Spots that belong to a human: siaf writes nothing there."""
         return {(mask.frame, mask.tag) for mask in self.human.values()} | self.covered
+
+    def ignore(self, name: str, reason: str) -> None:
+        """Note something that is not used."""
+        self.ignored.setdefault(reason, []).append(name)
 
 
 def read_job(annotations: Json, clip: JobClip, book: LabelBook, ledger: Ledger) -> Reading:
@@ -87,9 +92,13 @@ def read_job(annotations: Json, clip: JobClip, book: LabelBook, ledger: Ledger) 
             _read_shape(shape, label, book, ledger, reading)
         elif shape["id"] in ledger.shapes:
             reading.hidden.add(shape["id"])
+        else:
+            reading.ignore(shape_name(shape), _PART if label is None else _unseen(shape["frame"], clip))
     for track in annotations["tracks"]:
         label = book[track["label_id"]]
-        if label is not None and book.is_object(label.id):
+        if label is None:
+            reading.ignore(f"track {track['id']}", _PART)
+        elif not _read_drawn_track(track, label, clip, book, ledger, reading):
             _read_track(track, label, clip, ledger, reading)
     _find_missing(annotations, clip, ledger, reading)
     return reading
@@ -128,18 +137,22 @@ def _read_shape(shape: Json, label: Label, book: LabelBook, ledger: Ledger, read
         reading.strokes.append(stroke)
         return
     if not book.is_object(label.id):
+        reading.ignore(shape_name(shape), _not_for(label, shape["type"], book))
         return
     number, mark = shape["id"], shape_mark(shape, label)
     own, known = ledger.shapes.get(number), ledger.human.get(f"s{number}")
     if own is not None and own.mark == mark:
         reading.own.add(number)
         return
-    if shape["type"] not in ("mask", "polygon"):
-        reading.ignored.append(shape_name(shape))
+    if shape["type"] == "rectangle":
+        _read_rectangle(shape, label, reading)
         return
-    tag = tag_of(label.value(shape, OBJECT), shape_name(shape))
+    if shape["type"] not in ("mask", "polygon"):
+        reading.ignore(shape_name(shape), _TYPE)
+        return
+    tag = label.tag(shape, shape_name(shape))
     if own is None and known is None and _is_foreign(shape, tag, ledger):
-        (reading.lost if tag else reading.foreign).append(shape_name(shape))
+        _leave(shape_name(shape), tag, reading)
         return
     before = own.tag if own is not None else known.tag if known is not None else 0
     tag = tag or before  # CVAT resets the attributes when somebody changes the label
@@ -151,20 +164,80 @@ def _read_shape(shape: Json, label: Label, book: LabelBook, ledger: Ledger, read
     )
 
 
+def _read_rectangle(shape: Json, label: Label, reading: Reading) -> None:
+    rectangle = read_rectangle(shape, label)
+    if shape["source"] == "auto":  # siaf itself writes rectangles as tracks only
+        reading.ignore(shape_name(shape), _FOREIGN)
+    elif rectangle is None:
+        reading.ignore(shape_name(shape), "rectangles are boxes around an object only with a number")
+    else:
+        reading.rectangles.append(rectangle)
+
+
+def _leave(name: str, tag: int, reading: Reading) -> None:
+    """An automatic mask that this ledger does not know: siaf's kind with a tag, another program's without."""
+    if tag:
+        reading.lost.append(name)
+    else:
+        reading.ignore(name, _FOREIGN)
+
+
+def _unseen(frame: int, clip: JobClip) -> str:
+    return "on deleted frames" if frame in clip.deleted else "on frames that the job does not have"
+
+
+def _not_for(label: Label, kind: str, book: LabelBook) -> str:
+    if _carries_strokes(label, book):
+        return f"no strokes; with the label {label.name!r}, draw {', '.join(STROKES[:-1])} or a mask, not a {kind}"
+    return f"the label {label.name!r} is not for objects: {label.tag_clash or f'it has no attribute {OBJECT!r}'}"
+
+
+def _carries_strokes(label: Label, book: LabelBook) -> bool:
+    return label.name == BACKGROUND or (book.scribble is not None and label.id == book.scribble.id)
+
+
 def _is_foreign(entry: Json, tag: int, ledger: Ledger) -> bool:
     """Another program's result. One with a tag is siaf's kind: a human touched it, or the ledger is not here."""
     return entry["source"] == "auto" and (not tag or ledger.empty)
 
 
+def _read_drawn_track(
+    track: Json, label: Label, clip: JobClip, book: LabelBook, ledger: Ledger, reading: Reading
+) -> bool:
+    """A track whose keyframes are strokes or boxes; False for one that may be an object's masks."""
+    if track["id"] in ledger.tracks:
+        return False
+    carries = _carries_strokes(label, book)
+    if not carries and not book.is_object(label.id):
+        reading.ignore(f"track {track['id']}", _not_for(label, "track", book))
+        return True
+    if not carries and any(keyframe["type"] in ("mask", "polygon") for keyframe in track["shapes"]):
+        return False
+    for keyframe in track["shapes"]:
+        shape = keyframe_shape(track, keyframe)
+        if keyframe["outside"]:
+            continue
+        if not clip.shows(keyframe["frame"]):
+            reading.ignore(shape_name(shape), _unseen(keyframe["frame"], clip))
+            continue
+        stroke = read_stroke(shape, label, book, track)
+        if stroke is not None:
+            reading.strokes.append(stroke)
+        elif carries:
+            reading.ignore(shape_name(shape), _not_for(label, shape["type"], book))
+        elif keyframe["type"] == "rectangle":
+            _read_rectangle(shape, label, reading)
+        else:
+            reading.ignore(shape_name(shape), _TYPE)
+    return True
+
+
 def _read_track(track: Json, label: Label, clip: JobClip, ledger: Ledger, reading: Reading) -> None:
     number, own = track["id"], ledger.tracks.get(track["id"])
-    tag = tag_of(label.value(track, OBJECT), f"track {number}")
+    tag = label.tag(track, f"track {number}")
     if own is None:
         if _is_foreign(track, tag, ledger):
-            (reading.lost if tag else reading.foreign).append(f"track {number}")
-            return
-        if any(keyframe["type"] not in ("mask", "polygon") for keyframe in track["shapes"]):
-            reading.ignored.append(f"track {number}")
+            _leave(f"track {number}", tag, reading)
             return
         reading.covered |= {(frame, tag) for frame in track_frames(track, clip)}
     else:
@@ -185,12 +258,17 @@ def _read_track(track: Json, label: Label, clip: JobClip, ledger: Ledger, readin
             continue
         if own is not None:
             reading.kept.setdefault(number, set()).add(frame)
+        shape = keyframe_shape(track, keyframe)
         if keyframe["type"] not in ("mask", "polygon") and not keyframe["outside"]:
             reading.covered.add((frame, tag))
-            reading.ignored.append(f"{keyframe['type']} of track {number} on frame {frame}")
+            rectangle = read_rectangle(shape, label, tag) if keyframe["type"] == "rectangle" else None
+            if rectangle is not None:
+                reading.rectangles.append(rectangle)
+            else:
+                reading.ignore(shape_name(shape), _TYPE)
             continue
         key = f"t{number}:{frame}"
-        figure = None if keyframe["outside"] else {**keyframe, "id": number}
+        figure = None if keyframe["outside"] else shape
         order = (keyframe.get("z_order", 0), number)
         reading.human[key] = HumanMask(key, frame, tag, label.name, found.keyframes[frame], figure, order)
 

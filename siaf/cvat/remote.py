@@ -134,6 +134,7 @@ class RemoteEngine:
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`."""
         tags = {s.tag for strokes in call.strokes.values() for s in strokes if s.tag} | set(self._tags)
+        tags |= {tag for boxes in call.boxes.values() for tag in boxes}
         references = []
         for frame, mask in call.references.items():
             rles = index_mask_to_rles(mask)
@@ -141,7 +142,7 @@ class RemoteEngine:
             about = {"about": sorted(call.about[frame])} if frame in call.about else {}
             masks = [{"tag": tag, "rle": rle} for tag, rle in rles.items()]
             references.append({"frame": frame, "masks": masks, **about})
-        body = {
+        body: Json = {
             "revision": int(self._memo["revision"]),
             "scribbles": [
                 {
@@ -156,6 +157,9 @@ class RemoteEngine:
             "references": references,
             "objects": [{"tag": tag, "label": label} for tag, label in call.labels.items() if tag in tags],
         }
+        if call.boxes:
+            framed = ((frame, tag, box) for frame, boxes in call.boxes.items() for tag, box in boxes.items())
+            body["boxes"] = [{"frame": frame, "tag": tag, "box": list(box)} for frame, tag, box in framed]
         answer = self._call("POST", "/rounds", body)
         self._tags = sorted(tags)
         self._done = 0

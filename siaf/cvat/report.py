@@ -11,7 +11,8 @@ from siaf.cvat.writing import Change
 class SyncReport:
     """One round of a job; frames are the task's.
 
-    `scribbles`: frame → number of strokes taken; `references`: frames with masks of people, or of another job.
+    `scribbles`: frame → number of strokes taken, `boxes` the same; `references`: frames with masks of people, or of
+    another job. `ignored`: what the job holds and the round did not use, names by reason.
     `human` counts the human masks that were left as they are; `requests` and `received` what CVAT was asked,
     `calls` what a function was asked directly, `uploaded` bytes of frames sent to it.
     """
@@ -20,6 +21,7 @@ class SyncReport:
     dry_run: bool = False
     round: int = 0
     scribbles: dict[int, int] = field(default_factory=dict)
+    boxes: dict[int, int] = field(default_factory=dict)
     references: list[int] = field(default_factory=list)
     objects: dict[int, str] = field(default_factory=dict)
     removed: list[int] = field(default_factory=list)
@@ -31,6 +33,7 @@ class SyncReport:
     human: int = 0
     suggest: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
     requests: int = 0
     received: int = 0
     calls: int = 0
@@ -41,8 +44,11 @@ class SyncReport:
     @property
     def changed(self) -> bool:
         """Whether anything was taken from the job or written to it."""
-        taken = self.scribbles or self.references or self.removed or self.relabelled
-        return bool(taken or self.created or self.updated or self.deleted)
+        return bool(self._taken or self.created or self.updated or self.deleted)
+
+    @property
+    def _taken(self) -> bool:
+        return bool(self.scribbles or self.boxes or self.references or self.removed or self.relabelled)
 
     def count(self, change: Change) -> None:
         """Add a write that was done."""
@@ -59,13 +65,15 @@ class SyncReport:
         lines = [head]
         if self.scribbles:
             lines.append(f"  scribbles on frames {_list(self.scribbles)}")
+        if self.boxes:
+            lines.append(f"  boxes on frames {_list(self.boxes)}")
         if self.references:
             lines.append(f"  masks taken as they are, on frames {_list(self.references)}")
         if self.removed:
             lines.append(f"  objects removed: {_list(self.removed)}")
         if self.relabelled:
             lines.append(f"  objects with a new label: {_list(self.relabelled)}")
-        if not (self.scribbles or self.references or self.removed or self.relabelled):
+        if not self._taken:
             lines.append("  nothing new was drawn")
         objects = ", ".join(f"{tag} {label}" for tag, label in self.objects.items())
         lines.append(f"  objects: {objects or 'none'}")
@@ -76,7 +84,16 @@ class SyncReport:
             )
         if self.suggest:
             lines.append(f"  annotate next: frames {_list(self.suggest)}")
-        return [*lines, *(f"  {note}" for note in self.notes)]
+        return [*lines, *(f"  {line}" for line in (*self.notes, *ignored_lines(self.ignored)))]
+
+
+def ignored_lines(ignored: Mapping[str, list[str]], most: int = 3) -> list[str]:
+    """A line for every reason, with the first shapes that it holds for."""
+    lines = []
+    for reason, names in ignored.items():
+        more = f" … ({len(names)} in all)" if len(names) > most else ""
+        lines.append(f"not used: {', '.join(names[:most])}{more}: {reason}")
+    return lines
 
 
 def _list(numbers: Mapping[int, object] | list[int], most: int = 12) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from siaf.errors import InputError, SiafError
+from siaf.errors import InputError
 
 if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
     from cvat_sdk.core.client import Client
@@ -17,11 +17,9 @@ if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands tha
 
 
 def client(arguments: argparse.Namespace) -> "Client":
-    """A client of the CVAT that is meant. Raises InputError naming what is missing, SiafError without cvat-sdk."""
-    try:
-        from siaf.cvat.connection import connect
-    except ImportError as error:
-        raise SiafError(f"cvat-sdk is missing ({error}); pip install 'siaf-cvat[cvat]'") from None
+    """A client of the CVAT that is meant. Raises InputError naming what is missing."""
+    from siaf.cvat.connection import connect
+
     if not arguments.host:
         raise InputError("give --host, or set CVAT_HOST", field="host")
     if arguments.user:

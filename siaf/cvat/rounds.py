@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from siaf.boxes import Box
 from siaf.cvat.jobs import JobClip
-from siaf.cvat.labels import SCRIBBLE, LabelBook
+from siaf.cvat.labels import LABEL, LabelBook
 from siaf.cvat.ledger import HumanShape, Known, Ledger
+from siaf.cvat.questions import find_questions
 from siaf.cvat.reading import HumanMask, Reading
+from siaf.cvat.rectangles import Rectangle
 from siaf.cvat.strokes import Stroke, shape_name
 from siaf.errors import InputError
 from siaf.masks import MAX_TAG, IndexMask
@@ -20,11 +23,13 @@ class RoundInput:
     """What the job has that no round took yet. Frames are the session's, from 0.
 
     `references` are whole index masks of the corrected frames; `fixed` only those pixels of them that a human drew;
-    `about` the objects that they speak for, be it that those are absent. `objects` is the whole table as it will be.
-    `used` and `human` go into the ledger once the round is done.
+    `about` the objects that they speak for, be it that those are absent. `boxes` are by frame and tag. `objects` is the
+    whole table as it will be. `used` and `human` go into the ledger once the round is done. `ignored`: what cannot be
+    used, by reason; `questions`: what should not be done unasked.
     """
 
     strokes: dict[int, list[Scribble]] = field(default_factory=dict)
+    boxes: dict[int, dict[int, Box]] = field(default_factory=dict)
     references: dict[int, IndexMask] = field(default_factory=dict)
     fixed: dict[int, IndexMask] = field(default_factory=dict)
     about: dict[int, set[int]] = field(default_factory=dict)
@@ -34,16 +39,18 @@ class RoundInput:
     used: list[str] = field(default_factory=list)
     human: dict[str, HumanShape] = field(default_factory=dict)
     relabelled: list[int] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    questions: list[str] = field(default_factory=list)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it says where something is, or is not."""
+        return bool(self.strokes or self.boxes or self.references)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do but to write."""
-        return not (self.strokes or self.references or self.removed or self.relabelled)
-
-    @property
-    def frames(self) -> list[int]:
-        """Frames of this round."""
-        return sorted(self.strokes.keys() | self.references.keys())
+        return not (self.draws or self.removed or self.relabelled)
 
 
 def plan_round(
@@ -67,18 +74,26 @@ def plan_round(
         replace(mask, tag=mask.tag if _taken_before(mask, ledger) else naming.of_mask(mask))
         for mask in reading.human.values()
     ]
-    new_strokes = [stroke for stroke in reading.strokes if stroke.mark not in ledger.strokes]
+    new_strokes = [stroke for stroke in reading.strokes if not stroke.used(ledger.strokes)]
+    new_strokes = _usable(new_strokes, clip, book, naming, result.ignored)
     tags = naming.of_strokes(new_strokes)
     for stroke, tag in zip(new_strokes, tags, strict=True):
         result.strokes.setdefault(clip.to_clip(stroke.frame), []).extend(stroke.scribbles(tag, clip))
-        result.used.append(stroke.mark)
+        result.used.append(stroke.marks[0])
+    for rectangle in reading.rectangles:
+        if rectangle.mark not in ledger.strokes:
+            naming.of_rectangle(rectangle)
+            here = result.boxes.setdefault(clip.to_clip(rectangle.frame), {})
+            box = rectangle.box(clip)
+            here[rectangle.tag] = _around(box, here.get(rectangle.tag, box))
+            result.used.append(rectangle.mark)
 
     drawn = {
         (clip.to_task(frame), stroke.tag)
         for frame, strokes in result.strokes.items()
         for stroke in strokes
         if stroke.polarity == "positive"
-    }
+    } | {(clip.to_task(frame), tag) for frame, boxes in result.boxes.items() for tag in boxes}
     taken = {(mask.frame, mask.tag) for mask in masks}
     result.absent = {(f, tag) for f, tag in (ledger.absent | reading.missing) - drawn - taken if tag in naming.objects}
     result.human = {mask.key: HumanShape(mask.frame, mask.tag, mask.mark) for mask in masks}
@@ -95,8 +110,37 @@ def plan_round(
         known = set(naming.objects) if frame in handed else seen
         result.about[at] = decided | known | {int(tag) for tag in np.unique(whole) if tag}
     result.objects = naming.objects
+    result.questions = find_questions(reading, masks, clip, book, current)
     result.relabelled = sorted(tag for tag in reading.relabelled if tag in naming.objects)
     return result
+
+
+def _usable(
+    strokes: list[Stroke], clip: JobClip, book: LabelBook, naming: "_Naming", ignored: dict[str, list[str]]
+) -> list[Stroke]:
+    """Those that can be taken; what is wrong with the others is noted, and does not stop a round."""
+    usable = []
+    names = {label.name for label in book.objects}
+    for stroke in strokes:
+        if not stroke.has_pixels(clip):
+            reason = "without a pixel in the frame"
+        elif stroke.polarity is None:
+            reason = "their polarity is neither positive nor negative: was an option renamed? (siaf cvat setup adds it)"
+        elif stroke.label is None or stroke.label in names:
+            usable.append(stroke)
+            continue
+        elif stroke.tag in naming.objects or len(names) == 1:
+            usable.append(replace(stroke, label=None))  # an option that was renamed; which object it is, is clear
+            continue
+        else:
+            reason = f"{LABEL!r} is {stroke.label!r}, which no label for objects is called (any more): set it again"
+        ignored.setdefault(reason, []).append(shape_name(stroke.shape))
+    return usable
+
+
+def _around(one: Box, other: Box) -> Box:
+    """The box around two boxes."""
+    return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
 
 
 def _taken_before(mask: HumanMask, ledger: Ledger) -> bool:
@@ -126,6 +170,7 @@ class _Naming:
         self._book = book
         self._former: dict[int, Known] = {}
         self._spoken_for = {stroke.tag for stroke in reading.strokes} | {mask.tag for mask in reading.human.values()}
+        self._spoken_for |= {rectangle.tag for rectangle in reading.rectangles}
 
     def forget(self, tags: set[int]) -> None:
         self._former = {tag: self.objects.pop(tag) for tag in tags}
@@ -143,6 +188,9 @@ class _Naming:
         name = shape_name(mask.figure) if mask.figure is not None else f"keyframe on frame {mask.frame}"
         self._call(tag, mask.label, name)
         return tag
+
+    def of_rectangle(self, rectangle: Rectangle) -> None:
+        self._call(rectangle.tag, rectangle.label, shape_name(rectangle.shape))
 
     def of_strokes(self, strokes: list[Stroke]) -> list[int]:
         """Tags of strokes; one that names its object's label speaks for the others of that object."""
@@ -191,6 +239,6 @@ class _Naming:
         names = ", ".join(repr(label.name) for label in self._book.objects) or "none"
         which = f"object {stroke.tag}" if stroke.tag else "the object"
         raise InputError(
-            f"which label has {which}? Set the attribute 'label' of the {SCRIBBLE} (labels: {names})",
+            f"which label has {which}? Set the attribute {LABEL!r} of the {self._book.scribble_name} (labels: {names})",
             field=shape_name(stroke.shape),
         )

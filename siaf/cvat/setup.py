@@ -4,18 +4,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from siaf.cvat.connection import Json, Server
-from siaf.cvat.labels import LABEL, NO_LABEL, OBJECT, POLARITY, RUN_TAG, SCRIBBLE, SHAPE_OF, USED, Label, LabelBook
+from siaf.cvat.labels import (
+    LABEL,
+    NO_LABEL,
+    OBJECT,
+    OTHER_OBJECT,
+    OTHER_SCRIBBLE,
+    POLARITY,
+    RUN_TAG,
+    SCRIBBLE,
+    SHAPE_OF,
+    USED,
+    Label,
+    LabelBook,
+)
 from siaf.errors import InputError
 from siaf.masks import MAX_TAG
 
 _COLOR = "#ffdd00"
 
-HOW_TO = """\
+_HOW_TO = """\
 How to ask for masks:
- 1. Choose the label "scribble" and the polyline tool; draw a line inside an object. Points work too.
- 2. In the object's panel set "object" to a number: the same number for the same object on all frames.
+ 1. Choose the label "{scribble}" and the polyline tool; draw a line inside an object. Points work too.
+ 2. In the object's panel set "{tag}" to a number: the same number for the same object on all frames.
  3. Scribble several objects, and several frames, before you ask. "polarity: negative" says: this is not that object;
-    object 0 with negative polarity says: this is background.
+    {tag} 0 with negative polarity says: this is background.
  4. Save, then run: siaf cvat sync --job N
  5. Correct masks where they are wrong, or add scribbles; delete a mask where the object is not visible. Save, and
     sync again."""
@@ -23,13 +36,23 @@ How to ask for masks:
 
 @dataclass
 class SetupPlan:
-    """What setup would change, in words and as label entries for CVAT; empty `labels` = all is there already."""
+    """What setup would change, in words and as label entries for CVAT; empty `labels` = all is there already.
+
+    `scribble` and `tag` are the names of the label and the attribute that scribbles have.
+    """
 
     owner: str
     changes: list[str] = field(default_factory=list)
     labels: list[Json] = field(default_factory=list)
     project: int | None = None
     task: int | None = None
+    scribble: str = SCRIBBLE
+    tag: str = OBJECT
+
+    @property
+    def how_to(self) -> str:
+        """What to tell labelers."""
+        return _HOW_TO.format(scribble=self.scribble, tag=self.tag)
 
 
 def plan_setup(
@@ -56,21 +79,33 @@ def plan_setup(
     else:
         plan = SetupPlan(f"task {task}", task=task)
         found = server.labels(task_id=int(task or 0))
-    chosen = _chosen(LabelBook(found), labels)
+    book = LabelBook(found)
+    chosen = _chosen(book, labels)
     for label in chosen:
-        _want(plan, label, {OBJECT: _number(default="0")})
+        if label.tag_clash:
+            plan.changes.append(f"label {label.name!r}: {label.tag_clash}, so that siaf's is called {OTHER_OBJECT!r}")
+        _want(plan, label, {_tag_name(label): _number(default="0")})
     names = [label.name for label in chosen]
-    wanted = {OBJECT: _number(default="1"), POLARITY: _select("radio", ["positive", "negative"])}
+    plan.tag = OBJECT if book.scribble is None else _tag_name(book.scribble)
+    wanted = {plan.tag: _number(default="1"), POLARITY: _select("radio", ["positive", "negative"])}
     if len(names) > 1:
         wanted[LABEL] = _select("select", [NO_LABEL, *names])
     wanted[USED] = {"mutable": False, "input_type": "checkbox", "default_value": "false", "values": ["false"]}
-    scribble = next((Label.from_json(la) for la in found if la["name"] == SCRIBBLE), None)
-    if scribble is None:
-        plan.changes.append(f"new label {SCRIBBLE!r}, a polyline, with the attributes {', '.join(wanted)}")
+    if book.scribble_clash:
+        plan.scribble = OTHER_SCRIBBLE
+        plan.changes.append(f"label {SCRIBBLE!r}: {book.scribble_clash}, so that siaf's is called {OTHER_SCRIBBLE!r}")
+    if book.scribble is None:
+        plan.changes.append(f"new label {plan.scribble!r}, a polyline, with the attributes {', '.join(wanted)}")
         attributes = [{"name": name, **form} for name, form in wanted.items()]
-        plan.labels.append({"name": SCRIBBLE, "type": "polyline", "color": _COLOR, "attributes": attributes})
+        plan.labels.append({"name": plan.scribble, "type": "polyline", "color": _COLOR, "attributes": attributes})
     else:
-        _want(plan, scribble, wanted)
+        plan.scribble = book.scribble.name
+        if not book.scribble.attributes:
+            plan.changes.append(
+                f"label {plan.scribble!r} is there already: what is drawn with it will be scribbles"
+                f" (if it is for something else, add a label {OTHER_SCRIBBLE!r} first)"
+            )
+        _want(plan, book.scribble, wanted)
     if run_tag and all(label["name"] != RUN_TAG for label in found):
         plan.changes.append(f"new label {RUN_TAG!r}, a tag")
         plan.labels.append({"name": RUN_TAG, "type": "tag", "color": _COLOR, "attributes": []})
@@ -106,12 +141,19 @@ def _want(plan: SetupPlan, label: Label, wanted: dict[str, Json]) -> None:
         if old is None:
             plan.changes.append(f"label {label.name!r}: new attribute {name!r}")
             entries.append({"name": name, **form})
-        elif name == LABEL and not set(form["values"]) <= set(old.values):
+        elif name in (LABEL, POLARITY) and old.input_type != "text" and not set(form["values"]) <= set(old.values):
             values = [*old.values, *(v for v in form["values"] if v not in old.values)]
             plan.changes.append(f"label {label.name!r}: attribute {name!r} also offers what it lacks")
-            entries.append({"id": old.id, "name": name, **form, "mutable": old.mutable, "values": values})
+            kept = {"mutable": old.mutable, "input_type": old.input_type, "default_value": old.default}
+            entries.append({"id": old.id, "name": name, **kept, "values": values})
     if entries:
         plan.labels.append({"id": label.id, "name": label.name, "color": label.color, "attributes": entries})
+
+
+def _tag_name(label: Label) -> str:
+    if label.tag_attribute is not None:
+        return label.tag_attribute.name
+    return OTHER_OBJECT if label.tag_clash else OBJECT
 
 
 def _number(default: str) -> Json:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from siaf.cvat.adopting import adopt_equal_masks, imported_frames
 from siaf.cvat.checks import check_change
 from siaf.cvat.connection import Json, Server
 from siaf.cvat.engine import Engine, EngineFactory, Progress, run_round
 from siaf.cvat.frames import JobFrames
 from siaf.cvat.jobs import JobClip, open_job
-from siaf.cvat.labels import SCRIBBLE, USED, LabelBook, WriteAs
+from siaf.cvat.labels import USED, LabelBook, WriteAs
 from siaf.cvat.ledger import Ledger, Pending
+from siaf.cvat.questions import Unanswered
 from siaf.cvat.reading import Reading, marks_of, read_job
-from siaf.cvat.report import SyncReport
+from siaf.cvat.report import SyncReport, ignored_lines
 from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput, plan_round
 from siaf.cvat.store import JobStore
@@ -33,19 +35,21 @@ session's frame.
 class NothingDrawn(InputError):
     """People have not worked on the job yet."""
 
-    def __init__(self, job: int, book: LabelBook) -> None:
-        how = f"draw polylines with the label {SCRIBBLE!r} on one or more frames, or a mask, save, and call again"
+    def __init__(self, job: int, book: LabelBook, ignored: Mapping[str, list[str]]) -> None:
+        how = f"draw polylines with the label {book.scribble_name!r} on one or more frames, or a mask, save, call again"
         first = "" if book.scribble is not None else " (siaf cvat setup adds that label)"
-        super().__init__(f"nothing is drawn: {how}{first}", field=f"job {job}")
+        there = "".join(f"; {line}" for line in ignored_lines(ignored))
+        super().__init__(f"nothing is drawn: {how}{first}{there}", field=f"job {job}")
 
 
 @dataclass
 class SyncOptions:
-    """How to run a round. `write_as` None = as this job was written before, at first masks."""
+    """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions."""
 
     write_as: WriteAs | None = None
     scribbles: Scribbles = "keep"
     dry_run: bool = False
+    yes: bool = False
     wait_s: float = 0.0
     progress: Progress = lambda done, total: None
 
@@ -72,6 +76,7 @@ class JobSync:
         self._received = server.received
         self._clip = open_job(server, number)
         self._book = LabelBook(server.labels(job_id=number))
+        self._book.check_names()
         self._report = SyncReport(job=number, dry_run=options.dry_run)
         self._engine: Engine | None = None
         self._frames: JobFrames | None = None
@@ -111,16 +116,27 @@ class JobSync:
             ledger = Ledger(
                 self._clip.id, data_version=ledger.data_version, digests=ledger.digests, labels=ledger.labels
             )
+        self._adopt(ledger, reading)
         carried = {}
         if self._carried is not None:
             carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
         planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
+        ignored = {**reading.ignored, **planned.ignored}
         if planned.empty and ledger.state is None and self._carried is None:
-            raise NothingDrawn(self._clip.id, self._book)
+            raise NothingDrawn(self._clip.id, self._book, ignored)
+        if planned.questions and not (self._options.yes or self._options.dry_run):
+            raise Unanswered(self._clip.id, planned.questions)
         self._describe(ledger, reading, planned)
+        self._report.ignored = ignored
         for known in planned.objects.values():
             self._book.check_writable(known.label, self._write_as(ledger))
         return ledger, reading, planned
+
+    def _adopt(self, ledger: Ledger, reading: Reading) -> None:
+        state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
+        adopted = adopt_equal_masks(reading, ledger, Results(state), self._clip) if state is not None else 0
+        if adopted:
+            self._report.notes.append(f"{adopted} masks equal the session's: siaf's own from now on")
 
     def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
         ledger.write_as = self._write_as(ledger)
@@ -130,10 +146,10 @@ class JobSync:
         engine = self._open(ledger)
         for tag in planned.removed & set(engine.tags()):
             engine.remove_object(tag)
-        if planned.strokes or planned.references:
+        if planned.draws:
             run_round(engine, planned)
         ledger.round += 1
-        ledger.propagated = ledger.propagated and not (planned.strokes or planned.references or ledger.state is None)
+        ledger.propagated = ledger.propagated and not (planned.draws or ledger.state is None)
         ledger.objects, ledger.absent, ledger.human = planned.objects, planned.absent, planned.human
         ledger.strokes |= dict.fromkeys(planned.used, ledger.round)
         _forget_lost(ledger, reading)
@@ -234,15 +250,14 @@ class JobSync:
         return left
 
     def _put_scribbles_away(self, reading: Reading, planned_on: Json, ledger: Ledger) -> None:
-        used = [stroke for stroke in reading.strokes if stroke.mark in ledger.strokes]
-        change, unmarkable = plan_tidying(used, self._options.scribbles, self._book)
+        change, unmarkable = plan_tidying(reading.strokes, ledger.strokes, self._options.scribbles, self._book)
         if unmarkable:
             self._report.notes.append(f"{unmarkable} used scribbles cannot be marked: their label has no {USED!r}")
         if change is None or not len(change):
             return
         change = self._untouched(change, planned_on)
         if len(change):
-            self._server.patch_annotations(self._clip.id, change.action, shapes=change.shapes)
+            self._server.patch_annotations(self._clip.id, change.action, shapes=change.shapes, tracks=change.tracks)
             done = "removed" if change.action == "delete" else "marked"
             self._report.notes.append(f"{len(change)} used scribbles {done}")
 
@@ -254,16 +269,18 @@ class JobSync:
     def _describe(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> None:
         to_task = self._clip.to_task
         self._report.scribbles = {to_task(f): len(strokes) for f, strokes in sorted(planned.strokes.items())}
+        self._report.boxes = {to_task(f): len(boxes) for f, boxes in sorted(planned.boxes.items())}
         self._report.references = [to_task(f) for f in sorted(planned.references)]
         self._report.removed = sorted(planned.removed)
         self._report.relabelled = planned.relabelled
         self._report.round = ledger.round if planned.empty else ledger.round + 1
         self._report.objects = {tag: known.label for tag, known in sorted(planned.objects.items())}
-        if reading.foreign:
-            self._report.notes.append(f"{len(reading.foreign)} automatic masks of other programs are left alone")
-        if reading.ignored:
+        self._report.notes += planned.questions
+        imported = imported_frames(reading, ledger, self._clip)
+        if imported:
             self._report.notes.append(
-                f"not used: {', '.join(reading.ignored[:3])}{' …' if len(reading.ignored) > 3 else ''}"
+                f"masks on {imported} of {len(self._clip)} frames count as drawn by people: siaf changes none of them; "
+                "if they are siaf's own, from its annotations.xml, use that or siaf cvat import-state, not both"
             )
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
@@ -286,8 +303,9 @@ class JobSync:
 
 def _was_emptied(reading: Reading, ledger: Ledger) -> bool:
     """Somebody deleted everything that siaf knew of: its masks, the human ones and the scribbles."""
-    left = reading.own or reading.tracks or reading.human or any(s.mark in ledger.strokes for s in reading.strokes)
-    return bool(reading.gone) and not left
+    used = any(stroke.used(ledger.strokes) for stroke in reading.strokes)
+    used = used or any(rectangle.mark in ledger.strokes for rectangle in reading.rectangles)
+    return bool(reading.gone) and not (used or reading.own or reading.tracks or reading.human)
 
 
 def _forget_lost(ledger: Ledger, reading: Reading) -> None:

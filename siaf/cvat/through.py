@@ -155,8 +155,8 @@ class ThroughEngine:
 
 
 def _shapes(call: Interaction) -> Iterator[tuple[int, list[Json]]]:
-    """Strokes and references of a round as shapes, frame by frame."""
-    for frame in sorted({*call.strokes, *call.references}):
+    """Strokes, boxes and references of a round as shapes, frame by frame."""
+    for frame in sorted({*call.strokes, *call.boxes, *call.references}):
         shapes: list[Json] = []
         if frame in call.references:
             about = {"about": sorted(call.about[frame])} if frame in call.about else {}
@@ -168,6 +168,8 @@ def _shapes(call: Interaction) -> Iterator[tuple[int, list[Json]]]:
             kind = "polyline" if len(stroke.points) > 1 else "points"
             more = {"tag": stroke.tag, "polarity": stroke.polarity, "width": stroke.width}
             shapes.append({"type": kind, "points": flat, **more})
+        for tag, box in call.boxes.get(frame, {}).items():
+            shapes.append({"type": "rectangle", "points": list(box), "tag": tag})
         yield frame, shapes
 
 
@@ -184,7 +186,7 @@ def through_cvat(server: Server, function: str) -> EngineFactory:
 
 
 def _check(server: Server, function: str) -> str:
-    needed = {"polyline", "points", "mask"}
+    needed = {"polyline", "points", "mask", "rectangle"}
     found = server.function(function)
     if found.get("kind") != "tracker" or not needed <= set(found.get("supported_shape_types") or ()):
         raise InputError(

@@ -1,6 +1,6 @@
 """What becomes of scribbles that rounds have taken: they stay, are marked, or are removed."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Literal
 
 from siaf.cvat.connection import Json
@@ -11,24 +11,42 @@ from siaf.cvat.writing import Change, as_sent
 Scribbles = Literal["keep", "mark", "remove"]
 
 
-def plan_tidying(used: Sequence[Stroke], wish: Scribbles, book: LabelBook) -> tuple[Change | None, int]:
-    """What to do with used scribbles (None for "keep"), and how many cannot be marked for want of the attribute."""
+def plan_tidying(
+    strokes: Sequence[Stroke], taken: Container[str], wish: Scribbles, book: LabelBook
+) -> tuple[Change | None, int]:
+    """What to do with used scribbles (None for "keep"), and how many cannot be marked for want of the attribute.
+
+    `taken`: marks of strokes that rounds took. A track goes, or is marked, once all its strokes were taken.
+    """
     if wish == "keep":
         return None, 0
-    if wish == "remove":
-        return Change("delete", [as_sent(stroke.shape) for stroke in used]), 0
-    change = Change("update")
+    change = Change("delete" if wish == "remove" else "update")
+    open_tracks = {s.track["id"] for s in strokes if s.track is not None and not s.used(taken)}
+    done: set[int] = set()
     unmarkable = 0
-    for stroke in used:
+    for stroke in strokes:
+        if not stroke.used(taken):
+            continue
+        entries, entry = change.shapes, stroke.shape
+        if stroke.track is not None:
+            entries, entry = change.tracks, stroke.track
+            if entry["id"] in open_tracks | done:
+                continue
+            done.add(entry["id"])
         label = book[stroke.shape["label_id"]]
         attribute = label.attribute(USED) if label is not None else None
-        if label is None or attribute is None:
+        if wish == "remove":
+            entries.append(as_sent(entry))
+        elif label is None or attribute is None:
             unmarkable += 1
         elif label.value(stroke.shape, USED) != "true":
-            change.shapes.append(_marked(stroke.shape, attribute))
+            entries.append(_marked(entry, attribute))
     return change, unmarkable
 
 
-def _marked(shape: Json, used: Attribute) -> Json:
-    values = {a["spec_id"]: a["value"] for a in shape["attributes"]} | {used.id: "true"}
-    return {**as_sent(shape), "attributes": [{"spec_id": k, "value": v} for k, v in values.items()]}
+def _marked(entry: Json, used: Attribute) -> Json:
+    """A shape or track with its attribute set; a track's keyframes have those that may change on the way."""
+    if used.mutable and "shapes" in entry:
+        return {**as_sent(entry), "shapes": [_marked(keyframe, used) for keyframe in entry["shapes"]]}
+    values = {a["spec_id"]: a["value"] for a in entry["attributes"]} | {used.id: "true"}
+    return {**as_sent(entry), "attributes": [{"spec_id": k, "value": v} for k, v in values.items()]}

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from siaf.boxes import mask_box
 from siaf.cvat.connection import Action, Json
 from siaf.cvat.jobs import JobClip
-from siaf.cvat.labels import OBJECT, SHAPE_OF, Label, LabelBook, WriteAs
+from siaf.cvat.labels import SHAPE_OF, Label, LabelBook, WriteAs
 from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.reading import Reading, Spot
 from siaf.cvat.results import Results
-from siaf.masks import Bitmap, bounding_box, encode_rle, to_polygons
+from siaf.masks import Bitmap, encode_rle, to_polygons
 
 _POLYGON_TOLERANCE = 0.75
 MAX_BATCH_SHAPES = 500
@@ -48,7 +49,7 @@ class Change:
             [self.shapes[i] for i in shapes],
             [self.tracks[i] for i in tracks],
             [self.own_shapes[i] for i in shapes if self.own_shapes],
-            [self.own_tracks[i] for i in tracks],
+            [self.own_tracks[i] for i in tracks if self.own_tracks],
         )
 
 
@@ -162,9 +163,7 @@ def _track_changes(
 ) -> list[Change]:
     figures: dict[int, dict[int, list[float]]] = {}
     for frame, tag, bitmap in wanted.spots(clip):
-        figures.setdefault(tag, {})[frame] = (
-            _polygon(bitmap) if kind == "polygon" else [float(v) for v in bounding_box(bitmap)]
-        )
+        figures.setdefault(tag, {})[frame] = _polygon(bitmap) if kind == "polygon" else list(mask_box(bitmap))
     existing = {ledger.tracks[number].tag: track for number, track in reading.tracks.items()}
     create, update, delete = Change("create"), Change("update"), Change("delete")
     for tag in sorted((figures.keys() | existing.keys()) - reading.relabelled.keys()):  # these the next round takes
@@ -271,10 +270,10 @@ def _shape(frame: int, tag: int, label: Label, points: list[int], score: float) 
 
 
 def attributes_of(label: Label, tag: int, *, mutable: bool | None, given: Sequence[Json] = ()) -> list[Json]:
-    """All attributes of a label as `given`, else with their defaults; the tag in `object`."""
+    """All attributes of a label as `given`, else with their defaults; the tag in its own."""
     values = {a["spec_id"]: a["value"] for a in given}
     return [
-        {"spec_id": a.id, "value": str(tag) if a.name == OBJECT else values.get(a.id, a.default)}
+        {"spec_id": a.id, "value": str(tag) if a is label.tag_attribute else values.get(a.id, a.default)}
         for a in label.attributes
         if mutable in (None, a.mutable)
     ]

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.boxes import Box
-from siaf.evaluation.clicks import true_box
+from siaf.boxes import Box, mask_box
 from siaf.evaluation.metrics import box_iou
 from siaf.features import FeatureCache
 from siaf.network import Model
@@ -32,7 +31,7 @@ def siaf_boxes(model: Model, frames: Sequence[Frame], boxes: Mapping[int, Box]) 
         assert track.mask is not None
         for tag, rows in found.items():
             here = track.mask == tag
-            rows.append(true_box(here) if here.any() else rows[-1])
+            rows.append(mask_box(here) if here.any() else rows[-1])
     return {tag: np.array(rows) for tag, rows in found.items()}
 
 
@@ -62,14 +61,14 @@ def still_boxes(frames: Sequence[Frame], boxes: Mapping[int, Box]) -> dict[int, 
 
 def first_boxes(truth: NDArray[np.uint8]) -> dict[int, Box]:
     """The rectangles of the first frame's objects, by tag. `truth`: index masks uint8 N×H×W."""
-    return {int(tag): true_box(truth[0] == tag) for tag in np.unique(truth[0]) if tag}
+    return {int(tag): mask_box(truth[0] == tag) for tag in np.unique(truth[0]) if tag}
 
 
 def score_boxes(found: Mapping[int, Boxes], truth: NDArray[np.uint8]) -> float:
     """Mean IoU over objects and frames, the first frame and those where the object is absent left out."""
     scores = []
     for tag, boxes in found.items():
-        true = np.array([true_box(mask == tag) if (mask == tag).any() else (np.nan,) * 4 for mask in truth])
+        true = np.array([mask_box(mask == tag) if (mask == tag).any() else (np.nan,) * 4 for mask in truth])
         shown = ~np.isnan(true[:, 0])
         shown[0] = False
         if shown.any():

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.boxes import Box
+from siaf.boxes import mask_box
 from siaf.clicks import Clicks, segment_clicks
 from siaf.evaluation.metrics import jaccard
-from siaf.masks import Bitmap, bounding_box
+from siaf.masks import Bitmap
 from siaf.network import Frame, Model
 from siaf.session import Session
 
@@ -72,13 +72,7 @@ def click_rounds(segment: Segmenter, truth: Bitmap, count: int) -> list[float]:
 
 def box_score(segment: Segmenter, truth: Bitmap) -> float:
     """IoU with `truth` of the mask that its own box gives."""
-    return jaccard(segment(Clicks(_NONE, _NONE, (true_box(truth),))), truth)
-
-
-def true_box(mask: Bitmap) -> Box:
-    """The edges of a mask's box."""
-    left, top, right, bottom = bounding_box(mask)
-    return float(left), float(top), float(right + 1), float(bottom + 1)
+    return jaccard(segment(Clicks(_NONE, _NONE, (mask_box(truth),))), truth)
 
 
 def _depth(error: Bitmap) -> NDArray[np.float32]:

@@ -200,6 +200,13 @@ class StandIn(HttpSide):
             self.world.touch(job)
         return Answer(body=meta_form(job.task, job))
 
+    def job_validation_layout(self, request: Request, number: int) -> Answer:
+        """Not recorded: in the form of the SDK's JobValidationLayoutRead."""
+        frames = self._job(request, number).honeypots
+        return Answer(
+            body={"honeypot_count": len(frames), "honeypot_frames": frames, "honeypot_real_frames": [0] * len(frames)}
+        )
+
     def task_meta(self, request: Request, number: int) -> Answer:
         return Answer(body=meta_form(self._task(request, number)))
 
@@ -355,6 +362,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
         ("GET PATCH", r"/api/jobs/(\d+)", StandIn.job),
         ("GET PATCH", r"/api/jobs/(\d+)/data/meta", StandIn.job_meta),
         ("GET", r"/api/jobs/(\d+)/data", StandIn.job_data),
+        ("GET", r"/api/jobs/(\d+)/validation_layout", StandIn.job_validation_layout),
         ("GET PUT PATCH DELETE", r"/api/jobs/(\d+)/annotations", StandIn.job_annotations),
         ("GET", "/api/lambda/functions", StandIn.lambda_list),
         ("GET POST", r"/api/lambda/functions/([\w.-]+)", StandIn.lambda_function),

@@ -48,6 +48,7 @@ class Job:
     assignee: str | None = None
     parent: int | None = None
     deleted: list[int] = field(default_factory=list)
+    honeypots: list[int] = field(default_factory=list)
     media_type: str = "image"
     dimension: str = "2d"
 

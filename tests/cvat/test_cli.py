@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,7 +96,9 @@ def test_bulk_tells_by_its_exit_code(
         (["sync", "--job", "1", "--store", "nosuch://x"], 2, "siaf: store: cannot use 'nosuch://x'"),
         (["carry"], 2, "siaf: from_job: give --from-job A --to-job B, or --task N"),
         (["setup"], 2, "siaf: project: give --project N or --task N"),
-        (["bulk"], 2, "siaf: jobs: no job and no task is given"),
+        (["bulk"], 2, "siaf: jobs: no job and no task is given: give --jobs, --tasks, --list or --query"),
+        (["bulk", "--query", "stat=new"], 2, "siaf: query: jobs have no 'stat' to look for; there are: "),
+        (["export-state", "--job", "1", "--out", "x"], 2, "siaf: job 1: has no session in this store: sync it first"),
         (["report", "--task", "99"], 2, "siaf: task 99: there is none"),
     ],
 )
@@ -104,6 +108,25 @@ def test_errors_are_one_line(
     assert run(*arguments) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sync", "--job", "1", "--wait", "-1"], ["watch", "--task", "1", "--poll", "inf"]]
+)
+def test_a_time_is_one(run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(*arguments)
+    assert f"argument {arguments[3]}: invalid seconds value: {arguments[4]!r}" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_table_of_results_is_not_overwritten(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text("{}")
+    assert run("bulk", "--jobs", 1, "--results", path) == 2
+    assert "is not a result of an earlier run (it holds no table)" in capsys.readouterr().err
+    assert path.read_text() == "{}"
 
 
 def test_what_the_environment_lacks_is_named(
@@ -118,13 +141,40 @@ def test_what_the_environment_lacks_is_named(
 
 
 def test_the_parser_needs_no_cvat_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     parser = argparse.ArgumentParser()
     before = set(sys.modules)
     cli.add_parser(parser.add_subparsers())
     assert not [name for name in set(sys.modules) - before if name.startswith("cvat_sdk")]
     assert parser.parse_args(["cvat", "watch", "--task", "1"]).trigger == "tag"
+
+
+EVERY_COMMAND = (
+    ["setup", "--task", "1"],
+    ["sync", "--job", "1"],
+    ["carry", "--task", "1"],
+    ["export-state", "--job", "1", "--out", "x"],
+    ["import-state", "--job", "1", "x"],
+    ["report", "--task", "1"],
+    ["watch", "--task", "1"],
+    ["bulk", "--jobs", "1"],
+)
+
+
+@pytest.mark.parametrize("package", ["cvat_sdk", "fsspec"])
+def test_without_its_extra_every_command_says_what_to_install(package: str) -> None:
+    """As installed without it: a fresh process in which the package cannot be imported."""
+    code = (
+        f"import json, sys; sys.modules[{package!r}] = None; from siaf.cli import main; "
+        "sys.exit(any(main(['cvat', *command]) != 1 for command in json.loads(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", code, json.dumps(EVERY_COMMAND)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, len(lines)) == (0, "", len(EVERY_COMMAND))
+    for line in lines:
+        assert line.startswith("siaf: the packages for CVAT are missing (")
+        assert package in line
+        assert line.endswith("; pip install 'siaf-cvat[cvat]'")
 
 
 def test_the_function_is_by_default_the_one_that_deploy_sh_makes() -> None:

@@ -119,3 +119,48 @@ def test_a_chunk_with_too_few_frames_is_noticed(bench: Bench, standin: StandIn, 
     with pytest.raises(SiafError, match="chunk 0 of job 1 has 8 frames instead of 10"):
         frames[0]
     frames.close()
+
+
+def test_a_deleted_frame_of_another_size_counts_for_nothing(anywhere: Bench, pictures: Pictures) -> None:
+    """The frame before it stands for it, so that the clip's numbering stays and what is behind it is found."""
+    small = pictures[0][:40, :60]
+    (job,) = anywhere.task_of([small, *pictures[1:3], small, *pictures[4:6]])
+    with pytest.raises(InputError, match=r"frame 0 is 60×40 pixels, most are 96×72: .*; delete it, or put"):
+        open_job(anywhere.server, job)
+    anywhere.client.jobs.retrieve(job).remove_frames_by_ids([0, 3])
+    clip = open_job(anywhere.server, job)
+    assert (clip.width, clip.height, clip.other_size) == (96, 72, frozenset({0, 3}))
+    frames = JobFrames(anywhere.server, clip)
+    assert [frames.to_task(i) for i in range(6)] == [1, 1, 2, 2, 4, 5]
+    assert all(np.array_equal(frames[i], pictures[j]) for i, j in enumerate((1, 1, 2, 2, 4, 5)))
+    frames.close()
+    anywhere.scribble(job, 1, (8, 20, 20, 20), tag=1, label="car")
+    anywhere.sync(job)
+    assert {frame for frame, _ in anywhere.masks(job)} <= {1, 2, 4, 5}
+
+
+def test_most_frames_may_be_deleted_ones(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task_of([pictures[0], *(picture[:40, :60] for picture in pictures[1:4])])
+    bench.client.jobs.retrieve(job).remove_frames_by_ids([1, 2, 3])
+    clip = open_job(bench.server, job)
+    assert (clip.width, clip.height) == (96, 72)
+    bench.client.jobs.retrieve(job).remove_frames_by_ids([0, 1, 2, 3])
+    with pytest.raises(InputError, match=f"job {job}: all its frames are deleted"):
+        open_job(bench.server, job)
+
+
+def test_a_video_whose_first_frame_is_deleted_keeps_its_size(bench: Bench, film: Path) -> None:
+    (job,) = bench.video_task(film)
+    bench.client.jobs.retrieve(job).remove_frames_by_ids([0])
+    clip = open_job(bench.server, job)
+    assert (clip.width, clip.height, clip.other_size) == (96, 72, frozenset())
+
+
+def test_jobs_for_quality_control_are_refused_by_name(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:4])
+    standin.world.jobs[job].honeypots = [1, 3]
+    with pytest.raises(InputError, match=rf"job {job}: has honeypots \(frames 1, 3\): .* are no clip"):
+        bench.sync(job)
+    truth = standin.world.add_job(standin.world.jobs[job].task, 0, 3, kind="ground_truth", included=[1, 2])
+    with pytest.raises(InputError, match=f"job {truth.id}: is a ground-truth job"):
+        bench.sync(truth.id)

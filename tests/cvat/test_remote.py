@@ -91,6 +91,7 @@ def corrected(bench: Bench, job: int) -> None:
     shape = next(s for s in bench.shapes(job) if (s["frame"], s["group"]) == (frame, tag))
     bench.edit(job, shape, points=[0.0, 300.0, 30.0, 30.0, 44.0, 49.0])
     bench.scribble(job, 4, (10, 60, 20, 60), tag=3, label="person")
+    bench.draw(job, 4, "rectangle", (30, 40, 51, 61), "person", object=4)
 
 
 def test_rounds_in_a_function_give_the_same_masks(

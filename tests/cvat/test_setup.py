@@ -1,5 +1,7 @@
 """`siaf cvat setup`: what labelers need is added, once."""
 
+import re
+
 import pytest
 from bench import Bench, Pictures
 from standin import StandIn
@@ -78,3 +80,77 @@ def test_a_missing_label_is_named(bench: Bench, pictures: Pictures) -> None:
     (job,) = bench.task(pictures[:2], setup=False)
     with pytest.raises(InputError, match="no label 'bike'"):
         commands.setup(bench.client, task=bench.server.job(job)["task_id"], labels=["bike"])
+
+
+NUMBER = {"name": "object", "mutable": False, "input_type": "number", "default_value": "0", "values": ["0", "9", "1"]}
+KINDS = {**NUMBER, "input_type": "select", "default_value": "sedan", "values": ["sedan", "van"]}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "what"),
+    [
+        (NUMBER, "its attribute 'object' is a number 0 to 9, not a number 1 to 255"),
+        (KINDS, "its attribute 'object' is a select (sedan, van), not a number 1 to 255"),
+    ],
+)
+def test_an_attribute_object_of_another_meaning_is_named_and_another_used(
+    bench: Bench, pictures: Pictures, attribute: dict, what: str
+) -> None:
+    (job,) = bench.task(pictures[:3], setup=False, labels=(("car", "any"),))
+    task = bench.server.job(job)["task_id"]
+    bench.server.change_labels(
+        [{"id": bench.label_id(job, "car"), "name": "car", "attributes": [attribute]}], task=task
+    )
+    bench.draw(job, 0, "polyline", (8, 20, 20, 20), "car")
+    with pytest.raises(InputError, match=re.escape(f"label 'car': {what}; siaf cvat setup adds 'siaf:object' instead")):
+        bench.sync(job)
+    plan = commands.setup(bench.client, task=task, apply=True)
+    assert plan.changes[:2] == [
+        f"label 'car': {what}, so that siaf's is called 'siaf:object'",
+        "label 'car': new attribute 'siaf:object'",
+    ]
+    assert commands.setup(bench.client, task=task).changes == []
+    bench.scribble(job, 1, (8, 20, 20, 20), tag=12)
+    assert bench.sync(job).objects == {1: "car", 12: "car"}
+    values = bench.labels(job)[bench.label_id(job, "car")]
+    assert values is not None
+    for shape in bench.shapes(job):
+        assert values.value(shape, "siaf:object") == str(shape["group"])
+        assert values.value(shape, "object") == attribute["default_value"]
+
+
+@pytest.mark.parametrize(
+    ("label", "what"),
+    [
+        ({"type": "rectangle", "attributes": []}, "it is for something else, as its type rectangle says"),
+        (
+            {"type": "any", "attributes": [{**KINDS, "name": "ink"}]},
+            "it is for something else, as its own attributes say ('ink')",
+        ),
+        ({"type": "any", "attributes": [KINDS]}, "its attribute 'object' is a select (sedan, van), not a number"),
+        (
+            {"type": "polyline", "attributes": [{**NUMBER, "values": ["0", "255", "1"]}, {**KINDS, "name": "used"}]},
+            "its attribute 'used' is a select (sedan, van), not what siaf means by it",
+        ),
+    ],
+)
+def test_a_user_s_own_label_scribble_is_named_and_another_used(
+    bench: Bench, pictures: Pictures, label: dict, what: str
+) -> None:
+    (job,) = bench.task(pictures[:3], setup=False, labels=(("car", "any"),))
+    task = bench.server.job(job)["task_id"]
+    bench.server.change_labels([{"name": "scribble", **label}], task=task)
+    with pytest.raises(InputError, match=r"label 'scribble': " + re.escape(what) + ".*adds 'siaf:scribble' instead"):
+        bench.sync(job)
+    plan = commands.setup(bench.client, task=task, labels=["car"], apply=True)
+    assert any(change.startswith(f"label 'scribble': {what}") for change in plan.changes)
+    assert 'Choose the label "siaf:scribble"' in plan.how_to
+    assert commands.setup(bench.client, task=task, labels=["car"]).changes == []
+    bench.draw(job, 1, "polyline", (8, 20, 20, 20), "siaf:scribble", object=2)
+    assert bench.sync(job).objects == {2: "car"}
+
+
+def test_a_bare_label_scribble_is_taken_after_a_word(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:2], setup=False, labels=(("car", "any"), ("scribble", "polyline")))
+    plan = commands.setup(bench.client, task=bench.server.job(job)["task_id"])
+    assert any("what is drawn with it will be scribbles" in change for change in plan.changes)

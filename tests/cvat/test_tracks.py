@@ -88,12 +88,13 @@ def test_a_keyframe_that_a_human_changed_is_a_reference_and_stays(anywhere: Benc
     assert track(anywhere, job, 1)["shapes"][0]["points"] == SQUARE
 
 
-def test_a_rectangle_that_a_human_changed_stays_and_is_no_mask(anywhere: Bench, pictures: Pictures) -> None:
+def test_a_rectangle_that_a_human_changed_stays_and_is_a_box(anywhere: Bench, pictures: Pictures) -> None:
     job = started(anywhere, pictures, "rectangle-track")
     edit(anywhere, job, 1, 0, points=[3.0, 4.0, 50.0, 60.0])
     report = anywhere.sync(job)
-    assert report.references == []
-    assert any("rectangle of track" in note for note in report.notes)
+    assert (report.boxes, report.references, report.ignored) == ({0: 1}, [], {})
+    again = anywhere.sync(job)
+    assert (again.round, again.boxes) == (2, {})
     anywhere.scribble(job, 4, (60, 10, 80, 10), tag=2)
     anywhere.sync(job)
     first = track(anywhere, job, 1)["shapes"][0]

@@ -110,6 +110,14 @@ def test_a_track_is_outside_where_the_object_is_absent(write_as: str) -> None:
     check_change(change, clip(), BOOK)
 
 
+def test_a_rectangle_s_edges_are_those_that_the_tracker_gives() -> None:
+    """Right and bottom are behind the last pixel; an object of one pixel is a rectangle too."""
+    (change,) = plan(wanted({0: box(3, 2, 7, 5), 1: box(9, 7, 10, 8)}), "rectangle-track")
+    points = [k["points"] for k in change.tracks[0]["shapes"] if not k["outside"]]
+    assert points == [[3.0, 2.0, 7.0, 5.0], [9.0, 7.0, 10.0, 8.0]]
+    check_change(change, clip(), BOOK)
+
+
 def test_requests_stay_small() -> None:
     (change,) = plan(wanted({f: box(5, 5, 15, 15) for f in range(6)}))
     many = Change("create", change.shapes * 300, [], change.own_shapes * 300)
@@ -173,7 +181,9 @@ def test_tracks_that_break_cvat_are_never_sent(changes: dict[str, Any], message:
         ({"type": "mask"}, "cannot show tracks of masks"),
         ({"points": [1.0, 1.0, 5.0, 5.0]}, "a polygon cannot have 4 numbers"),
         ({"points": [1.0, 1.0, 99.0, 5.0, 5.0, 9.0]}, "leaves the 60×40 frame"),
-        ({"type": "rectangle", "points": [9.0, 9.0, 5.0, 5.0]}, "a rectangle is left, top, right, bottom"),
+        ({"type": "rectangle", "points": [9.0, 9.0, 5.0, 5.0]}, "a rectangle is left, top, right, bottom, not 9, 9, 5"),
+        ({"type": "rectangle", "points": [9.0, 5.0, 9.0, 8.0]}, "a rectangle is left, top, right, bottom, not 9, 5, 9"),
+        ({"type": "rectangle", "points": [5.0, 9.0, 8.0, 9.0]}, "a rectangle is left, top, right, bottom, not 5, 9, 8"),
     ],
 )
 def test_keyframes_are_checked_too(changes: dict[str, Any], message: str) -> None:
