@@ -118,6 +118,10 @@ class Session:
         """Content digest of a frame's pixels."""
         return self._propagation.digest(frame)
 
+    def shows(self, frame: int, digest: str) -> bool:
+        """Whether a content digest that was taken earlier, maybe by another siaf, is that of a frame."""
+        return self.frame_digest(frame) == digest or self.frames.shows(frame, digest)
+
     def suggest(self, count: int = 3) -> list[int]:
         """Propagated frames most worth annotating next: least confident first, not close to each other."""
         return suggest_frames(self.confidence, len(self.frames), count)
