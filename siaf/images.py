@@ -20,11 +20,11 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError,
 """Pillow's and OpenCV's readers raise all of these for damaged files."""
 
 Values = npt.NDArray[np.generic]
-"""A picture's own values, upright: uint8 H×W×3 RGB; or deep ones (more than 8 bits, or floats), H×W or H×W×3 RGB."""
+"""A picture's own values, upright: uint8 H×W×3 RGB; or deep ones (over 8 bits, or floats), H×W or H×W×3 RGB."""
 
 _ORIENTATION = 0x0112
 _OUTLIERS = 0.05
-"""Per cent of a deep picture's pixels at either end that do not count: a few hot or dead ones must not set its range."""
+"""Per cent of a deep picture's pixels at either end that do not count: hot or dead ones must not set its range."""
 
 
 class ImageError(InputError):

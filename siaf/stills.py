@@ -158,8 +158,8 @@ def open_folder(folder: Path) -> ImageFiles:
         other = stems.setdefault(path.stem, path)
         if other is not path:
             raise InputError(
-                f"{folder} holds {other.name} and {path.name}; if one is the other's mask, move the masks to a folder of"
-                " their own",
+                f"{folder} holds {other.name} and {path.name}; if one is the other's mask, move the masks to a folder"
+                " of their own",
                 field="video",
             )
     source = ImageFiles(images)

@@ -5,7 +5,7 @@ A frame is uint8 H×W×3, RGB. All frames of a source have one size.
 
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import overload
@@ -19,7 +19,11 @@ from siaf.errors import InputError
 Frame = npt.NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .avif .bmp .tif .tiff .jp2 .j2k .ppm .pgm .pbm .pnm".split()
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "avif", "bmp", "tif", "tiff"),
+        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm"),
+    )
 )
 STILL_FPS = 25.0
 """Frames per second at which pictures without a clock of their own are shown."""
@@ -112,8 +116,9 @@ class ArrayFrames(FrameSource):
 
 
 def open_video(path: str | PathLike[str]) -> FrameSource:
-    """The frames of a video file, a folder of images (naturally sorted: 2.jpg before 10.jpg), or one image file, which may
-    hold several pictures. Files of this machine only, no addresses.
+    """The frames of a video file, of a folder of images (naturally sorted: 2.jpg before 10.jpg), or of one image file.
+
+    An image file may hold several. Files of this machine only, no addresses.
 
     Raises InputError if there is nothing at `path`, if it is not a video, or if it has no frames.
     """
@@ -142,11 +147,17 @@ def open_video(path: str | PathLike[str]) -> FrameSource:
 def as_frames(
     frames: FrameSource | Sequence[Frame] | npt.NDArray[np.uint8] | str | PathLike[str],
 ) -> FrameSource:
-    """A FrameSource from one, from a sequence or N×H×W×3 array of frames, or from a path."""
+    """A FrameSource from one, from a sequence or N×H×W×3 array of frames, or from a path; InputError for aught else."""
     if isinstance(frames, FrameSource):
         return frames
     if isinstance(frames, str | PathLike):
         return open_video(frames)
+    if isinstance(frames, Mapping) or not (hasattr(frames, "__len__") and hasattr(frames, "__getitem__")):
+        raise InputError(
+            f"must be a list of uint8 H×W×3 arrays, an N×H×W×3 array or a path, not a {type(frames).__name__};"
+            " frames are read more than once",
+            field="frames",
+        )
     return ArrayFrames(frames)
 
 
