@@ -241,7 +241,7 @@ def _whole(tag: Any) -> Any:
 
 def _check_units(points: npt.NDArray[np.float64], height: int, width: int) -> None:
     """InputError for points in pixels, the mistake that is made most."""
-    if points.max() > 1 + FAR_OUTSIDE and points.min() >= 0 and (points <= (width, height)).all():
+    if points.max(axis=0).min() > 1 + FAR_OUTSIDE and points.min() >= 0 and (points <= (width, height)).all():
         x, y = points[0]
         raise InputError(
             f"point 0 at x {x:g}, y {y:g} seems to be in pixels: x and y go from 0 to 1 here; divide x by {width - 1}"

@@ -23,6 +23,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> int:
+    """A whole number above 0, of the command line."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
