@@ -72,6 +72,8 @@ class Scribble:
 
 
 def _checked_tag(tag: object) -> int:
+    if isinstance(tag, np.ndarray | list | tuple):
+        raise InputError("must be a whole number, not points: Scribble(tag, points)", field="tag")
     if isinstance(tag, bool) or not isinstance(tag, int | np.integer):
         raise InputError(f"must be a whole number, not {tag!r}", field="tag")
     if not 0 <= tag <= MAX_TAG:
@@ -184,8 +186,8 @@ def read_davis(
     """Strokes by frame from DAVIS-interactive JSON, a file or its content; empty frames are left out.
 
     `scribbles` holds one list per frame; a stroke has a `path` of (x, y) in 0…1 times (width − 1, height − 1)
-    and an `object_id`, 0 = background. Two keys of our own are optional: `width` in pixels and `polarity`.
-    Others are ignored. Raises InputError naming the place, "scribbles[3][0].path" for instance.
+    and an `object_id`, 0 = background ("1" and 1.0 count as 1). Two keys of our own are optional: `width` in pixels and
+    `polarity`. Others are ignored. Raises InputError naming the place, "scribbles[3][0].path" for instance.
     """
     document = source if isinstance(source, Mapping) else _load_json(Path(source))
     frames = document.get("scribbles") if isinstance(document, Mapping) else None
@@ -220,13 +222,39 @@ def _read_stroke(stroke: object, height: int, width: int, field: str) -> Scribbl
             raise InputError(f'has no "{key}"', field=field)
     extra = {key: stroke[key] for key in ("width", "polarity") if key in stroke}
     try:
-        unit = Scribble(stroke["object_id"], stroke["path"], **extra)
+        unit = Scribble(_whole(stroke["object_id"]), stroke["path"], **extra)
+        _check_units(unit.points, height, width)
         scribble = Scribble(unit.tag, unit.points * (width - 1, height - 1), **extra)
         check_scribbles([scribble], height=height, width=width)
     except InputError as error:
         part = {"tag": "object_id", "width": "width", "polarity": "polarity"}.get(error.field, "path")
         raise InputError(error.message, field=f"{field}.{part}") from None
     return scribble
+
+
+def _whole(tag: Any) -> Any:
+    """A tag as a whole number where a writer made it text or a float ("1", 1.0); anything else as it is."""
+    if isinstance(tag, str) and tag.strip().isdecimal():
+        return int(tag)
+    return int(tag) if isinstance(tag, float) and tag.is_integer() else tag
+
+
+def _check_units(points: npt.NDArray[np.float64], height: int, width: int) -> None:
+    """InputError for points in pixels, the mistake that is made most."""
+    if points.max(axis=0).min() > 1 + FAR_OUTSIDE and points.min() >= 0 and (points <= (width, height)).all():
+        x, y = points[0]
+        raise InputError(
+            f"point 0 at x {x:g}, y {y:g} seems to be in pixels: x and y go from 0 to 1 here; divide x by {width - 1}"
+            f" and y by {height - 1}",
+            field="points",
+        )
+
+
+def is_seen(scribble: Scribble, *, height: int, width: int) -> bool:
+    """Whether any of a stroke is drawn on a frame of height × width."""
+    drawn = np.zeros((height, width), np.uint8)
+    _draw(drawn, scribble, np.ones(2), 1)
+    return bool(drawn.any())
 
 
 def davis_document(

@@ -1,12 +1,14 @@
 """A session: frames, objects, rounds and memory. The one class that users of the library meet."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from siaf.arguments import boxes_of_frame, by_frame, frame_number, strokes_of_frame
 from siaf.asking import Context, Question, ask, masks_of
 from siaf.boxes import Box
 from siaf.confidence import Confidence, suggest_frames
@@ -46,6 +48,8 @@ class Session:
         cache: FeatureCache | None = None,
         digests: Mapping[int, str] | None = None,
     ) -> None:
+        if isinstance(frames, Model) or isinstance(model, str | PathLike | Sequence | np.ndarray):
+            raise InputError("the model comes first: Session(model, frames)", field="model")
         self.model = model
         self.frames = as_frames(frames)
         self.height, self.width = self.frames.height, self.frames.width
@@ -126,6 +130,10 @@ class Session:
         """
         return summarise(self._propagation.lost)
 
+    def shows(self, frame: int, digest: str) -> bool:
+        """Whether a content digest that was taken earlier, maybe by another siaf, is that of a frame."""
+        return self.frame_digest(frame) == digest or self.frames.shows(frame, digest)
+
     def suggest(self, count: int = 3) -> list[int]:
         """Propagated frames most worth annotating next: least confident first, not close to each other."""
         return suggest_frames(self.confidence, len(self.frames), count)
@@ -147,16 +155,20 @@ class Session:
         are looked for there. Returns the index masks of this round's frames. On an error the session is as before.
         Raises InputError naming `scribbles[frame]`, `references[frame]` or `boxes[frame]`.
         """
-        strokes = {frame: list(s) for frame, s in (scribbles or {}).items() if len(s)}
-        framed = {frame: dict(b) for frame, b in (boxes or {}).items() if b}
+        count = len(self.frames)
+        drawn_on = by_frame(scribbles, "{frame: [Scribble, …]}", count, "scribbles")
+        boxed = by_frame(boxes, "{frame: {tag: (left, top, right, bottom)}}", count, "boxes")
+        given_masks = by_frame(references, "{frame: index mask}", count, "references")
+        about = by_frame(about, "{frame: [tag, …]}", count, "about")
+        strokes = {f: strokes_of_frame(s, f"scribbles[{f}]") for f, s in drawn_on.items()}
+        strokes = {frame: drawn for frame, drawn in strokes.items() if drawn}
+        framed = {f: boxes_of_frame(b, self.height, self.width, f"boxes[{f}]") for f, b in boxed.items() if b}
         for frame in framed:
-            self._check_frame(frame, f"boxes[{frame}]")
             strokes.setdefault(frame, [])
-        masks = {frame: self._check_reference(frame, mask) for frame, mask in (references or {}).items()}
+        masks = {frame: self._check_reference(frame, mask) for frame, mask in given_masks.items()}
         if not strokes and not masks:
             raise InputError("a round needs at least one stroke or mask", field="scribbles")
         for frame, drawn in strokes.items():
-            self._check_frame(frame, f"scribbles[{frame}]")
             check_scribbles(drawn, height=self.height, width=self.width, field=f"scribbles[{frame}]")
 
         before, now = self._now, self._now.copy()
@@ -213,6 +225,7 @@ class Session:
         Raises InputError naming `scribbles[i]`.
         """
         self._check_frame(frame, "frame")
+        scribbles = strokes_of_frame(scribbles, "scribbles")
         check_scribbles(scribbles, height=self.height, width=self.width)
         before = self._known_mask(frame) if previous is None else previous
         shown = () if before is None else np.unique(before[before > 0]).tolist()
@@ -295,6 +308,8 @@ class Session:
         """
         if self.objects.tags:
             raise InputError("only a session without objects can inherit", field="state")
+        if not isinstance(state, bytes):
+            raise InputError("must be the bytes of a state file: Path(…).read_bytes()", field="state")
         from siaf.state import parse_memories
 
         self._now.objects, memories, grid = parse_memories(state, self.model)
@@ -316,6 +331,8 @@ class Session:
         """Read a session back; StateError if the file, the model, the weights or the frames do not fit."""
         from siaf.state import load_session
 
+        if not isinstance(path, str | PathLike):
+            raise InputError("the path comes first: Session.load(path, model, frames)", field="path")
         return load_session(Path(path), model, frames)
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -379,8 +396,7 @@ class Session:
         self.revision += 1
 
     def _check_frame(self, frame: int, name: str) -> None:
-        if not 0 <= frame < len(self.frames):
-            raise InputError(f"frame {frame} is not in the video (0 to {len(self.frames) - 1})", field=name)
+        frame_number(frame, len(self.frames), name)
 
     def _check_reference(self, frame: int, mask: NDArray[np.generic]) -> IndexMask:
         name = f"references[{frame}]"

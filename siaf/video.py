@@ -5,8 +5,7 @@ A frame is uint8 H×W×3, RGB. All frames of a source have one size.
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import overload
@@ -14,26 +13,40 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
-from PIL import Image, ImageOps
 
 from siaf.errors import InputError
 
 Frame = npt.NDArray[np.uint8]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "avif", "bmp", "tif", "tiff"),
+        *("jp2", "j2k", "ppm", "pgm", "pbm", "pnm"),
+    )
+)
 STILL_FPS = 25.0
 """Frames per second at which pictures without a clock of their own are shown."""
+CACHE_BYTES = 256 * 2**20
+"""Decoded frames that a source keeps, where reading one again means to read many."""
 
 
 class FrameSource(Sequence[Frame]):
     """Frames by number, read when asked for. `height` and `width` in pixels, `fps` frames per second.
 
+    `names` are the names of picture files, None for a video. `notes` are lines for a person: what was left out.
     Every access gives an array of its own: changing it changes nothing else.
     """
 
     height: int
     width: int
     fps: float
+    names: Sequence[str] | None = None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know of how the frames were read."""
+        return ()
 
     @overload
     def __getitem__(self, index: int) -> Frame: ...
@@ -47,10 +60,14 @@ class FrameSource(Sequence[Frame]):
             raise IndexError(f"there is no frame {index}, only 0 to {len(self) - 1}")
         return self._checked(index % len(self))
 
+    def shows(self, index: int, digest: str) -> bool:
+        """Whether a content digest that was taken earlier, maybe by another siaf, is that of frame `index`."""
+        return frame_digest(self[index]) == digest
+
     def _checked(self, index: int) -> Frame:
         frame = self._read(index)
         if frame.shape != (self.height, self.width, 3):
-            raise _wrong_size(self._name(index), frame.shape[1], frame.shape[0], self)
+            raise wrong_size(self._name(index), frame.shape[1], frame.shape[0], self)
         return frame
 
     @abstractmethod
@@ -79,7 +96,7 @@ class ArrayFrames(FrameSource):
             for i in range(len(frames)):
                 height, width = self._at(i).shape[:2]
                 if (height, width) != (self.height, self.width):
-                    raise _wrong_size(self._name(i), width, height, self, field=self._name(i))
+                    raise wrong_size(self._name(i), width, height, self, field=self._name(i))
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -98,59 +115,31 @@ class ArrayFrames(FrameSource):
         return f"frames[{index}]"
 
 
-class ImageFiles(FrameSource):
-    """One image file per frame, turned as its EXIF orientation says, as CVAT does.
-
-    Raises InputError, naming the file, for an unreadable one, or one of another size than the first.
-    """
-
-    def __init__(self, paths: Sequence[Path], *, fps: float = STILL_FPS) -> None:
-        if not paths:
-            raise InputError("there are no images", field="video")
-        self._paths = list(paths)
-        self.fps = fps
-        self.width, self.height = self._size(0)
-        for i in range(1, len(paths)):
-            size = self._size(i)
-            if size != (self.width, self.height):
-                raise _wrong_size(self._name(i), *size, self)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def _size(self, index: int) -> tuple[int, int]:
-        """(width, height) as shown, from the file's header alone."""
-        with _reading(self._paths[index]), Image.open(self._paths[index]) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in _LYING
-            return (image.height, image.width) if turned else image.size
-
-    def _read(self, index: int) -> Frame:
-        with _reading(self._paths[index]), Image.open(self._paths[index]) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I;16"):  # Pillow would cut 16 bits off at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            return np.array(image.convert("RGB"))
-
-    def _name(self, index: int) -> str:
-        return str(self._paths[index])
-
-
 def open_video(path: str | PathLike[str]) -> FrameSource:
-    """The frames of a video file, a folder of images (naturally sorted: 2.jpg before 10.jpg), or one image.
+    """The frames of a video file, of a folder of images (naturally sorted: 2.jpg before 10.jpg), or of one image file.
+
+    An image file may hold several. Files of this machine only, no addresses.
 
     Raises InputError if there is nothing at `path`, if it is not a video, or if it has no frames.
     """
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"must be the path of a file or folder, not {type(path).__name__}", field="video")
+    if (scheme := _ADDRESS.match(str(path))) and not Path(path).exists():
+        what = "a plain path" if scheme[1] == "file" else "a file on this machine: download it first"
+        raise InputError(f"{path} is an address; siaf reads {what}", field="video")
     path = Path(path)
+    # PyAV is large: not loaded for images and arrays, nor Pillow for videos.
     if path.is_dir():
-        images = sorted((p for p in path.iterdir() if _is_image(p)), key=_natural_key)
-        if not images:
-            raise InputError(f"there are no images in {path}", field="video")
-        return ImageFiles(images)
+        from siaf.stills import open_folder
+
+        return open_folder(path)
     if not path.exists():
         raise InputError(f"no such file: {path}", field="video")
-    if _is_image(path):
-        return ImageFiles([path])
-    from siaf.decoding import VideoFile  # PyAV is large: not loaded for images and arrays
+    if is_image(path):
+        from siaf.stills import open_image
+
+        return open_image(path)
+    from siaf.decoding import VideoFile
 
     return VideoFile(path)
 
@@ -158,11 +147,17 @@ def open_video(path: str | PathLike[str]) -> FrameSource:
 def as_frames(
     frames: FrameSource | Sequence[Frame] | npt.NDArray[np.uint8] | str | PathLike[str],
 ) -> FrameSource:
-    """A FrameSource from one, from a sequence or N×H×W×3 array of frames, or from a path."""
+    """A FrameSource from one, from a sequence or N×H×W×3 array of frames, or from a path; InputError for aught else."""
     if isinstance(frames, FrameSource):
         return frames
     if isinstance(frames, str | PathLike):
         return open_video(frames)
+    if isinstance(frames, Mapping) or not (hasattr(frames, "__len__") and hasattr(frames, "__getitem__")):
+        raise InputError(
+            f"must be a list of uint8 H×W×3 arrays, an N×H×W×3 array or a path, not a {type(frames).__name__};"
+            " frames are read more than once",
+            field="frames",
+        )
     return ArrayFrames(frames)
 
 
@@ -172,28 +167,15 @@ def frame_digest(frame: Frame) -> str:
     return digest.update(np.ascontiguousarray(frame).data).hexdigest(length=16)
 
 
-_ORIENTATION = 0x0112
-_LYING = (5, 6, 7, 8)
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Whether a path is a picture file, by its ending."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
-    parts = re.findall(r"[0-9]+|[^0-9]+", path.name.lower())
-    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts], path.name
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Whatever Pillow raises for a damaged file, as an InputError that names the file."""
-    try:
-        yield
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise InputError(f"cannot read the image {path}", field="video") from None
-
-
-def _wrong_size(name: str, width: int, height: int, source: FrameSource, *, field: str = "video") -> InputError:
+def wrong_size(name: str, width: int, height: int, source: FrameSource, *, field: str = "video") -> InputError:
+    """The error for a frame of another size than its source's first."""
     first = f"{source.width}×{source.height}"
     return InputError(f"{name} is {width}×{height} pixels, the first frame {first}", field=field)

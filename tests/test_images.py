@@ -3,6 +3,7 @@
 import io
 from contextlib import suppress
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -40,10 +41,52 @@ def test_a_picture_is_turned_as_its_exif_orientation_says() -> None:
     assert np.array_equal(turned[1:], np.rot90(np.asarray(PICTURE), -1)[1:])
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bits_become_8(kind: str) -> None:
-    deep = RNG.integers(0, 65536, (20, 30)).astype(np.uint16)
-    assert np.array_equal(decode(encode(Image.fromarray(deep), kind))[1:, :, 1], deep[1:] >> 8)
+def spread(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Values from 0 to 255 by their own range."""
+    low, high = float(values.min()), float(values.max())
+    return (values - low) * 255 / (high - low)
+
+
+@pytest.mark.parametrize(
+    ("kind", "deep"),
+    [
+        ("PNG", RNG.integers(0, 65536, (20, 30)).astype(np.uint16)),
+        ("PNG", RNG.integers(0, 4096, (20, 30)).astype(np.uint16)),
+        ("TIFF", RNG.integers(29_000, 31_000, (20, 30)).astype(np.uint16)),
+        ("TIFF", RNG.integers(0, 100_000, (20, 30)).astype(np.int32)),
+        ("TIFF", RNG.uniform(0, 1, (20, 30)).astype(np.float32)),
+        ("PNG", RNG.integers(0, 4096, (20, 30, 3)).astype(np.uint16)),
+        ("TIFF", RNG.integers(0, 4096, (20, 30, 3)).astype(np.uint16)),
+    ],
+    ids=["16 bits", "12 bits", "thermal", "32 bits", "floats", "colours PNG", "colours TIFF"],
+)
+def test_deep_values_are_scaled_by_their_range(kind: str, deep: NDArray[np.generic]) -> None:
+    if deep.ndim == 3:
+        data = cv2.imencode(f".{kind.lower()}", deep[..., ::-1])[1].tobytes()
+    else:
+        data = encode(Image.fromarray(deep), kind)
+    frame = decode(data)[1:].astype(float)
+    expected = spread(deep)
+    expected = expected if deep.ndim == 3 else np.repeat(expected[..., None], 3, axis=2)
+    assert np.abs(frame - expected[1:]).max() <= 1
+
+
+def test_a_hot_pixel_does_not_set_the_range_and_what_is_no_number_is_black() -> None:
+    deep = np.linspace(0, 1, 3000, dtype=np.float32).reshape(50, 60)
+    deep[20, 20], deep[30, 30] = 1e6, np.nan
+    frame = decode_image(encode(Image.fromarray(deep), "TIFF"), max_pixels=3000)
+    assert frame[20, 20].tolist() == [255] * 3
+    assert frame[30, 30].tolist() == [0] * 3
+    assert abs(int(frame[25, 0, 0]) - 128) <= 1
+
+
+def test_deep_pictures_are_turned_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    turned = decode(encode(Image.fromarray(deep), exif=exif))
+    assert turned.shape == (30, 20, 3)
+    assert turned[29, 19, 0] < turned[29, 0, 0]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA"])

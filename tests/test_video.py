@@ -1,6 +1,8 @@
 """Frame sources: every frame of files, folders and arrays by number, whatever the file is like."""
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,13 +10,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Interpolation
 from PIL import Image
 
 from siaf.decoding import READ_AHEAD, VideoFile
 from siaf.errors import InputError
-from siaf.video import ArrayFrames, ImageFiles, as_frames, frame_digest, open_video
+from siaf.images import decode_image
+from siaf.stills import ImageFiles
+from siaf.video import ArrayFrames, as_frames, frame_digest, open_video
 
 Frames = list[np.ndarray]
+
+EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 def pictures(count: int, height: int = 48, width: int = 64) -> Frames:
@@ -54,7 +61,7 @@ def write_video(
 def decode_all(path: Path) -> Frames:
     """What one pass over the file gives: the numbering that everything else has to agree with."""
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [frame.reformat(format="rgb24", interpolation=EXACT).to_ndarray() for frame in container.decode(video=0)]
 
 
 def assert_every_walk_gives(video: VideoFile, path: Path, frames: Frames) -> None:
@@ -143,6 +150,70 @@ class TestVideoFile:
         assert np.array_equal(video[1], np.rot90(upright[1], turn))
         assert (video.height, video.width) == video[1].shape[:2]
 
+    def test_parts_joined_as_they_are_are_numbered_in_the_order_they_decode(self, tmp_path: Path) -> None:
+        """The second part's timestamps lie before the first's, interleave with them, or are the same."""
+        later = write_video(tmp_path / "later.ts", pictures(20), times=list(range(50, 70)))
+        for name, times in (("before", range(20)), ("between", range(41, 81, 2)), ("same", range(50, 70))):
+            second = write_video(tmp_path / f"{name}.ts", pictures(40)[20:], times=list(times))
+            joined = tmp_path / f"joined-{name}.ts"
+            joined.write_bytes(later.read_bytes() + second.read_bytes())
+            frames = decode_all(later) + decode_all(second)
+            assert np.array_equal(decode_all(joined), frames)
+            assert_every_walk_gives(open_video(joined), joined, frames)
+
+    @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx-vp9")])
+    def test_pixels_do_not_depend_on_the_processor(self, tmp_path: Path, name: str, codec: str) -> None:
+        path = write_video(tmp_path / name, [noise(n) for n in range(3)], codec=codec)
+        plain = subprocess.run([sys.executable, "-c", WITHOUT_SIMD, str(path)], capture_output=True, text=True)
+        assert plain.stdout.split() == [frame_digest(frame) for frame in open_video(path)], plain.stderr
+
+    def test_a_digest_that_was_taken_without_exact_rounding_is_still_its_frames(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "a.mp4", [noise(n) for n in range(3)])
+        with av.open(str(path)) as container:
+            former = [frame_digest(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+        video = open_video(path)
+        assert frame_digest(video[1]) != former[1]
+        assert [video.shows(1, digest) for digest in (*former, frame_digest(video[1]))] == [False, True, False, True]
+
+    @pytest.mark.parametrize("name", ["2024-05-01T10:20:30.mp4", "file:a.mp4", "a%03d.mp4", "b\udcff.mp4", "-.mp4"])
+    def test_any_file_name_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        write_video(tmp_path / "plain.mp4", pictures(3)).rename(tmp_path / name)
+        monkeypatch.chdir(tmp_path)
+        assert len(open_video(name)) == 3
+        assert len(open_video(tmp_path / name)) == 3
+
+    @pytest.mark.parametrize(
+        ("address", "message"),
+        [
+            ("https://example.com/a.mp4", "is an address; .*download it first"),
+            (Path("https://example.com/a.mp4"), "is an address; .*download it first"),
+            ("rtsp://camera/1", "is an address"),
+            ("file:///tmp/a.mp4", "a plain path"),
+            (0, "must be the path of a file or folder, not int"),
+        ],
+    )
+    def test_addresses_and_cameras_are_refused(self, address: str, message: str) -> None:
+        with pytest.raises(InputError, match=f"^video: .*{message}"):
+            open_video(address)
+
+    def test_deep_values_are_scaled_by_the_clips_range(self, tmp_path: Path) -> None:
+        """As thermal cameras and X-ray record."""
+        ramp = np.linspace(2000, 4000, 48 * 64).reshape(48, 64)
+        frames = [(ramp + 100 * n).astype(np.uint16) for n in range(11)]
+        path = tmp_path / "a.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("ffv1", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "gray16le"
+            for n, values in enumerate(frames):
+                frame = av.VideoFrame.from_ndarray(values, format="gray16le")
+                frame.pts, frame.time_base = n, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        video = open_video(path)
+        assert [abs(int(video[n][0, 0, 0]) - 255 * 100 * n / 3000) <= 1 for n in (5, 0, 10)] == [True] * 3
+        assert video[10].max() == 255
+        assert "more than 8 bits" in video.notes[0]
+
     def test_a_walk_back_decodes_a_group_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write_video(tmp_path / "a.mp4", pictures(100), gop=50)
         video = VideoFile(path)
@@ -193,7 +264,7 @@ class TestVideoFile:
 
 
 class TestImageFolder:
-    def test_order_is_natural_and_other_files_are_ignored(self, tmp_path: Path) -> None:
+    def test_order_is_natural_and_what_is_left_out_is_said(self, tmp_path: Path) -> None:
         for n in (10, 2, 1, 30):
             Image.fromarray(np.full((4, 6, 3), n, np.uint8)).save(tmp_path / f"{n}.png")
         (tmp_path / "notes.txt").write_text("x")
@@ -202,8 +273,43 @@ class TestImageFolder:
         video = open_video(tmp_path)
         assert [int(frame[0, 0, 0]) for frame in video] == [1, 2, 10, 30]
         assert (video.height, video.width) == (4, 6)
+        assert video.names == ["1.png", "2.png", "10.png", "30.png"]
+        assert video.notes[0].endswith("as no pictures: notes.txt, 5.png/")
+        assert video.notes[1].startswith("frame 1 is 2.png here and 10.png in a CVAT task")
 
-    @pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png", "webp", "bmp", "tiff"])
+    def test_where_the_orders_agree_nothing_is_said(self, tmp_path: Path) -> None:
+        for n in range(11):
+            Image.fromarray(np.full((4, 6, 3), n, np.uint8)).save(tmp_path / f"{n:02d}.png")
+        assert open_video(tmp_path).notes == []
+
+    def test_a_picture_beside_its_mask_is_refused(self, tmp_path: Path) -> None:
+        for name in ("0.jpg", "0.png"):
+            Image.fromarray(pictures(1)[0]).save(tmp_path / name)
+        with pytest.raises(InputError, match=r"holds 0\.jpg and 0\.png; .*folder of their own"):
+            open_video(tmp_path)
+
+    def test_a_folder_of_other_files_names_them(self, tmp_path: Path) -> None:
+        for n in range(8):
+            (tmp_path / f"{n}.heic").write_text("x")
+        with pytest.raises(InputError, match=r"no images in .*, only 0\.heic, .* and 3 more"):
+            open_video(tmp_path)
+
+    def test_a_clip_of_deep_pictures_shares_one_range(self, tmp_path: Path) -> None:
+        for n in range(11):
+            values = np.linspace(2000, 4000, 48 * 64).reshape(48, 64) + 100 * n
+            Image.fromarray(values.astype(np.uint16)).save(tmp_path / f"{n:02d}.png")
+        video = open_video(tmp_path)
+        assert [abs(int(video[n][0, 0, 0]) - 255 * 100 * n / 3000) <= 1 for n in (5, 0, 10)] == [True] * 3
+        assert video.notes == ["more than 8 bits a pixel: 2001 is shown as black, 4998 as white"]
+
+    @pytest.mark.parametrize("deep", [np.int32, np.uint16, np.float32])
+    def test_one_decoder_reads_files_and_uploads(self, tmp_path: Path, deep: type) -> None:
+        values = np.random.default_rng(0).uniform(0, 5000, (48, 64)).astype(deep)
+        Image.fromarray(values).save(tmp_path / "a.tif")
+        upload = decode_image((tmp_path / "a.tif").read_bytes(), max_pixels=10_000)
+        assert frame_digest(open_video(tmp_path / "a.tif")[0]) == frame_digest(upload)
+
+    @pytest.mark.parametrize("suffix", ["jpg", "JPEG", "jfif", "png", "webp", "bmp", "tiff", "avif", "jp2", "ppm"])
     def test_formats(self, tmp_path: Path, suffix: str) -> None:
         Image.fromarray(pictures(1)[0]).save(tmp_path / f"a.{suffix}")
         assert open_video(tmp_path)[0].shape == (48, 64, 3)
@@ -250,6 +356,57 @@ class TestImageFolder:
     def test_a_single_image_is_one_frame(self, tmp_path: Path) -> None:
         Image.fromarray(pictures(1)[0]).save(tmp_path / "a%03d.png")
         assert len(open_video(tmp_path / "a%03d.png")) == 1
+
+
+class TestPages:
+    @pytest.mark.parametrize(("name", "fps"), [("a.tif", 25), ("a.webp", 10), ("a.png", 10), ("a.avif", 10)])
+    def test_all_pictures_of_a_file_are_frames(self, tmp_path: Path, name: str, fps: float) -> None:
+        first, *rest = [Image.fromarray(frame) for frame in pictures(12)]
+        more = {"quality": 100} if name == "a.avif" else {"lossless": True}
+        first.save(tmp_path / name, save_all=True, append_images=rest, duration=100, **more)
+        for order in (range(12), reversed(range(12)), (7, 3, 11, 0)):
+            video = open_video(tmp_path / name)
+            assert (len(video), video.fps) == (12, fps)
+            for n in order:
+                assert np.abs(video[n].astype(int) - pictures(12)[n]).max() <= (3 if name == "a.avif" else 0)
+
+    def test_a_walk_back_is_right_when_little_is_kept(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("siaf.stills.CACHE_BYTES", 1)
+        first, *rest = [Image.fromarray(frame) for frame in pictures(9)]
+        first.save(tmp_path / "a.webp", save_all=True, append_images=rest, lossless=True)
+        video = open_video(tmp_path / "a.webp")
+        for n in (8, 3, 2, 5):
+            assert np.array_equal(video[n], pictures(9)[n])
+            assert len(video._kept) == 1
+
+    def test_deep_pages_share_one_range(self, tmp_path: Path) -> None:
+        ramp = np.linspace(0, 1, 48 * 64, dtype=np.float32).reshape(48, 64)
+        first, *rest = [Image.fromarray(ramp + n) for n in range(4)]
+        first.save(tmp_path / "a.tif", save_all=True, append_images=rest)
+        video = open_video(tmp_path / "a.tif")
+        assert [abs(int(video[n][0, 0, 0]) - 255 * n / 4) <= 1 for n in range(4)] == [True] * 4
+
+    def test_reduced_copies_are_no_frames(self, tmp_path: Path) -> None:
+        page, small = Image.fromarray(pictures(1)[0]), Image.new("RGB", (8, 6))
+        small.encoderinfo = {"tiffinfo": {254: 1}}
+        page.save(tmp_path / "a.tif", save_all=True, append_images=[page.copy(), small])
+        video = open_video(tmp_path / "a.tif")
+        assert len(video) == 2
+        assert "1 reduced copies" in video.notes[0]
+
+    def test_a_page_of_another_size_is_named(self, tmp_path: Path) -> None:
+        page = Image.fromarray(pictures(1)[0])
+        page.save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("RGB", (8, 6))])
+        with pytest.raises(InputError, match=r"picture 1 of .*a\.tif is 8×6 pixels"):
+            open_video(tmp_path / "a.tif")[1]
+
+    def test_in_a_folder_the_first_is_a_frame_and_the_others_are_said(self, tmp_path: Path) -> None:
+        first, *rest = [Image.fromarray(frame) for frame in pictures(3)]
+        first.save(tmp_path / "0.tif", save_all=True, append_images=rest)
+        first.save(tmp_path / "1.tif")
+        video = open_video(tmp_path)
+        assert len(video) == 2
+        assert video.notes == ["0.tif holds 3 pictures, only the first is a frame"]
 
 
 class TestArrays:
@@ -323,6 +480,17 @@ class TestFrameDigest:
             Image.fromarray(noise(2)).save(tmp_path / name)
         first, second = open_video(tmp_path)
         assert frame_digest(first) == frame_digest(second) == frame_digest(noise(2))
+
+
+WITHOUT_SIMD = """
+import ctypes, pathlib, sys
+import av
+from siaf.video import frame_digest, open_video
+[library] = (pathlib.Path(av.__file__).parent.parent / "av.libs").glob("libavutil*")
+ctypes.CDLL(str(library)).av_force_cpu_flags(0)
+for frame in open_video(sys.argv[1]):
+    print(frame_digest(frame))
+"""
 
 
 def noise(seed: int) -> np.ndarray:

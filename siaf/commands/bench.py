@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments
+from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, positive
 from siaf.errors import InputError
 from siaf.evaluation.table import Row, markdown, write_csv
 from siaf.network import Model
@@ -45,9 +45,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="480x854", metavar="HxW", help="frame size (default: 480x854)")
-    parser.add_argument("--repeat", type=int, default=5, help="least of so many (default: 5)")
+    parser.add_argument("--repeat", type=positive, default=5, help="least of so many (default: 5)")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time of this process")
-    parser.add_argument("--threads", type=int, help="threads of the network (default: what the container allows)")
+    parser.add_argument("--threads", type=positive, help="threads of the network (default: what the container allows)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the table there as .md, .csv and .png")
     add_json_argument(parser)
 

@@ -3,8 +3,10 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from siaf.errors import InputError
 from siaf.session import Session
 from siaf.weights import MODELS
 
@@ -15,7 +17,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """--model, --weights, --device."""
     parser.add_argument("--model", default="siaf-t", choices=sorted(MODELS), help="default: siaf-t")
     parser.add_argument("--weights", metavar="FILE", help="weights file; default: the one that ships with siaf")
-    parser.add_argument("--device", default="auto", help='"auto" (default), "cpu", "cuda", "cuda:1", …')
+    parser.add_argument(
+        "--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda", "cuda:1", …'
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, of the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +40,35 @@ def print_result(result: dict[str, Any], lines: list[str], as_json: bool) -> Non
     print(json.dumps(result) if as_json else "\n".join(lines))
 
 
-def propagate_with_progress(session: Session, title: str) -> None:
-    """Run `session.propagate()` to its end behind a progress bar on stderr (none if stderr is not a terminal)."""
+def device_name(name: str) -> str:
+    """The value of a --device option. InputError unless there is such a device on this machine."""
+    if name == "auto":
+        return name
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(f"must be auto, cpu, cuda or cuda:N, not {name!r}", field="--device")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        found = f"{count} GPU{'s' if count > 1 else ''}, from cuda:0" if count else "no GPU with a driver"
+        raise InputError(
+            f"{name}: this machine has {found}; leave --device out to take what there is", field="--device"
+        )
+    return name
+
+
+def propagate_with_progress(session: Session, title: str, check: Callable[[], None] = lambda: None) -> None:
+    """Run `session.propagate()` to its end behind a progress bar on stderr (none if stderr is not a terminal).
+
+    `check` is called between frames and may raise.
+    """
     from tqdm import tqdm
 
     with tqdm(total=session.pending, desc=title, unit="frame", disable=not sys.stderr.isatty()) as bar:
         for done, _ in session.propagate():
             bar.update(done - bar.n)
+            check()

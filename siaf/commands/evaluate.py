@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments
+from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, positive
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
@@ -48,18 +48,18 @@ def add_parser(subparsers: Subparsers) -> None:
         each.add_argument("--sequences", nargs="+", metavar="NAME", help="default: all")
         each.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
         if kind in ("interaction", "clicks"):
-            each.add_argument("--every", type=_positive, default=10, metavar="N", help="every Nth frame (default: 10)")
+            each.add_argument("--every", type=positive, default=10, metavar="N", help="every Nth frame (default: 10)")
         else:
-            each.add_argument("--length", type=_positive, metavar="N", help="only the first N frames of every sequence")
+            each.add_argument("--length", type=positive, metavar="N", help="only the first N frames of every sequence")
         if kind in ("interactive", "composites"):
             many = 3 if kind == "composites" else 1
-            each.add_argument("--frames", type=_positive, default=many, help=f"frames per round (default: {many})")
+            each.add_argument("--frames", type=positive, default=many, help=f"frames per round (default: {many})")
             each.add_argument("--plot", type=Path, metavar="FILE", help="J&F against seconds, as png, svg or pdf")
         if kind in ("interactive", "composites", "interaction"):
             rounds = 2 if kind == "interaction" else 3
-            each.add_argument("--rounds", type=_positive, default=rounds, help=f"default: {rounds}")
+            each.add_argument("--rounds", type=positive, default=rounds, help=f"default: {rounds}")
         if kind == "composites":
-            each.add_argument("--objects", type=_positive, default=3, help="sequences per clip (default: 3)")
+            each.add_argument("--objects", type=positive, default=3, help="sequences per clip (default: 3)")
             each.add_argument("--seed", type=int, default=0)
             each.add_argument(
                 "--save",
@@ -68,7 +68,7 @@ def add_parser(subparsers: Subparsers) -> None:
                 help="only write the clips as a DAVIS 2017 folder, with three sets of the robot's scribbles",
             )
         if kind == "clicks":
-            each.add_argument("--clicks", type=_positive, default=5, help="default: 5")
+            each.add_argument("--clicks", type=positive, default=5, help="default: 5")
         if kind not in ("paper", "ablations"):
             each.add_argument("--no-baselines", action="store_true", help="measure the model only")
         if kind in ("propagation", "interactive", "composites"):
@@ -331,10 +331,3 @@ def _require(*modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise InputError(f"needs {missing[0]}: pip install 'siaf-cvat[evaluation]'", field="evaluate")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

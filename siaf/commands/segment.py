@@ -1,11 +1,14 @@
 """`siaf segment`: scribbles of one or several rounds on a video file or image folder → masks of all frames."""
 
 import argparse
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from siaf.commands.common import (
     Subparsers,
@@ -14,11 +17,15 @@ from siaf.commands.common import (
     print_result,
     propagate_with_progress,
 )
+from siaf.commands.given_masks import read_masks
+from siaf.commands.keeping import SESSION, KeptSession, stopping
 from siaf.errors import InputError
 from siaf.files import staged_folder
+from siaf.masks import MAX_TAG, IndexMask
 from siaf.network import Model
 from siaf.output import Results, write_results
-from siaf.scribbles import Scribble, read_davis
+from siaf.prompting import object_tags
+from siaf.scribbles import Scribble, is_seen, read_davis
 from siaf.session import Session
 from siaf.video import FrameSource, open_video
 from siaf.weights import load_model
@@ -29,21 +36,27 @@ Strokes = dict[int, list[Scribble]]
 def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = subparsers.add_parser("segment", help="segment objects through a video from scribbles")
-    parser.add_argument("video", type=Path, help="video file or folder of images")
+    parser.add_argument("video", help="video file, folder of images, or image file")
     parser.add_argument(
         "--scribbles",
         type=Path,
         action="append",
-        required=True,
+        default=[],
         metavar="FILE",
         help="DAVIS interactive JSON of a round; repeat for further rounds",
+    )
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="FOLDER",
+        help="masks of some frames to start from: palette or grey PNG, value = object, named after picture or frame",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="session.siaf of an earlier run on this video; rounds go on from it",
+        help="session.siaf of an earlier run on this video: finishes it; rounds go on from it",
     )
     parser.add_argument(
         "--label",
@@ -60,34 +73,77 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read everything first, so that bad input costs no work, then run the rounds and write the results."""
     frames = open_video(arguments.video)
-    size = {"n_frames": len(frames), "height": frames.height, "width": frames.width}
-    rounds = [read_davis(path, **size) for path in arguments.scribbles]
+    if not (arguments.scribbles or arguments.masks or arguments.state):
+        raise InputError(
+            "what is to be segmented? Give strokes (--scribbles FILE), masks of some frames (--masks FOLDER) or an"
+            " earlier run (--state FILE)",
+            field="--scribbles",
+        )
+    notes: list[str] = []
+    rounds = [_read_round(path, frames, notes) for path in arguments.scribbles]
+    masks = read_masks(arguments.masks, frames, notes) if arguments.masks else {}
     labels = _labels(arguments.label)
     model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
     session = Session.load(arguments.state, model, frames) if arguments.state else Session(model, frames)
-    result = segment(session, rounds, labels, arguments.out, name=arguments.video.name)
+    _check_tags(session, rounds, masks, labels, notes)
+    result = segment(
+        session,
+        rounds,
+        labels,
+        arguments.out,
+        name=Path(arguments.video).name,
+        masks=masks,
+        notes=notes,
+        begun=arguments.state,
+        again=lambda place, done: _command(arguments, place, done),
+    )
     print_result(result, report_lines(result), arguments.json)
 
 
 def segment(
-    session: Session, rounds: Sequence[Strokes], labels: dict[int, str], out: Path, *, name: str
+    session: Session,
+    rounds: Sequence[Strokes],
+    labels: dict[int, str],
+    out: Path,
+    *,
+    name: str,
+    masks: dict[int, IndexMask] | None = None,
+    notes: Sequence[str] = (),
+    begun: Path | None = None,
+    again: Callable[[Path, int], str] | None = None,
 ) -> dict[str, Any]:
-    """Run rounds to their end and write the results to `out`; what was there before stays if anything fails."""
+    """Finish what the session has begun, run rounds to their end and write the results to `out`.
+
+    `masks` of frames by hand belong to the first round. If anything fails, the pictures that were in `out` stay, and
+    the session is kept there (`KeptSession`); `again(file, n)` is the command that goes on from it after n rounds.
+    """
+    given = [(strokes, (masks or {}) if n == 0 else {}) for n, strokes in enumerate(rounds or ([{}] if masks else []))]
+    begun_rounds = 0
     shrunk: list[dict[str, Any]] = []
+
+    def go_on(place: Path) -> str:
+        return again(place, begun_rounds) if again else ""
+
     with staged_folder(out) as folder:
-        for number, strokes in enumerate(rounds, 1):
-            if not strokes:
-                raise InputError("there is no stroke in it", field=f"--scribbles (round {number})")
-            session.interact(strokes)
-            propagate_with_progress(session, f"round {number}")
-            shrunk += [{"round": number, **asdict(one)} for one in session.shrunk]
-            for one in session.shrunk:
-                print(f"round {number}: {one}", file=sys.stderr)
-        for tag in session.objects.tags:
-            session.objects[tag].label = labels.get(tag, session.objects[tag].label)
-        results = as_results(session, session.frames, session.model, name)
-        _write_with_progress(folder, results)
-        session.save(folder / "session.siaf")
+        kept = KeptSession(session, out, begun, go_on if again else None)
+        try:
+            with stopping() as stop:
+                if session.pending:
+                    propagate_with_progress(session, "unfinished round", stop.check)
+                for strokes, references in given:
+                    stop.check()
+                    session.interact(strokes, references)
+                    begun_rounds += 1
+                    _name_objects(session, labels)
+                    propagate_with_progress(session, f"round {begun_rounds}", stop.check)
+                    shrunk += [{"round": begun_rounds, **asdict(one), "text": str(one)} for one in session.shrunk]
+                _name_objects(session, labels)
+                kept.save()
+                results = as_results(session, session.frames, session.model, name)
+                _write_with_progress(folder, results, stop.check)
+        except BaseException as error:
+            kept.fail(error)
+    kept.done()
     return {
         "out": str(out),
         "frames": len(session.frames),
@@ -96,6 +152,13 @@ def segment(
         "interacted": session.interacted,
         "suggested": session.suggest(),
         "shrunk": shrunk,
+        "took": {
+            "strokes": sum(len(s) for strokes, _ in given for s in strokes.values()),
+            "masks": len(masks or {}),
+            "frames": sorted({frame for strokes, references in given for frame in (*strokes, *references)}),
+        },
+        "notes": [*notes, *session.frames.notes, *results.notes],
+        "files": sorted(path.name for path in out.iterdir() if path.name in _WRITTEN),
     }
 
 
@@ -115,12 +178,85 @@ def as_results(session: Session, frames: FrameSource, model: Model, name: str) -
 
 
 def report_lines(result: dict[str, Any]) -> list[str]:
-    """The result for people."""
+    """The result for people: what was taken, what came of it, what was left out."""
+    took, out = result["took"], result["out"]
+    pictures = [f"{out}/{name}" for name in ("report.html", "overlay.mp4", "masks") if name in result["files"]]
     return [
+        f"took {took['strokes']} strokes and {took['masks']} masks, frames: {_numbers(took['frames'])}",
         f"{result['frames']} frames, {len(result['objects'])} objects, {result['rounds']} rounds",
-        f"frames to annotate next: {', '.join(map(str, result['suggested'])) or 'none'}",
-        f"pictures: {result['out']}/report.html, {result['out']}/overlay.mp4, {result['out']}/masks",
+        f"frames to annotate next: {_numbers(result['suggested'])}",
+        f"pictures: {', '.join(pictures)}",
+        *(f"look at this: {one['text']}, since round {one['round']}" for one in result["shrunk"]),
+        *(f"note: {note}" for note in result["notes"]),
     ]
+
+
+_WRITTEN = ("report.html", "overlay.mp4", "masks", "annotations.xml", SESSION)
+
+
+def _numbers(frames: Sequence[int]) -> str:
+    return ", ".join(map(str, frames)) or "none"
+
+
+def _read_round(path: Path, frames: FrameSource, notes: list[str]) -> Strokes:
+    """A round's strokes; those that lie outside the picture are left out with a note."""
+    size = {"height": frames.height, "width": frames.width}
+    found: Strokes = {}
+    for frame, strokes in read_davis(path, n_frames=len(frames), **size).items():
+        for i, stroke in enumerate(strokes):
+            if is_seen(stroke, **size):
+                found.setdefault(frame, []).append(stroke)
+            else:
+                notes.append(f"{path.name}: scribbles[{frame}][{i}] lies outside the picture and is left out")
+    if not found:
+        raise InputError(f"there is no stroke in {path}", field="--scribbles")
+    return found
+
+
+def _check_tags(
+    session: Session,
+    rounds: Sequence[Strokes],
+    masks: dict[int, IndexMask],
+    labels: dict[int, str],
+    notes: list[str],
+) -> None:
+    """Strokes and labels name objects that there are."""
+    tags = {*session.objects.tags, *(int(tag) for mask in masks.values() for tag in np.unique(mask) if tag)}
+    for number, strokes in enumerate(rounds, 1):
+        drawn = {s.tag for of_frame in strokes.values() for s in of_frame if s.polarity == "positive" and s.tag}
+        denied = object_tags(strokes) - drawn - tags
+        tags |= object_tags(strokes)
+        if not tags:
+            raise InputError(
+                "holds background strokes only (object_id 0), and there is no object yet",
+                field=f"--scribbles (round {number})",
+            )
+        if denied:
+            notes.append(f"round {number} denies objects that were never drawn: {_numbers(sorted(denied))}")
+    unknown = sorted(labels.keys() - tags)
+    if unknown:
+        raise InputError(f"there is no object {unknown[0]}; objects: {_numbers(sorted(tags))}", field="--label")
+
+
+def _name_objects(session: Session, labels: dict[int, str]) -> None:
+    for tag in session.objects.tags:
+        session.objects[tag].label = labels.get(tag, session.objects[tag].label)
+
+
+def _command(arguments: argparse.Namespace, place: Path, done: int) -> str:
+    """The command that goes on after `done` rounds of this one."""
+    words = ["siaf", "segment", arguments.video, "--state", str(place)]
+    for path in arguments.scribbles[done:]:
+        words += ["--scribbles", str(path)]
+    if arguments.masks and not done:
+        words += ["--masks", str(arguments.masks)]
+    for label in arguments.label:
+        words += ["--label", label]
+    if arguments.model != "siaf-t":
+        words += ["--model", arguments.model]
+    if arguments.weights:
+        words += ["--weights", str(arguments.weights)]
+    return shlex.join([*words, "--out", str(arguments.out)])
 
 
 def _labels(values: Sequence[str]) -> dict[int, str]:
@@ -128,14 +264,17 @@ def _labels(values: Sequence[str]) -> dict[int, str]:
     for value in values:
         tag, _, name = value.partition("=")
         if not tag.isdecimal() or not name:
-            raise InputError(f"must be TAG=NAME, not {value!r}", field="--label")
+            raise InputError(f"must be TAG=NAME, as 1=dog, not {value!r}", field="--label")
+        if not 1 <= int(tag) <= MAX_TAG:
+            raise InputError(f"tags are 1 to {MAX_TAG}, not {tag}", field="--label")
         labels[int(tag)] = name
     return labels
 
 
-def _write_with_progress(folder: Path, results: Results) -> None:
+def _write_with_progress(folder: Path, results: Results, check: Callable[[], None]) -> None:
     from tqdm import tqdm
 
     with tqdm(total=len(results.frames), desc="writing", unit="frame", disable=not sys.stderr.isatty()) as bar:
         for _ in write_results(folder, results):
             bar.update()
+            check()

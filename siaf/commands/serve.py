@@ -10,7 +10,7 @@ def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = subparsers.add_parser("serve", help="serve the function over HTTP, settings from SIAF_… variables")
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080, help="default: 8080; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=8080, help="default: 8080; 0 takes a free one")
     parser.set_defaults(run=run)
 
 
@@ -21,3 +21,9 @@ def run(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise SiafError(f"the server's packages are missing ({error}); pip install 'siaf-cvat[serve]'") from None
     serve(arguments.host, arguments.port)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)

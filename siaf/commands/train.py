@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from siaf.commands.common import Subparsers
+from siaf.commands.common import Subparsers, device_name
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -19,7 +19,7 @@ def add_parser(subparsers: Subparsers) -> None:
         each.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and sample pictures")
         each.add_argument("--resume", type=Path, help="checkpoint to go on from")
         each.add_argument("--checked", action="store_true", help="do not check the data again")
-        each.add_argument("--device", default="auto", help='"auto" (default), "cpu", "cuda"')
+        each.add_argument("--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda"')
         each.add_argument("--workers", type=int, default=0, help="processes that draw batches (default: 0, none)")
         each.add_argument("--threads", type=int, help="CPU threads; default: torch's")
         each.set_defaults(run=run)

@@ -14,7 +14,6 @@ from siaf.cvat.store import StateStore
 from siaf.errors import InputError, StateError
 from siaf.files import atomic_write
 from siaf.state import read_document
-from siaf.video import frame_digest
 
 _STATE, _LEDGER = "session.siaf", "ledger.json"
 
@@ -79,7 +78,7 @@ def _check_frames(server: Server, clip: JobClip, state: bytes, name: str) -> Non
     frames = JobFrames(server, clip)
     try:
         for frame, digest in document["digests"].items():
-            if frame_digest(frames[int(frame)]) != digest:
+            if not frames.shows(int(frame), digest):
                 raise StateError(f"frame {frame} is not the job's", field=name)
     finally:
         frames.close()

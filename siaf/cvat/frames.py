@@ -53,6 +53,11 @@ class JobFrames(FrameSource):
             return self._picture(chunk, at)
         return cv2.imencode(".png", self._read(index)[:, :, ::-1])[1].tobytes()
 
+    def shows(self, index: int, digest: str) -> bool:
+        """As FrameSource; a video's chunk knows how siaf read videos before."""
+        chunk, at = divmod(index, self._clip.chunk_size)
+        return self._video(chunk).shows(at, digest) if self._clip.is_video else super().shows(index, digest)
+
     def close(self) -> None:
         """Delete what was fetched."""
         self._videos.clear()

@@ -22,7 +22,8 @@ from siaf.errors import InputError
 from siaf.masks import IndexMask
 from siaf.output.palette import write_mask_png
 from siaf.scribbles import Scribble, read_davis, write_davis
-from siaf.video import ArrayFrames, FrameSource, ImageFiles
+from siaf.stills import ImageFiles
+from siaf.video import ArrayFrames, FrameSource
 
 RESOLUTIONS = ("480p", "Full-Resolution")
 _WHITE = 255

@@ -1,4 +1,4 @@
-"""annotations.xml, "CVAT for video 1.1", with mask shapes as CVAT's own exporter writes them."""
+"""annotations.xml, "CVAT for video 1.1" or "CVAT for images 1.1", with mask shapes as CVAT's exporter writes them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from xml.sax.xmlreader import AttributesImpl
 
 from siaf.masks import MAX_TAG, IndexMask, index_mask_to_rles
 from siaf.output.palette import colour
+from siaf.output.results import printable
 
 TAG_ATTRIBUTE = "object"
 """Name of the label attribute that carries the tag."""
@@ -24,13 +25,24 @@ class CvatXml:
     ties an object's masks together is in both. Before an import, the task needs the labels named in `meta`,
     each with the attribute "object": an unknown label fails the import, an unknown attribute is dropped.
 
-    `labels` names the CVAT label of every tag. Frame numbers are those of the source video.
+    `labels` names the CVAT label of every tag. Frame numbers are those of the source video. With `pictures`, file
+    names of the frames, the form is that for images: CVAT finds a picture by its name, in whatever order it sorts them.
     """
 
     def __init__(
-        self, path: Path, *, name: str, n_frames: int, height: int, width: int, labels: Mapping[int, str]
+        self,
+        path: Path,
+        *,
+        name: str,
+        n_frames: int,
+        height: int,
+        width: int,
+        labels: Mapping[int, str],
+        pictures: Sequence[str] | None = None,
     ) -> None:
         self._n_frames = n_frames
+        self._size = {"width": str(width), "height": str(height)}
+        self._pictures = pictures
         self._labels = labels
         self._tracks = 0
         self._depth = 0
@@ -43,33 +55,35 @@ class CvatXml:
 
     def add(self, frame: int, mask: IndexMask) -> None:
         """All objects of one frame's index mask."""
-        for tag, points in index_mask_to_rles(mask).items():
-            *runs, left, top, right, bottom = points
-            box = {
-                "rle": ", ".join(map(str, runs)),
-                "left": str(left),
-                "top": str(top),
-                "width": str(right - left + 1),
-                "height": str(bottom - top + 1),
-                "z_order": "0",
-            }
+        shapes = {tag: _shape(points) for tag, points in index_mask_to_rles(mask).items()}
+        if self._pictures is not None:
+            self._start("image", {"id": str(frame), "name": printable(self._pictures[frame]), **self._size})
+            for tag, shape in shapes.items():
+                label = {"label": self._labels[tag], "source": "semi-auto", "occluded": "0"}
+                self._mask(tag, label | shape | {"group_id": str(tag)})
+            self._end("image")
+            return
+        for tag, shape in shapes.items():
             track = {"id": str(self._tracks), "label": self._labels[tag], "source": "semi-auto"}
             self._start("track", track | {"group_id": str(tag)})
             for number, outside in ((frame, "0"), (frame + 1, "1")):
                 if number < self._n_frames:
                     state = {"frame": str(number), "keyframe": "1", "outside": outside, "occluded": "0"}
-                    self._start("mask", state | box)
-                    self._element("attribute", str(tag), {"name": TAG_ATTRIBUTE})
-                    self._end("mask")
+                    self._mask(tag, state | shape)
             self._end("track")
             self._tracks += 1
+
+    def _mask(self, tag: int, attributes: Mapping[str, str]) -> None:
+        self._start("mask", attributes)
+        self._element("attribute", str(tag), {"name": TAG_ATTRIBUTE})
+        self._end("mask")
 
     def _task(self, name: str, height: int, width: int) -> _Content:
         """What people and other readers want to know; CVAT's importer skips it."""
         return [
             ("name", name),
             ("size", str(self._n_frames)),
-            ("mode", "interpolation"),
+            ("mode", "interpolation" if self._pictures is None else "annotation"),
             ("start_frame", "0"),
             ("stop_frame", str(self._n_frames - 1)),
             ("frame_filter", ""),
@@ -129,3 +143,16 @@ class CvatXml:
             if error is None:
                 self._end("annotations")
                 self._xml.endDocument()
+
+
+def _shape(points: Sequence[int]) -> dict[str, str]:
+    """CVAT's points of a mask as its XML has them."""
+    *runs, left, top, right, bottom = points
+    return {
+        "rle": ", ".join(map(str, runs)),
+        "left": str(left),
+        "top": str(top),
+        "width": str(right - left + 1),
+        "height": str(bottom - top + 1),
+        "z_order": "0",
+    }

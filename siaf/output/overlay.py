@@ -14,6 +14,8 @@ from siaf.output.palette import BRIGHT, PALETTE
 from siaf.video import Frame
 
 _STRENGTH = 0.5
+_LONGEST_SIDE = 4096
+"""What the H.264 decoders of browsers and graphics cards take; libx264 itself ends at 16384."""
 
 
 def draw_masks(frame: Frame, mask: IndexMask) -> Frame:
@@ -34,19 +36,28 @@ def draw_masks(frame: Frame, mask: IndexMask) -> Frame:
 
 
 class OverlayVideo:
-    """An H.264 MP4 that browsers play, of frames height × width. Use as a context manager, `add` in order."""
+    """An H.264 MP4 that browsers play, of frames height × width. Use as a context manager, `add` in order.
+
+    Frames with a longer side than 4096 pixels are shrunk. FFmpeg's errors pass, as FFmpegError or OSError.
+    """
 
     def __init__(self, path: Path, *, height: int, width: int, fps: float) -> None:
+        scale = min(1.0, _LONGEST_SIDE / max(height, width))
+        self._size = (max(1, round(width * scale)), max(1, round(height * scale)))
         # yuv420p halves the colour planes: an odd side gets one more row or column.
-        self._padding = (height % 2, width % 2)
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._padding = (self._size[1] % 2, self._size[0] % 2)
+        # Without "file:", a path with a colon would be an address.
+        self._container = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
         rate = Fraction(fps).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
-        self._stream.height, self._stream.width = height + height % 2, width + width % 2
+        self._stream.width, self._stream.height = self._size[0] + self._padding[1], self._size[1] + self._padding[0]
         self._stream.pix_fmt = "yuv420p"
 
     def add(self, frame: Frame, mask: IndexMask) -> None:
         """Append a frame with its masks drawn on it."""
+        if self._size != (frame.shape[1], frame.shape[0]):
+            frame = cv2.resize(frame, self._size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+            mask = cv2.resize(mask, self._size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
         picture = draw_masks(frame, mask)
         bottom, right = self._padding
         picture = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from siaf.masks import IndexMask
@@ -27,7 +28,8 @@ class Results:
 
     `mask(frame)` gives an index mask, uint8 H×W, whose tags all have a name in `labels`. `confidence` is
     frame → tag → 0 to 1, for propagated frames. `suggested` are the frames most worth annotating next, best
-    first. `name` and `model` are for the reader: the video's file name, for instance, and "siaf-t".
+    first. `name` and `model` are for the reader: the video's file name, for instance, and "siaf-t". `notes` are lines
+    for a person, of what was left out; the writers add theirs.
     """
 
     name: str
@@ -38,11 +40,20 @@ class Results:
     confidence: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
     suggested: Sequence[int] = ()
     model: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # A file name may hold characters that neither XML nor HTML can.
-        object.__setattr__(self, "name", _printable(self.name))
-        object.__setattr__(self, "labels", {tag: _printable(self.labels[tag]) for tag in sorted(self.labels)})
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "labels", {tag: printable(self.labels[tag]) for tag in sorted(self.labels)})
+
+    @property
+    def mask_names(self) -> list[str]:
+        """File names of the masks: after the pictures if the frames have names, else by number."""
+        names = self.frames.names
+        if names is None:
+            return [f"{n:05d}.png" for n in range(len(self.frames))]
+        return [f"{Path(name).stem}.png" for name in names]
 
     @property
     def interacted(self) -> dict[int, list[int]]:
@@ -54,5 +65,6 @@ class Results:
         return dict(sorted(found.items()))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Text without the characters that XML and HTML cannot hold."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -29,3 +29,28 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr("siaf.commands.weights.run_list", interrupted)
     assert main(["weights", "list"]) == 130
     assert capsys.readouterr().err == "siaf: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "required: KIND (propagation, interactive, "),
+        (["bench", "rounds", "--device", "cuda:99"], "--device: cuda:99: this machine has"),
+        (["bench", "rounds", "--repeat", "0"], "argument --repeat: must be at least 1"),
+        (["train", "propagation", "--data", "x"], "required: --out"),
+        (["demo", "clip.mp4"], "siaf demo takes no clip.mp4; see siaf demo --help"),
+        (["serve", "--port", "99999"], "a port is a number from 0 to 65535, not '99999'"),
+        (["weights", "fetch", "siaf-x"], "unknown weights 'siaf-x'; there are: "),
+    ],
+)
+def test_a_wrong_call_is_one_line_that_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    try:
+        code: object = main(arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert len(error.splitlines()) == 1
+    assert message in error

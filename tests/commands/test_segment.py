@@ -2,8 +2,11 @@
 
 import json
 import re
+import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from siaf.cli import main
+from siaf.output.palette import PALETTE
+from siaf.propagating import Propagation
 from siaf.video import open_video
 
 Frames = NDArray[np.uint8]
@@ -67,12 +72,15 @@ def test_two_rounds_leave_everything_in_the_folder(folder: Path, capsys: pytest.
         "report.html",
         "session.siaf",
     ]
-    masks = [np.asarray(Image.open(out / "masks" / f"{n:05d}.png")) for n in range(12)]
+    masks = [np.asarray(Image.open(out / "masks" / f"{n}.png")) for n in range(12)]
     assert masks[2][int(0.25 * 71), int(0.2 * 95)] == 1
     assert all(mask.shape == (72, 96) and set(np.unique(mask)) <= {0, 1, 2} for mask in masks)
     assert len(open_video(out / "overlay.mp4")) == 12
-    tracks = ElementTree.parse(out / "annotations.xml").getroot().findall("track")
-    assert len(tracks) == sum(len(np.unique(mask)) - 1 for mask in masks)
+    pictures = ElementTree.parse(out / "annotations.xml").getroot().findall("image")
+    assert [picture.attrib["name"] for picture in pictures] == [f"{n}.png" for n in range(12)]
+    assert [len(picture) for picture in pictures] == [len(np.unique(mask)) - 1 for mask in masks]
+    assert result["took"] == {"strokes": 4, "masks": 0, "frames": [2, 6, 9]}
+    assert "frame 2 is 2.png here and 10.png in a CVAT task" in result["notes"][0]
     report = (out / "report.html").read_text()
     assert "car" in report
     assert not re.search(r'(?:src|href)="(?!data:|#)', report)
@@ -115,6 +123,12 @@ def no_frames(folder: Path) -> None:
         (write("round1.json", "{not json"), "is not JSON"),
         (as_json("round1.json", strokes(5)), "has 5 frames, the video 12"),
         (as_json("round1.json", strokes(12)), "no stroke"),
+        (as_json("round1.json", strokes(12, f3=[line(0, 0.1, 0.1, 0.2, 0.2)])), "background strokes only"),
+        (as_json("round1.json", strokes(12, f3=[line(1, 1.1, 0.1, 1.2, 0.2)])), "no stroke"),
+        (
+            as_json("round1.json", strokes(12, f3=[line(1, 20, 15, 30, 20)])),
+            r"scribbles\[3\]\[0\]\.path: .* in pixels.*divide x by 95 and y by 71",
+        ),
         (as_json("round1.json", strokes(12, f3=[line(1, float("nan"), 0.1, 0.2, 0.2)])), r"scribbles\[3\]\[0\]\.path"),
         (
             as_json("round1.json", strokes(12, f3=[line(1, 9.0, 0.1, 0.2, 0.2)])),
@@ -142,6 +156,10 @@ def test_bad_input_is_one_line_and_writes_nothing(
     ("extra", "message"),
     [
         (["--label", "x"], "--label: must be TAG=NAME"),
+        (["--label", "3=dog"], "--label: there is no object 3; objects: 1, 2"),
+        (["--device", "gpu"], "--device: must be auto, cpu, cuda or cuda:N, not 'gpu'"),
+        (["--device", "cuda:99"], "--device: cuda:99: this machine has"),
+        (["--masks", "none"], "--masks: none is not a folder"),
         (["--state", "none.siaf"], "none.siaf: No such file"),
         (["--weights", "none.safetensors"], "weights: no such file"),
         (["--model", "siaf-swinb"], "no weights of siaf-swinb ship"),
@@ -168,16 +186,159 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path, capsys: pytest.C
     assert (folder / "out").read_text() == "a file is in the way"
 
 
-def test_a_failure_while_writing_leaves_what_was_there(
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_failure_while_writing_leaves_what_was_there_and_keeps_what_is_done(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(segment(folder)) == 0
-    before = {p: p.read_bytes() for p in (folder / "out").rglob("*") if p.is_file()}
+    before = files(folder / "out")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("siaf.output.write_report", full)
-    assert main(segment(folder, "--scribbles", str(folder / "round2.json"))) == 1
-    assert "No space left on device" in capsys.readouterr().err
-    assert {p: p.read_bytes() for p in (folder / "out").rglob("*") if p.is_file()} == before
+    second = segment(folder, "--scribbles", str(folder / "round2.json"), "--label", "2=car")
+    with monkeypatch.context() as disk:
+        disk.setattr("siaf.output.write_report", full)
+        assert main(second) == 1
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "No space left on device" in error
+    after = files(folder / "out")
+    assert after.pop("session.before.siaf") == before["session.siaf"]
+    assert {k: v for k, v in after.items() if k != "session.siaf"} == {
+        k: v for k, v in before.items() if k != "session.siaf"
+    }
+    assert main(go_on(error)) == 0
+    assert "car" in (folder / "out" / "report.html").read_text()
+
+
+def go_on(error: str) -> list[str]:
+    """The command that a message ends with."""
+    command = shlex.split(error.split("go on with: ")[1])
+    assert command[0] == "siaf"
+    return command[1:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [3, 15])
+def test_a_stopped_run_goes_on_and_ends_as_one_that_was_not(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    after: int,
+) -> None:
+    """In the first round, and in the second."""
+    rounds = segment(folder, "--scribbles", str(folder / "round2.json"))
+    steps = 0
+    advance = Propagation.advance
+
+    def stopping(self: Propagation, *arguments: Any) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == after:
+            signal.raise_signal(number)
+        advance(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Propagation, "advance", stopping)
+        assert main(rounds) == 130
+    assert steps == after
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert error.startswith(f"siaf: stopped; what is done is kept in {folder / 'out' / 'session.siaf'}; go on with: ")
+    assert sorted(files(folder / "out")) == ["session.siaf"]
+    assert main(go_on(error)) == 0
+    rounds[rounds.index("--out") + 1] = str(folder / "whole")
+    assert main(rounds) == 0
+    kept, whole = files(folder / "out"), files(folder / "whole")
+    assert {k: kept[k] for k in whole if k.endswith("png")} == {k: whole[k] for k in whole if k.endswith("png")}
+
+
+def test_a_state_alone_writes_the_results_again(folder: Path) -> None:
+    assert main(segment(folder)) == 0
+    out = folder / "out"
+    first = files(out)
+    again = ["segment", str(folder / "clip"), "--state", str(out / "session.siaf"), "--out", str(folder / "a:b")]
+    assert main(again) == 0
+    second = files(folder / "a:b")
+    assert {k: v for k, v in second.items() if "mp4" not in k} == {k: v for k, v in first.items() if "mp4" not in k}
+    assert len(open_video(folder / "a:b" / "overlay.mp4")) == 12
+
+
+def test_without_anything_to_go_by_the_ways_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["segment", str(folder / "clip"), "--out", str(folder / "out")]) == 2
+    error = capsys.readouterr().err
+    assert all(way in error for way in ("--scribbles FILE", "--masks FOLDER", "--state FILE"))
+
+
+def test_tags_as_text_or_floats_count_and_what_is_left_out_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = [{**line(1, 0.2, 0.25, 0.3, 0.3), "object_id": tag} for tag in ("1", 2.0)]
+    outside = line(3, 1.1, 0.1, 1.2, 0.1)
+    denied = {**line(9, 0.2, 0.2, 0.3, 0.3), "polarity": "negative"}
+    (folder / "round1.json").write_text(json.dumps(strokes(12, f2=[*drawn, outside, denied])))
+    assert main(segment(folder)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "took 3 strokes and 0 masks, frames: 2"
+    assert lines[-3] == "note: round1.json: scribbles[2][2] lies outside the picture and is left out"
+    assert lines[-2] == "note: round 1 denies objects that were never drawn: 9"
+
+
+def save_masks(folder: Path, form: str) -> None:
+    """Masks of frames 2 and 9: object 1 is the red square, 2 the blue one."""
+    (folder / "given").mkdir()
+    for n in (2, 9):
+        mask = np.zeros((72, 96), np.uint8)
+        mask[10:30, 5 + 4 * n : 25 + 4 * n] = 1
+        mask[40:60, 70 - 4 * n : 90 - 4 * n] = 2 if form != "binary" else 1
+        image = Image.fromarray(mask * 255 if form == "binary" else mask)
+        if form in ("palette", "colours"):
+            image.putpalette(PALETTE.tobytes())
+        if form == "colours":
+            image = image.convert("RGB")
+        image.save(folder / "given" / f"{n}.png")
+
+
+@pytest.mark.parametrize("form", ["palette", "grey", "colours", "binary"])
+def test_masks_of_some_frames_are_a_start(folder: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    save_masks(folder, form)
+    (folder / "given" / "notes.txt").write_text("x")
+    arguments = ["segment", str(folder / "clip"), "--masks", str(folder / "given"), "--out", str(folder / "out")]
+    assert main([*arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["took"] == {"strokes": 0, "masks": 2, "frames": [2, 9]}
+    assert list(result["objects"]) == (["1"] if form == "binary" else ["1", "2"])
+    assert "left out of given, as no masks: notes.txt" in result["notes"]
+    mask = np.asarray(Image.open(folder / "out" / "masks" / "2.png"))
+    assert mask[20, 20] == 1
+    assert mask[50, 65] == (1 if form == "binary" else 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "message"),
+    [
+        ("77.png", Image.new("L", (96, 72), 1), "no picture of the clip is named like 77.png"),
+        ("2.png", Image.new("L", (50, 40), 1), "2.png: the mask is 50×40 pixels"),
+        ("2.png", Image.new("L", (96, 72)), "all empty"),
+        ("2.png", Image.new("RGB", (96, 72), (1, 2, 3)), r"colour \[1, 2, 3\]"),
+        ("2.png", Image.fromarray(np.full((72, 96), 300, np.uint16)), "tags are 0 to 255, found 300"),
+        ("2.txt", None, "holds no masks"),
+    ],
+)
+def test_masks_that_do_not_fit_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, image: Image.Image | None, message: str
+) -> None:
+    (folder / "given").mkdir()
+    if image is None:
+        (folder / "given" / name).write_text("x")
+    else:
+        image.save(folder / "given" / name)
+    assert main(segment(folder, "--masks", str(folder / "given"))) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("siaf: --masks:")
+    assert re.search(message, error)

@@ -53,6 +53,29 @@ def test_an_import_gives_every_mask_back(tmp_path: Path, results: Make) -> None:
     assert np.array_equal(rebuilt, np.stack([results().mask(n) for n in range(8)]))
 
 
+def test_for_pictures_an_import_finds_every_mask_by_its_pictures_name(tmp_path: Path, results: Make) -> None:
+    made = results()
+    names = [f"{n} & <{n}>.jpg" for n in range(8)]
+    size = {"height": 41, "width": 63}
+    with CvatXml(tmp_path / "a.xml", name="a", n_frames=8, labels=made.labels, pictures=names, **size) as xml:
+        for n in range(8):
+            xml.add(n, made.mask(n))
+    root = ElementTree.parse(tmp_path / "a.xml").getroot()
+    assert root.findtext("meta/task/mode") == "annotation"
+    assert [image.attrib for image in root.findall("image")] == [
+        {"id": str(n), "name": names[n], "width": "63", "height": "41"} for n in range(8)
+    ]
+    for n, image in enumerate(root.findall("image")):
+        rebuilt = np.zeros((41, 63), np.uint8)
+        for mask in image.findall("mask"):
+            left, top, width, height = (int(mask.attrib[key]) for key in ("left", "top", "width", "height"))
+            runs = [*map(int, mask.attrib["rle"].split(",")), left, top, left + width - 1, top + height - 1]
+            tag = int(mask.findtext("attribute[@name='object']") or 0)
+            rebuilt[cvat_sdk.masks.decode_mask(runs, image_width=63, image_height=41)] = tag
+            assert mask.attrib["label"] == made.labels[tag]
+        assert np.array_equal(rebuilt, made.mask(n))
+
+
 def test_a_mask_is_a_track_of_one_frame_that_ends_on_the_next(tmp_path: Path, results: Make) -> None:
     track = write(tmp_path / "a.xml", results()).findall("track")[0]
     assert track.attrib == {"id": "0", "label": "person", "source": "semi-auto", "group_id": "3"}

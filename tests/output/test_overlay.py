@@ -45,6 +45,19 @@ class TestOverlayVideo:
         assert read.fps == pytest.approx(29.97, abs=0.01)
         assert np.abs(read[4].astype(int) - 120).max() < 8
 
+    def test_what_is_too_wide_for_players_is_shrunk(self, tmp_path: Path) -> None:
+        frame = np.full((20, 17000, 3), 120, np.uint8)
+        with OverlayVideo(tmp_path / "a.mp4", height=20, width=17000, fps=25) as video:
+            video.add(frame, np.ones((20, 17000), np.uint8))
+        read = open_video(tmp_path / "a.mp4")
+        assert (len(read), read.height, read.width) == (1, 6, 4096)
+
+    def test_a_path_with_a_colon_is_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with OverlayVideo(Path("12:30.mp4"), height=16, width=16, fps=25) as video:
+            video.add(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8))
+        assert len(open_video("12:30.mp4")) == 1
+
     def test_it_can_be_played_while_loading(self, tmp_path: Path) -> None:
         with OverlayVideo(tmp_path / "a.mp4", height=16, width=16, fps=25) as video:
             video.add(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8))

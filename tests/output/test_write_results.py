@@ -4,6 +4,7 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from siaf.files import staged_folder
 from siaf.output import Results, write_results
+from siaf.output.overlay import OverlayVideo
 from siaf.video import open_video
 
 Make = Callable[..., Results]
@@ -46,6 +48,31 @@ def test_the_video_has_every_frame_and_an_even_size(tmp_path: Path, results: Mak
     list(write_results(tmp_path, results()))
     video = open_video(tmp_path / "overlay.mp4")
     assert (len(video), video.height, video.width, video.fps) == (8, 42, 64, 12.5)
+
+
+def test_masks_of_pictures_have_their_names(tmp_path: Path, results: Make) -> None:
+    made = results()
+    made.frames.names = [f"b{n}.x.jpg" for n in range(8)]
+    list(write_results(tmp_path, made))
+    assert sorted(p.name for p in (tmp_path / "masks").iterdir()) == [f"b{n}.x.png" for n in range(8)]
+    images = ElementTree.parse(tmp_path / "annotations.xml").getroot().findall("image")
+    assert [image.attrib["name"] for image in images] == [f"b{n}.x.jpg" for n in range(8)]
+
+
+@pytest.mark.parametrize("method", ["__init__", "add", "__exit__"])
+def test_an_overlay_that_fails_costs_nothing_else(
+    tmp_path: Path, results: Make, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(OverlayVideo, method, fail)
+    made = results()
+    list(write_results(tmp_path, made))
+    assert {p.name for p in tmp_path.iterdir()} == {"masks", "annotations.xml", "report.html"}
+    assert len(list((tmp_path / "masks").iterdir())) == 8
+    assert len(made.notes) == 1
+    assert "there is no overlay.mp4: " in made.notes[0] and "No space left" in made.notes[0]
 
 
 def test_a_full_disk_leaves_what_was_there_before(tmp_path: Path, results: Make) -> None:
