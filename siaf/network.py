@@ -75,8 +75,7 @@ class Model:
     @torch.inference_mode()
     def encode_batch(self, frames: Sequence[Frame]) -> list[FrameFeatures]:
         """Features of frames of one size, all in one pass."""
-        align = self.propagation.config.align_corners
-        size = network_size(*frames[0].shape[:2], short_side=self.short_side, align_corners=align)
+        size = self._propagation_size(*frames[0].shape[:2])
         images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
         with self._precision():
             features = self.propagation.encode(images).map(Tensor.float)
@@ -271,14 +270,20 @@ class Model:
 
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:
         """Input size (rows, columns) of the interaction network for frames of height × width."""
-        align = self.interaction.config.align_corners
-        return network_size(height, width, short_side=self.interaction_short_side, align_corners=align)
+        config, short_side = self.interaction.config, self.interaction_short_side
+        align, enlarge = config.align_corners, config.enlarge
+        return network_size(height, width, short_side=short_side, align_corners=align, enlarge=enlarge)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of the stride-16 grid on which frames of height × width are remembered."""
-        align = self.propagation.config.align_corners
-        rows, cols = network_size(height, width, short_side=self.short_side, align_corners=align)
+        rows, cols = self._propagation_size(height, width)
         return -(-rows // 16), -(-cols // 16)
+
+    def _propagation_size(self, height: int, width: int) -> tuple[int, int]:
+        """Input size (rows, columns) of the propagation network."""
+        config = self.propagation.config
+        align, enlarge = config.align_corners, config.enlarge
+        return network_size(height, width, short_side=self.short_side, align_corners=align, enlarge=enlarge)
 
     def _winners(self, logits: list[Tensor], size: tuple[int, int]) -> Tensor:
         """The strongest merged channel at every pixel, integer H×W."""

@@ -18,14 +18,16 @@ def _normalise(images: Tensor) -> Tensor:
     return (images / 255 - mean) / std
 
 
-def network_size(height: int, width: int, *, short_side: int, align_corners: bool) -> tuple[int, int]:
+def network_size(
+    height: int, width: int, *, short_side: int, align_corners: bool, enlarge: float = 1.0
+) -> tuple[int, int]:
     """Input size (rows, columns) for frames of height × width.
 
-    The short side is scaled to at most `short_side`, never up, the long side to at most 5/3 of that times 1.3 (AOT's
-    cap); then both are rounded to 16k + 1 (`align_corners`) or 16k, so that stride-16 cells lie where the network was
-    trained to see them.
+    The short side is scaled to at most `short_side`, the long side to at most 5/3 of that times 1.3 (AOT's cap), and
+    neither is scaled up by more than `enlarge`; then both are rounded to 16k + 1 (`align_corners`) or 16k, so that
+    stride-16 cells lie where the network was trained to see them.
     """
-    scale = min(1.0, short_side / min(height, width), short_side * 800 / 480 * 1.3 / max(height, width))
+    scale = min(enlarge, short_side / min(height, width), short_side * 800 / 480 * 1.3 / max(height, width))
     offset = 1 if align_corners else 0
     rows, cols = (max(1, round((side * scale - offset) / 16)) * 16 + offset for side in (height, width))
     return rows, cols

@@ -34,6 +34,13 @@ def test_input_sizes(size: tuple[int, int], short_side: int, align: bool, expect
     assert network_size(*size, short_side=short_side, align_corners=align) == expected
 
 
+def test_smaller_frames_are_enlarged_where_the_network_gains_from_it() -> None:
+    siaf_t = {"short_side": 321, "align_corners": True, "enlarge": 3.0}
+    assert network_size(180, 320, **siaf_t) == (321, 577)
+    assert network_size(72, 96, **siaf_t) == (209, 289)  # three times as large, no more
+    assert network_size(1080, 1920, **siaf_t) == (321, 577)
+
+
 def test_resizing_before_normalising_gives_the_same_input(clip: NDArray[np.uint8]) -> None:
     frames = torch.from_numpy(clip[:2])
     plain = F.interpolate(normalise(frames), size=(49, 65), mode="bicubic", align_corners=False, antialias=True)

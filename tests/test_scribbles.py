@@ -196,6 +196,10 @@ class TestDavis:
         assert len(document["scribbles"]) == 4
         assert set(document["scribbles"][1][0]) >= {"path", "object_id", "start_time", "end_time"}
 
+    @pytest.mark.parametrize("number", [1, "1", 1.0])
+    def test_a_whole_number_counts_as_it_is_written(self, number: object) -> None:
+        assert read_davis(one_stroke_document(object_id=number), **SIZE)[3][0].tag == 1
+
     def test_a_frame_that_is_not_in_the_video_cannot_be_written(self) -> None:
         with pytest.raises(InputError, match="no frame 4"):
             davis_document({4: [stroke(1, (1, 1))]}, **SIZE)
@@ -210,7 +214,7 @@ class TestDavis:
             ("scribbles[3][0].path", {"path": "0.5,0.5"}),
             ("scribbles[3][0].path", {"path": {"x": 1}}),
             ("scribbles[3][0].object_id", {"object_id": 256}),
-            ("scribbles[3][0].object_id", {"object_id": "1"}),
+            ("scribbles[3][0].object_id", {"object_id": "dog"}),
             ("scribbles[3][0].width", {"width": -1}),
             ("scribbles[3][0].polarity", {"polarity": "?"}),
         ],

@@ -107,7 +107,7 @@ def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
     before = model.short_side, model.interaction_short_side
     try:
         for short_side in (241, 321, 401, 481, 601, 721):
-            if short_side > min(height, width) + 1:  # frames are never enlarged
+            if short_side > min(height, width) + 1:  # enlarging says nothing about a size's worth
                 break
             model.short_side = model.interaction_short_side = short_side
             bench = Bench(model, height, width, 1)

@@ -17,7 +17,7 @@ class PropagationConfig:
     `memory_gap`: a predicted frame enters the long-term memory every so many frames; 0 = never (AOTT, AOTS, AOTB).
     `fine`, `motion_prior`: a second decoder at stride 4 (siaf.model.fine), and objects kept near where they were
     (siaf.model.motion); AOT has neither. `objects_per_pass`: how many objects share a pass, at most MAX_TAGS.
-    `short_side`: input size in pixels that the network is run at.
+    `short_side`: input size in pixels that the network is run at; smaller frames are scaled up by at most `enlarge`.
     """
 
     encoder: EncoderName
@@ -32,11 +32,12 @@ class PropagationConfig:
     motion_prior: bool = False
     objects_per_pass: int = MAX_TAGS
     short_side: int = 480
+    enlarge: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class InteractionConfig:
-    """Across-frame interaction network (AFI). `short_side` as above."""
+    """Across-frame interaction network (AFI). `short_side`, `enlarge` as above."""
 
     encoder: EncoderName
     dim: int = 256
@@ -46,6 +47,7 @@ class InteractionConfig:
     aspp_rates: tuple[int, ...] = (6, 12, 18)
     align_corners: bool = True
     short_side: int = 480
+    enlarge: float = 1.0
 
 
 PROPAGATION: dict[str, PropagationConfig] = {
@@ -59,6 +61,7 @@ PROPAGATION: dict[str, PropagationConfig] = {
         motion_prior=True,
         objects_per_pass=2,
         short_side=321,
+        enlarge=3.0,
     ),
     "aott": PropagationConfig(encoder="mobilenetv2", layers=1),
     "aots": PropagationConfig(encoder="mobilenetv2", layers=2),
@@ -78,7 +81,9 @@ PROPAGATION: dict[str, PropagationConfig] = {
 
 INTERACTION: dict[str, InteractionConfig] = {
     # 369: 24×42 cells of a 16:9 frame, as wide as three windows of the encoder; 385 pads to four, a seventh slower.
-    "siaf-t": InteractionConfig(encoder="tinyvit", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9), short_side=369),
+    "siaf-t": InteractionConfig(
+        encoder="tinyvit", dim=128, heads=4, head_dim=32, aspp_rates=(3, 6, 9), short_side=369, enlarge=3.0
+    ),
     "siaf-r50": InteractionConfig(encoder="resnet50"),
     "siaf-swinb": InteractionConfig(encoder="swinb", aspp_rates=(3, 6, 9), align_corners=False),
 }
