@@ -12,8 +12,9 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from siaf.cvat.carry import carry_task
-from siaf.cvat.connection import Server, ServerFault
+from siaf.cvat.connection import Server
 from siaf.cvat.engine import EngineFactory
+from siaf.cvat.faults import ServerFault
 from siaf.cvat.jobs import jobs_of_task
 from siaf.cvat.report import SyncReport
 from siaf.cvat.store import Busy, StateStore

@@ -2,12 +2,12 @@
 
 Answers are read as JSON and not as the SDK's models, which check every number of every mask, and whose enumerations
 belong to one server version. Reads are tried again when the connection or the server fails for a moment; writes never
-are, because a write whose answer got lost may have been done: the ledger finds out (siaf.cvat.ledger).
+are, because a write whose answer got lost may have been done: the ledger finds out (siaf.cvat.settling). Only what was
+turned away with 429 is sent again in any case.
 """
 
 import json
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -15,6 +15,20 @@ import urllib3
 from cvat_sdk.api_client import exceptions
 from cvat_sdk.core.client import AccessTokenCredentials, Client
 
+from siaf.cvat.answers import (
+    ANNOTATIONS,
+    JOB,
+    LABEL,
+    LISTED_JOB,
+    META,
+    WRITTEN,
+    Form,
+    UnexpectedAnswer,
+    check_answer,
+    said,
+    short,
+)
+from siaf.cvat.faults import ServerFault, Throttled, patiently, retry_after
 from siaf.errors import InputError, SiafError
 
 Json = dict[str, Any]
@@ -23,11 +37,13 @@ Action = Literal["create", "update", "delete"]
 TIMEOUT_S = (10.0, 180.0)
 """To connect, and to wait for an answer: CVAT gives a function 120 s."""
 RETRY_DELAYS_S = (0.5, 2.0, 5.0)
+FUNCTION_DELAYS_S = (0.5, 2.0, 5.0, 10.0, 10.0, 15.0, 15.0, 15.0)
+"""A function that was killed loads its model again before it answers."""
 _PAGE = 500
 
 
-class ServerFault(SiafError):
-    """The server, or the way to it, failed; the same call may work later."""
+class NoJson(ServerFault):
+    """A success without JSON: a page of some proxy, or an answer that was cut off."""
 
 
 class Refusal(InputError):
@@ -58,7 +74,10 @@ def connect(
     # One place tries again, and says so: Server below.
     client.api_client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(0, redirect=3)
     server = Server(client)
-    about = server.call(client.api_client.server_api.retrieve_about, what="host")
+    try:
+        about = server.call(client.api_client.server_api.retrieve_about, what="host")
+    except NoJson:
+        about = None
     if not isinstance(about, dict) or "version" not in about:
         raise InputError(f"{url} is not a CVAT server", field="host")
     if organization is not None:
@@ -66,7 +85,7 @@ def connect(
     if token is not None:
         client.login(AccessTokenCredentials(token))
     elif user is not None:
-        _log_in(client, user)
+        patiently(lambda: _log_in(client, user), RETRY_DELAYS_S)
     return client
 
 
@@ -74,10 +93,12 @@ def _log_in(client: Client, user: tuple[str, str]) -> None:
     try:
         client.login(user)
     except urllib3.exceptions.HTTPError as error:
-        raise ServerFault(f"CVAT at {client.api_map.host} does not answer ({_short(error)})") from None
+        raise ServerFault(f"CVAT at {client.api_map.host} does not answer ({short(error)})") from None
     except exceptions.ApiException as error:
+        if error.status == 429:
+            raise Throttled("CVAT lets nobody log in just now: 429", retry_after(error.headers)) from None
         if error.status is None or error.status >= 500:
-            raise ServerFault(f"CVAT failed on user {user[0]!r}: {error.status} {_short(error.reason)}") from None
+            raise ServerFault(f"CVAT failed on user {user[0]!r}: {error.status} {short(error.reason)}") from None
         raise InputError(f"CVAT does not know user {user[0]!r} with this password", field="user") from None
 
 
@@ -95,19 +116,19 @@ class Server:
 
     def job(self, number: int) -> Json:
         """A job, as GET /api/jobs/{id}."""
-        return dict(self.call(self.api.jobs_api.retrieve, number, what=f"job {number}"))
+        return self._get(self.api.jobs_api.retrieve, number, what=f"job {number}", form=JOB)
 
     def task(self, number: int) -> Json:
         """A task, as GET /api/tasks/{id}."""
-        return dict(self.call(self.api.tasks_api.retrieve, number, what=f"task {number}"))
+        return self._get(self.api.tasks_api.retrieve, number, what=f"task {number}", form={})
 
     def project(self, number: int) -> Json:
         """A project, as GET /api/projects/{id}."""
-        return dict(self.call(self.api.projects_api.retrieve, number, what=f"project {number}"))
+        return self._get(self.api.projects_api.retrieve, number, what=f"project {number}", form={})
 
     def jobs(self, **query: Any) -> list[Json]:
         """All jobs that match, by id; `task_id`, `project_id`, `state`, `stage`, `type`, …, as in GET /api/jobs."""
-        return self._pages(self.api.jobs_api.list_endpoint, "jobs", sort="id", **query)
+        return self._pages(self.api.jobs_api.list_endpoint, "jobs", LISTED_JOB, sort="id", **query)
 
     @property
     def job_filters(self) -> set[str]:
@@ -117,11 +138,11 @@ class Server:
 
     def labels(self, **owner: int) -> list[Json]:
         """All labels of a `project_id`, `task_id` or `job_id`."""
-        return self._pages(self.api.labels_api.list_endpoint, "labels", **owner)
+        return self._pages(self.api.labels_api.list_endpoint, "labels", LABEL, **owner)
 
     def meta(self, job: int) -> Json:
         """A job's data, as GET /api/jobs/{id}/data/meta."""
-        return dict(self.call(self.api.jobs_api.retrieve_data_meta, job, what=f"job {job}"))
+        return self._get(self.api.jobs_api.retrieve_data_meta, job, what=f"job {job}", form=META)
 
     def honeypots(self, job: int) -> list[int]:
         """Frames of a job that were put there for quality control; none on servers that know of none."""
@@ -135,7 +156,7 @@ class Server:
 
     def annotations(self, job: int) -> Json:
         """All shapes, tracks and tags of a job."""
-        return dict(self.call(self.api.jobs_api.retrieve_annotations, job, what=f"job {job}"))
+        return self._get(self.api.jobs_api.retrieve_annotations, job, what=f"job {job}", form=ANNOTATIONS)
 
     def chunk(self, job: int, index: int) -> bytes:
         """A job's chunk at original quality: a zip of images, or an MP4."""
@@ -143,7 +164,7 @@ class Server:
 
     def function(self, name: str) -> Json:
         """A deployed function, as GET /api/lambda/functions/{id}."""
-        return dict(self.call(self.api.lambda_api.retrieve_functions, name, what=f"function {name!r}"))
+        return self._get(self.api.lambda_api.retrieve_functions, name, what=f"function {name!r}", form={})
 
     def frame(self, job: int, number: int) -> bytes:
         """A frame at original quality, the bytes of an image file; `number` is the task's."""
@@ -152,12 +173,26 @@ class Server:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def patch_annotations(
-        self, job: int, action: Action, *, shapes: Sequence[Json] = (), tracks: Sequence[Json] = ()
+        self,
+        job: int,
+        action: Action,
+        *,
+        shapes: Sequence[Json] = (),
+        tracks: Sequence[Json] = (),
+        before: Callable[[], None] = lambda: None,
     ) -> Json:
-        """Create, update or delete shapes and tracks; the server's answer, in the order given, with ids."""
+        """Create, update or delete shapes and tracks; the server's answer, in the order given, with ids.
+
+        `before` is called right before it is sent, also again after a 429, and may raise.
+        """
         body = {"version": 0, "tags": [], "shapes": list(shapes), "tracks": list(tracks)}
         endpoint = self.api.jobs_api.partial_update_annotations_endpoint
-        return dict(self._send(endpoint, {"id": job}, body, what=f"job {job}", query={"action": action}))
+        what = f"job {job}"
+        answer = self._send(endpoint, {"id": job}, body, what=what, query={"action": action}, before=before)
+        self._expect(answer, WRITTEN, what)
+        if (len(answer["shapes"]), len(answer["tracks"])) != (len(shapes), len(tracks)):
+            raise ServerFault(f"CVAT at {self.url} answers on {what} with other entries than it was sent")
+        return dict(answer)
 
     def check_may_write(self, job: int) -> None:
         """Raises Refusal if this token may not write to the job; an empty write tells, and changes nothing."""
@@ -181,17 +216,46 @@ class Server:
     def invoke(self, function: str, body: Json) -> Any:
         """Call a deployed function through CVAT; siaf's answers the same call twice alike, so it may be sent again."""
         endpoint = self.api.lambda_api.create_functions_endpoint
-        return self._send(endpoint, {"func_id": function}, body, what=f"function {function!r}", again=True)
+        what = f"function {function!r}"
+        return self._send(endpoint, {"func_id": function}, body, what=what, delays=FUNCTION_DELAYS_S)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def call(self, method: Callable[..., Any], *args: object, what: str, again: bool = True, **kwargs: object) -> Any:
-        """One call of the SDK, its answer as JSON; `what` is what errors name."""
-        data = self._attempts(method, *args, what=what, again=again, **kwargs)
+    def call(self, method: Callable[..., Any], *args: object, what: str, **kwargs: Any) -> Any:
+        """One reading call of the SDK, its answer as JSON; `what` is what errors name."""
+        return self._json(method, *args, what=what, delays=RETRY_DELAYS_S, **kwargs)
+
+    def _get(self, method: Callable[..., Any], *args: object, what: str, form: Form) -> Json:
+        answer = self.call(method, *args, what=what)
+        self._expect(answer, form, what)
+        return dict(answer)
+
+    def _json(
+        self,
+        method: Callable[..., Any],
+        *args: object,
+        what: str,
+        delays: Sequence[float],
+        before: Callable[[], None] = lambda: None,
+        **kwargs: Any,
+    ) -> Any:
+        def attempt() -> Any:
+            before()
+            data = self._once(method, *args, what=what, **kwargs)
+            try:
+                return json.loads(data) if data else None
+            except ValueError:
+                raise NoJson(
+                    f"CVAT at {self.url} answers on {what} with something that is not JSON: is a proxy in between?"
+                ) from None
+
+        return patiently(attempt, delays)
+
+    def _expect(self, answer: Any, form: Form, what: str) -> None:
         try:
-            return json.loads(data) if data else None
-        except ValueError:
-            raise InputError(f"{self.url} does not answer as CVAT does", field="host") from None
+            check_answer(answer, form)
+        except UnexpectedAnswer as error:
+            raise ServerFault(f"CVAT at {self.url} answers on {what} in a form unknown to siaf: {error}") from None
 
     def _send(
         self,
@@ -201,13 +265,14 @@ class Server:
         *,
         what: str,
         query: Json | None = None,
-        again: bool = False,
+        delays: Sequence[float] = (),
+        before: Callable[[], None] = lambda: None,
     ) -> Any:
         """A call with a body, past the SDK's models, which check every number and make floats of unknown keys'
         integers.
         """
         settings = endpoint.settings
-        return self.call(
+        return self._json(
             self.api.call_api,
             settings["endpoint_path"],
             settings["http_method"],
@@ -217,35 +282,28 @@ class Server:
             body=body,
             auth_settings=settings["auth"],
             what=what,
-            again=again,
+            delays=delays,
+            before=before,
         )
 
     def _bytes(self, job: int, **query: object) -> bytes:
-        return self._attempts(
-            self.api.jobs_api.retrieve_data, job, quality="original", what=f"job {job}", again=True, **query
+        what = f"job {job}"
+        return patiently(
+            lambda: self._once(self.api.jobs_api.retrieve_data, job, quality="original", what=what, **query),
+            RETRY_DELAYS_S,
         )
 
-    def _pages(self, endpoint: Any, what: str, **query: Any) -> list[Json]:
+    def _pages(self, endpoint: Any, what: str, form: Form, **query: Any) -> list[Json]:
         results: list[Json] = []
         page = 1
         while True:
-            answer = self._send(
-                endpoint, {}, None, what=what, query={**query, "page": page, "page_size": _PAGE}, again=True
-            )
+            asked = {**query, "page": page, "page_size": _PAGE}
+            answer = self._send(endpoint, {}, None, what=what, query=asked, delays=RETRY_DELAYS_S)
+            self._expect(answer, {"results": [form], "next": object}, what)
             results += answer["results"]
             if not answer["next"]:
                 return results
             page += 1
-
-    def _attempts(self, method: Callable[..., Any], *args: object, what: str, again: bool, **kwargs: object) -> bytes:
-        for delay in [*(RETRY_DELAYS_S if again else ()), None]:
-            try:
-                return self._once(method, *args, what=what, **kwargs)
-            except ServerFault:
-                if delay is None:
-                    raise
-                time.sleep(delay)
-        raise AssertionError("unreachable")
 
     def _once(self, method: Callable[..., Any], *args: object, what: str, **kwargs: object) -> bytes:
         self.requests += 1
@@ -260,40 +318,24 @@ class Server:
             cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
             if isinstance(cause, urllib3.exceptions.NameResolutionError):
                 raise InputError(f"there is no host of this name: {self.url}", field="host") from None
-            raise ServerFault(f"CVAT at {self.url} does not answer ({_short(cause)})") from None
+            raise ServerFault(f"CVAT at {self.url} does not answer ({short(cause)})") from None
         except exceptions.ApiException as error:  # a TLS failure has no status
-            raise ServerFault(f"CVAT at {self.url} does not answer ({_short(error.reason)})") from None
+            raise ServerFault(f"CVAT at {self.url} does not answer ({short(error.reason)})") from None
         self.received += len(data)
-        self._check(response.status, data, what)
+        if not 200 <= response.status < 300:
+            raise self._error(response.status, data, what, response.headers)
         return data
 
-    def _check(self, status: int, data: bytes, what: str) -> None:
-        if 200 <= status < 300:
-            return
-        said = _said(data)
-        if status >= 500:
-            raise ServerFault(f"CVAT failed on {what}: {status} {said}")
+    def _error(self, status: int, data: bytes, what: str, headers: Any) -> SiafError:
+        words = said(data)
+        if status == 429:
+            return Throttled(f"CVAT asks for fewer requests, on {what}: 429 {words}", retry_after(headers))
+        if status >= 500 or status == 408:
+            return ServerFault(f"CVAT failed on {what}: {status} {words}")
         reason = {
-            401: f"CVAT refuses the token: wrong, expired or missing ({said})",
-            403: f"no permission: assign it to this user, and see that the token is not read-only ({said})",
-            404: f"there is none in {self.url} ({said})",
+            401: f"CVAT refuses the token: wrong, expired or missing ({words})",
+            403: f"no permission: assign it to this user, and see that the token is not read-only ({words})",
+            404: f"there is none in {self.url} ({words})",
         }
         field = "token" if status == 401 else what
-        raise Refusal(reason.get(status, f"refused by CVAT: {status} {said}"), field=field, status=status)
-
-
-def _said(data: bytes) -> str:
-    """The server's own words, cut short; a page of HTML has none."""
-    try:
-        said = json.loads(data)
-    except ValueError:
-        return "no reason given"
-    if isinstance(said, dict) and isinstance(said.get("detail"), str):
-        said = said["detail"]
-    return _short(said if isinstance(said, str) else json.dumps(said))
-
-
-def _short(reason: object) -> str:
-    text = " ".join(str(reason).split())
-    text = text.split("): ", 1)[1] if text.startswith("HTTPConnection") and "): " in text else text
-    return text if len(text) <= 200 else text[:197] + "..."
+        return Refusal(reason.get(status, f"refused by CVAT: {status} {words}"), field=field, status=status)

@@ -2,7 +2,7 @@
 
 It is the line between siaf's shapes, which may be updated and deleted, and everybody else's, which may not. Before
 every write the intention is put down (`pending`), afterwards the ids: whatever is lost in between, the next sync can
-tell its own shapes from human ones by their marks.
+tell its own shapes from human ones by their marks (siaf.cvat.settling).
 """
 
 import json
@@ -56,18 +56,22 @@ class Known:
 
 @dataclass
 class Pending:
-    """One write that may or may not have been done. `ids` has None for what is being created."""
+    """One write that may or may not have been done. `ids` has None for what is being created; `since` is the time (in
+    seconds since the epoch) from which nobody knew.
+    """
 
     action: Action
     ids: list[int | None]
     shapes: list[OwnShape] = field(default_factory=list)
     tracks: list[OwnTrack] = field(default_factory=list)
+    since: float = 0.0
 
 
 @dataclass
 class Ledger:
     """`shapes`, `tracks` by CVAT id, which is below 0 for a shape that is known to be gone; `human` by "s<id>" or, for
     keyframes, "t<id>:<frame>"; frames are the task's. `labels`: the job's label names by id, as of the last sync.
+    `undecided`: earlier writes that were not answered and could not be seen in the job: CVAT may do them yet.
     """
 
     job: int
@@ -84,6 +88,7 @@ class Ledger:
     human: dict[str, HumanShape] = field(default_factory=dict)
     absent: set[tuple[int, int]] = field(default_factory=set)
     pending: Pending | None = None
+    undecided: list[Pending] = field(default_factory=list)
     carried: dict[int, str] = field(default_factory=dict)
     data_version: str = ""
     digests: dict[int, str] = field(default_factory=dict)
@@ -92,7 +97,7 @@ class Ledger:
     @property
     def empty(self) -> bool:
         """Whether no sync ever did anything here."""
-        return self.state is None and not self.shapes and not self.tracks and self.pending is None
+        return self.state is None and not self.shapes and not self.tracks and not self.pending and not self.undecided
 
     def dump(self) -> bytes:
         """As JSON."""
@@ -121,13 +126,8 @@ class Ledger:
                     "absent": {(frame, tag) for frame, tag in document["absent"]},
                     "carried": {int(k): v for k, v in document["carried"].items()},
                     "digests": {int(k): v for k, v in document["digests"].items()},
-                    "pending": pending
-                    and Pending(
-                        pending["action"],
-                        pending["ids"],
-                        [OwnShape(**s) for s in pending["shapes"]],
-                        [_track(t) for t in pending["tracks"]],
-                    ),
+                    "pending": pending and _pending(pending),
+                    "undecided": [_pending(write) for write in document.get("undecided", [])],
                 }
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -158,50 +158,6 @@ class Ledger:
             for number in ids:
                 (self.shapes if pending.shapes else self.tracks).pop(number, None)
 
-    def settle_shapes(self, found: Mapping[int, str]) -> None:
-        """Learn what became of a pending write of shapes; `found` are the marks of the job's shapes by id."""
-        pending, self.pending = self.pending, None
-        if pending is None:
-            return
-        free = [number for number in found if number not in self.shapes]
-        gone = []
-        for number, entry in zip(pending.ids, pending.shapes, strict=True):
-            if number is None:  # what was created is known by its mark alone
-                number = next((n for n in free if found[n] == entry.mark), None)
-                if number is not None:
-                    free.remove(number)
-                    self.shapes[number] = entry
-                else:
-                    gone.append(entry)
-            elif pending.action == "delete" and number not in found:
-                self.shapes.pop(number, None)
-            elif pending.action == "update" and found.get(number) == entry.mark:
-                self.shapes[number] = entry
-        if pending.action == "create" and len(gone) < len(pending.shapes):
-            # CVAT creates all of a request or nothing: what is missing was there, and a human deleted it since.
-            self.shapes |= {-1 - i: entry for i, entry in enumerate(gone)}
-
-    def settle_tracks(self, found: Mapping[int, OwnTrack]) -> None:
-        """Learn what became of a pending write of tracks; `found` are the job's tracks by id."""
-        pending, self.pending = self.pending, None
-        if pending is None:
-            return
-        free = [number for number in found if number not in self.tracks]
-        for number, entry in zip(pending.ids, pending.tracks, strict=True):
-            if number is None:
-                number = next((n for n in free if found[n].mark == entry.mark), None)
-                if number is not None:
-                    free.remove(number)
-                    self.tracks[number] = entry
-            elif number not in found:
-                if pending.action == "delete":
-                    self.tracks.pop(number, None)
-            elif pending.action == "update":
-                old, here = self.tracks[number], found[number]
-                done = {f: m for f, m in entry.keyframes.items() if here.keyframes.get(f) == m}
-                if done or here.mark == entry.mark:
-                    self.tracks[number] = OwnTrack(entry.tag, entry.mark, {**old.keyframes, **done})
-
 
 def _numbered(entries: Mapping[str, Json], kind: type[Any]) -> dict[int, Any]:
     return {int(key): kind(**value) for key, value in entries.items()}
@@ -209,3 +165,8 @@ def _numbered(entries: Mapping[str, Json], kind: type[Any]) -> dict[int, Any]:
 
 def _track(value: Json) -> OwnTrack:
     return OwnTrack(value["tag"], value["mark"], {int(f): m for f, m in value["keyframes"].items()})
+
+
+def _pending(value: Json) -> Pending:
+    shapes, tracks = [OwnShape(**s) for s in value["shapes"]], [_track(t) for t in value["tracks"]]
+    return Pending(value["action"], value["ids"], shapes, tracks, value.get("since", 0.0))

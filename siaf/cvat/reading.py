@@ -11,6 +11,7 @@ from siaf.cvat.labels import BACKGROUND, OBJECT, STROKES, Label, LabelBook
 from siaf.cvat.ledger import Ledger, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.rectangles import Rectangle, read_rectangle
+from siaf.cvat.settling import settle
 from siaf.cvat.strokes import Stroke, area_of, keyframe_shape, read_stroke, shape_name
 from siaf.errors import InputError
 from siaf.masks import Bitmap
@@ -121,14 +122,22 @@ def found_track(track: Json, label: Label, tag: int = 0) -> OwnTrack:
 
 
 def _settle(annotations: Json, book: LabelBook, ledger: Ledger) -> None:
-    if ledger.pending is None:
-        return
-    if ledger.pending.tracks:
-        labels = ((track, book[track["label_id"]]) for track in annotations["tracks"])
-        ledger.settle_tracks({t["id"]: found_track(t, label) for t, label in labels if label is not None})
-    else:
-        shapes = ((shape, book[shape["label_id"]]) for shape in annotations["shapes"])
-        ledger.settle_shapes({s["id"]: shape_mark(s, label) for s, label in shapes if label is not None})
+    automatic = {f"s{shape['id']}" for shape in annotations["shapes"] if shape["source"] == "auto"}
+    # A track counts keyframe by keyframe: one that somebody edited ("semi-auto") is siaf's but for that keyframe.
+    automatic |= {f"t{track['id']}" for track in annotations["tracks"] if track["source"] != "manual"}
+    unsure = ledger.pending is not None or bool(ledger.undecided)
+    shapes = (
+        (shape, book[shape["label_id"]])
+        for shape in annotations["shapes"]
+        if unsure or (shape["id"] not in ledger.shapes and shape["source"] == "auto")
+    )
+    tracks = ((track, book[track["label_id"]]) for track in annotations["tracks"])
+    settle(
+        ledger,
+        {shape["id"]: shape_mark(shape, label) for shape, label in shapes if label is not None},
+        {track["id"]: found_track(track, label) for track, label in tracks if label is not None},
+        automatic,
+    )
 
 
 def _read_shape(shape: Json, label: Label, book: LabelBook, ledger: Ledger, reading: Reading) -> None:
@@ -235,6 +244,7 @@ def _read_drawn_track(
 def _read_track(track: Json, label: Label, clip: JobClip, ledger: Ledger, reading: Reading) -> None:
     number, own = track["id"], ledger.tracks.get(track["id"])
     tag = label.tag(track, f"track {number}")
+    found = found_track(track, label)
     if own is None:
         if _is_foreign(track, tag, ledger):
             _leave(f"track {number}", tag, reading)
@@ -249,9 +259,9 @@ def _read_track(track: Json, label: Label, clip: JobClip, ledger: Ledger, readin
             )
         tag = own.tag
         reading.tracks[number] = track
-        if ledger.objects[tag].label != label.name:
+        known = ledger.objects.get(tag)  # None: the object was removed, and an unanswered write came after that
+        if known is not None and known.label != label.name and found.mark != own.mark:
             reading.relabelled.setdefault(tag, set()).add(label.name)
-    found = found_track(track, label)
     for keyframe in track["shapes"]:
         frame = keyframe["frame"]
         if not clip.shows(frame) or (own is not None and own.keyframes.get(frame) == found.keyframes[frame]):

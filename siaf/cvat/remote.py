@@ -1,23 +1,32 @@
 """A session in a deployed function, over its `/v1` calls (docs/openapi.json)."""
 
 import json
-import time
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 
-from siaf.cvat.connection import ServerFault
+from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
 from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress, begin_with_masks, made_with
+from siaf.cvat.faults import ServerFault, Throttled, patiently, retry_after
 from siaf.cvat.frames import JobFrames
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.video import frame_digest
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 BUDGET_S = 10.0
-RETRY_DELAYS_S = (0.5, 2.0, 5.0)
+RETRY_DELAYS_S = (0.5, 2.0, 5.0, 10.0, 10.0, 15.0, 15.0, 15.0)
+"""A function that was killed loads its model again before it answers."""
+_FIRST_RETRIES = 3
+"""So many if it never answered: the address may be wrong."""
+_CHANGED: Mapping[str, Form] = {"revision": object}
+_SESSION: Form = {**_CHANGED, "id": str, "objects": [{"tag": int}], "done": int}
+_ROUND: Form = {**_CHANGED, "frames": [{"frame": int, "masks": [{"tag": int, "rle": [float]}]}]}
+_PROGRESS: Form = {**_CHANGED, "done": int, "total": int, "suggest": object}
 _TIMEOUT = urllib3.Timeout(connect=10.0, read=180.0)
 _MISSING_BATCH = 1000
 
@@ -25,8 +34,9 @@ _MISSING_BATCH = 1000
 class FunctionClient:
     """The function's HTTP side: JSON or bytes in and out. `sent` and `requests` count what it was asked.
 
-    Every call may be sent again, so that all are, when the connection breaks or the function is busy. Raises
-    ServerFault if that does not help, InputError naming "url" or "token", StateError for a state that does not fit.
+    Every call may be sent again, so that all are, when the connection breaks, the function is busy or starts again.
+    Raises ServerFault if that does not help, InputError naming "url" or "token", StateError for a state that does not
+    fit.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -35,28 +45,35 @@ class FunctionClient:
         self.url = url.rstrip("/")
         self.requests = 0
         self.sent = 0
+        self._reached = False
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
-    def ask(self, method: str, path: str, body: Json | None = None) -> Json:
-        """A call with a JSON answer."""
+    def ask(self, method: str, path: str, body: Json | None = None, form: Form = object) -> Json:
+        """A call with a JSON answer of this form."""
         data = None if body is None else json.dumps(body).encode()
-        answer = self.raw(method, path, data, "application/json")
+        return self.read(self.raw(method, path, data, "application/json"), form)
+
+    def read(self, answer: bytes, form: Form) -> Json:
+        """An answer's JSON of this form."""
         try:
-            return dict(json.loads(answer))
-        except ValueError:
-            raise InputError(f"{self.url} does not answer as a siaf function does", field="url") from None
+            content = json.loads(answer)
+            check_answer(content, form)
+            return dict(content)
+        except (ValueError, TypeError):
+            reason = ""
+        except UnexpectedAnswer as error:
+            reason = f" ({error})"
+        raise InputError(f"{self.url} does not answer as a siaf function does{reason}", field="url")
 
     def raw(self, method: str, path: str, body: bytes | None = None, kind: str = "application/octet-stream") -> bytes:
         """A call with an answer of bytes."""
-        for delay in [*RETRY_DELAYS_S, None]:
-            try:
-                return self._once(method, path, body, kind)
-            except ServerFault as error:
-                if delay is None or isinstance(error, Gone | Stale):
-                    raise
-                time.sleep(delay)
-        raise AssertionError("unreachable")
+        return patiently(lambda: self._once(method, path, body, kind), self._delays(), final=(Gone, Stale))
+
+    def _delays(self) -> Iterator[float]:
+        for i, delay in enumerate(RETRY_DELAYS_S):
+            if i < _FIRST_RETRIES or self._reached:
+                yield delay
 
     def _once(self, method: str, path: str, body: bytes | None, kind: str) -> bytes:
         self.requests += 1
@@ -68,11 +85,12 @@ class FunctionClient:
             raise InputError(f"there is no host of this name: {self.url}", field="url") from None
         except urllib3.exceptions.HTTPError as error:
             raise ServerFault(f"the function at {self.url} does not answer ({error})") from None
+        self._reached = True
         if response.status < 300:
             return response.data
-        raise self._error(response.status, response.data)
+        raise self._error(response.status, response.data, response.headers)
 
-    def _error(self, status: int, data: bytes) -> Exception:
+    def _error(self, status: int, data: bytes, headers: Any) -> Exception:
         try:
             said = json.loads(data)["error"]
             code, text = str(said["code"]), str(said["message"])
@@ -87,7 +105,9 @@ class FunctionClient:
             return Stale(f"the session was changed by somebody else: {text}")
         if status == 422 and "state" in text:
             return StateError(text, field="state")
-        if status >= 500:
+        if status == 429:  # a proxy's: the function itself says 503
+            return Throttled(f"{self.url} asks for fewer requests: 429 {text}", retry_after(headers))
+        if status >= 500 or status == 408:
             return ServerFault(f"the function at {self.url} failed: {status} {code} {text}")
         return InputError(f"refused by the function: {status} {text}{field}", field="url")
 
@@ -103,7 +123,8 @@ class Stale(ServerFault):
 class RemoteEngine:
     """A session in a function. `memo` keeps its id and revision between calls; `digests` what is known of the frames.
 
-    A session that was forgotten, or is not as this client left it, is made anew from `state`.
+    A session that was forgotten, or is not as this client left it, is made anew from `state`; also in the middle, from
+    the last state that was seen and what was done since.
     """
 
     def __init__(
@@ -124,12 +145,15 @@ class RemoteEngine:
         self.restarted = False
         self._tags: list[int] = []
         self._done = 0
+        self._kept = state
+        self._steps: list[Callable[[], object]] = []
+        self._renewing = False
         info = self._resume()
         if info is not None:
-            self._upload()
             self._tags, self._done = [entry["tag"] for entry in info["objects"]], info["done"]
+            self._enduring(self._upload)
         else:
-            self._begin(state)
+            self._renew()
 
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`."""
@@ -143,7 +167,6 @@ class RemoteEngine:
             masks = [{"tag": tag, "rle": rle} for tag, rle in rles.items()]
             references.append({"frame": frame, "masks": masks, **about})
         body: Json = {
-            "revision": int(self._memo["revision"]),
             "scribbles": [
                 {
                     "frame": frame,
@@ -160,7 +183,7 @@ class RemoteEngine:
         if call.boxes:
             framed = ((frame, tag, box) for frame, boxes in call.boxes.items() for tag, box in boxes.items())
             body["boxes"] = [{"frame": frame, "tag": tag, "box": list(box)} for frame, tag, box in framed]
-        answer = self._call("POST", "/rounds", body)
+        answer = self._change("POST", "/rounds", body, _ROUND)
         self._tags = sorted(tags)
         self._done = 0
         return {
@@ -174,24 +197,19 @@ class RemoteEngine:
 
     def remove_object(self, tag: int) -> None:
         """As `Session.remove_object`."""
-        self._call("DELETE", f"/objects/{tag}")
+        self._change("DELETE", f"/objects/{tag}")
         self._tags.remove(tag)
 
     def inherit(self, state: bytes) -> None:
         """The function itself looks whether the frames are the same."""
-        self._put_state(state)
-        self._tags = [entry["tag"] for entry in self._function.ask("GET", self._path())["objects"]]
+        self._enduring(lambda: self._put_state(state))
+        self._kept = state
+        self._tags = [entry["tag"] for entry in self._enduring(self._info)["objects"]]
 
     def propagate(self, progress: Progress) -> None:
         """As `Session.propagate`, in calls of limited time."""
-        while True:
-            body = {"budget_s": BUDGET_S, "after": self._done, "revision": int(self._memo["revision"])}
-            answer = self._call("POST", "/propagate", body)
-            self._done = answer["done"]
-            progress(self._done, answer["total"])
-            if self._done == answer["total"]:
-                self._suggest = answer["suggest"]
-                return
+        self._fill(progress)
+        self._steps.append(lambda: self._fill(lambda done, total: None))
 
     def suggest(self) -> list[int]:
         """What the function said when it was done."""
@@ -199,7 +217,9 @@ class RemoteEngine:
 
     def state(self) -> bytes:
         """The session as the content of a state file."""
-        return self._function.raw("GET", self._path() + "/state")
+        self._kept = self._enduring(lambda: self._function.raw("GET", self._path() + "/state"))
+        self._steps = []
+        return self._kept
 
     def tags(self) -> list[int]:
         """Objects that the session has."""
@@ -212,30 +232,72 @@ class RemoteEngine:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    def _fill(self, progress: Progress) -> None:
+        while True:
+            answer = self._enduring(self._propagate)
+            self._done = answer["done"]
+            progress(self._done, answer["total"])
+            if self._done == answer["total"]:
+                self._suggest = answer["suggest"]
+                return
+
+    def _propagate(self) -> Json:
+        return self._call("POST", "/propagate", {"budget_s": BUDGET_S, "after": self._done}, _PROGRESS)
+
+    def _info(self) -> Json:
+        return self._function.ask("GET", self._path(), form=_SESSION)
+
+    def _enduring(self, call: Callable[[], T]) -> T:
+        """What the call gives, also if the function forgot the session: it was killed, or had no place for it."""
+        try:
+            return call()
+        except Gone:
+            if self._renewing:
+                raise
+        self._renew()
+        return call()
+
+    def _renew(self) -> None:
+        steps, tags = self._steps, self._tags
+        self._renewing = True
+        try:
+            try:
+                self._begin(self._kept)
+            except Gone:  # killed while it was given the frames
+                self._begin(self._kept)
+            for step in steps:
+                self._done = 0
+                step()
+        finally:
+            self._renewing = False
+        if steps:
+            self._steps, self._tags = steps, tags
+
     def _resume(self) -> Json | None:
         if self._memo.get("url") != self._function.url:
             return None
         try:
-            info = self._function.ask("GET", self._path())
+            info = self._info()
         except Gone:
             return None
         return info if str(info["revision"]) == self._memo["revision"] else None
 
     def _begin(self, state: bytes | None) -> None:
         body = {"frames": len(self._frames), "width": self._frames.width, "height": self._frames.height}
-        info = self._function.ask("POST", "/v1/sessions", body)
+        info = self._function.ask("POST", "/v1/sessions", body, {"id": str, "revision": object})
         self._memo |= {"url": self._function.url, "session": info["id"], "revision": str(info["revision"])}
         self._upload()
         if state is None:
             return
-        about = self._function.ask("GET", "/v1/info")
+        about = self._function.ask("GET", "/v1/info", form={"model": object, "weights": object})
         if made_with(state, about["model"], about["weights"]):
             self._put_state(state)
-            info = self._function.ask("GET", self._path())
+            info = self._info()
             self._tags, self._done = [entry["tag"] for entry in info["objects"]], info["done"]
         else:
             self.restarted = True
             begin_with_masks(self, state)
+            self._steps = []  # the same state says the same once more
 
     def _upload(self) -> None:
         """Send the frames that the function lacks: it knows them by content, from any session."""
@@ -246,7 +308,8 @@ class RemoteEngine:
         for start in range(0, len(self._frames), _MISSING_BATCH):
             frames = range(start, min(start + _MISSING_BATCH, len(self._frames)))
             known = [{"frame": frame, "digest": self._digests[frame]} for frame in frames]
-            missing = self._function.ask("POST", self._path() + "/frames/missing", {"digests": known})["missing"]
+            asked = self._path() + "/frames/missing"
+            missing = self._function.ask("POST", asked, {"digests": known}, {"missing": [int]})["missing"]
         for frame in missing:
             data = self._frames.encoded(frame)
             self._function.raw("PUT", f"{self._path()}/frames/{frame}", data)
@@ -254,11 +317,18 @@ class RemoteEngine:
             self.uploaded_frames += 1
 
     def _put_state(self, state: bytes) -> None:
-        answer = json.loads(self._function.raw("PUT", self._path() + "/state", state))
+        answer = self._function.read(self._function.raw("PUT", self._path() + "/state", state), _CHANGED)
         self._memo["revision"] = str(answer["revision"])
 
-    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
-        answer = self._function.ask(method, self._path() + path, body)
+    def _change(self, method: str, path: str, body: Json | None = None, form: Form = _CHANGED) -> Json:
+        """A call that is repeated if the session has to be made anew."""
+        answer = self._enduring(lambda: self._call(method, path, body, form))
+        self._steps.append(lambda: self._call(method, path, body, form))
+        return answer
+
+    def _call(self, method: str, path: str, body: Json | None, form: Form) -> Json:
+        known = None if body is None else {"revision": int(self._memo["revision"]), **body}
+        answer = self._function.ask(method, self._path() + path, known, form)
         self._memo["revision"] = str(answer["revision"])
         return answer
 

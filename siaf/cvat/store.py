@@ -133,6 +133,7 @@ class JobStore:
         self._store = store
         self._folder = folder
         self._job = number
+        self._still_mine: Callable[[], None] = lambda: None
 
     def ledger(self) -> Ledger:
         """The job's ledger; an empty one if there is none. Raises StateError if it is damaged."""
@@ -141,12 +142,18 @@ class JobStore:
         return Ledger(self._job) if data is None else Ledger.parse(data, path)
 
     def save(self, ledger: Ledger, state: bytes | None = None) -> None:
-        """Save the ledger, together with a new state: either both are there afterwards, or both as before."""
+        """Save the ledger, together with a new state: either both are there afterwards, or both as before.
+
+        Within `locked`, raises Busy instead if somebody else has taken the job over: theirs is newer.
+        """
+        self._still_mine()
         if state is not None:
             ledger.state = f"state-{hashlib.blake2b(state, digest_size=8).hexdigest()}.siaf"
             self._store.write(f"{self._folder}/{ledger.state}", state)
+            self._still_mine()
         self._store.write(f"{self._folder}/ledger.json", ledger.dump())
         if state is not None:
+            self._still_mine()
             for name in self._store.names(self._folder):
                 if name.startswith("state-") and name != ledger.state:
                     self._store.delete(f"{self._folder}/{name}")
@@ -157,14 +164,19 @@ class JobStore:
             return None
         data = self._store.read(f"{self._folder}/{ledger.state}")
         if data is None:
-            raise SiafError(f"the store has lost {self._folder}/{ledger.state}")
+            raise SiafError(
+                f"the store has lost {self._folder}/{ledger.state}: put that file back; or delete the folder "
+                f"{self._folder}, then either import what siaf cvat export-state wrote for job {self._job}, or delete "
+                "the job's automatic masks in CVAT and sync from what people drew"
+            )
         return data
 
     @contextmanager
     def locked(self, *, wait_s: float = 0.0) -> Iterator[Callable[[], None]]:
-        """Only one sync at a time. Gives a function that raises Busy once somebody else has taken the job over.
+        """Only one sync at a time. Gives a function that raises Busy if somebody else has taken the job over.
 
-        Raises Busy, saying who holds the job, once `wait_s` seconds have passed.
+        That function reads the lease: this process may have slept past its end, and knows nothing of it. Raises Busy,
+        saying who holds the job, once `wait_s` seconds have passed.
         """
         token = uuid.uuid4().hex
         path = f"{self._folder}/lock.json"
@@ -180,7 +192,10 @@ class JobStore:
                         lost.set()
 
         def still_mine() -> None:
-            if lost.is_set():
+            lease = self._lease(path)
+            slept = lease.get("token") == token and _is_over(lease)
+            if lease.get("token") != token or (slept and not self._take(path, token)):
+                lost.set()
                 raise Busy(f"job {self._job} was taken over by {self._holder(path)}")
 
         _mine.add(token)
@@ -191,9 +206,11 @@ class JobStore:
                 time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
             renewal = threading.Thread(target=renew, daemon=True)
             renewal.start()
+            self._still_mine = still_mine
             try:
                 yield still_mine
             finally:
+                self._still_mine = lambda: None
                 ended.set()
                 renewal.join()
         finally:
@@ -210,6 +227,9 @@ class JobStore:
             lease = self._lease(path)
         if lease and not _is_dead(lease):
             return False
+        return self._take(path, token)
+
+    def _take(self, path: str, token: str) -> bool:
         self._store.write(path, _lease(token))  # two may take over a dead one's lock at once: the last writer has it
         time.sleep(_SETTLE_S)
         return bool(self._lease(path).get("token") == token)
@@ -235,9 +255,13 @@ def _lease(token: str) -> bytes:
     return json.dumps(lease).encode()
 
 
+def _is_over(lease: dict[str, str]) -> bool:
+    return float(lease["until"]) < time.time()
+
+
 def _is_dead(lease: dict[str, str]) -> bool:
     try:
-        if float(lease["until"]) < time.time():
+        if _is_over(lease):
             return True
         if lease["host"] != socket.gethostname():
             return False

@@ -26,6 +26,9 @@ from siaf.cvat.writing import Change, Wanted, batches, plan_changes
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 
+_LOOK_S = 5.0
+"""Between looks at the lease while nothing is written."""
+
 Carried = Callable[[JobClip, Ledger, Callable[[], Engine]], Mapping[int, IndexMask]]
 """Gives a job what another job has for it: may open the engine and let it inherit; returns references by the
 session's frame.
@@ -81,6 +84,7 @@ class JobSync:
         self._engine: Engine | None = None
         self._frames: JobFrames | None = None
         self._still_mine: Callable[[], None] = lambda: None
+        self._looked = self._started
 
     def run(self) -> SyncReport:
         """The whole round. Raises InputError, Busy, ServerFault; after any of them the call may be repeated."""
@@ -93,6 +97,9 @@ class JobSync:
                 self._propagate(ledger)
                 self._write(ledger)
                 return self._finished(ledger)
+            except SiafError:
+                self._still_mine()  # what a sync that was overtaken stumbles over is nobody's fault
+                raise
             finally:
                 if self._frames is not None:
                     self._frames.close()
@@ -114,7 +121,11 @@ class JobSync:
         if _was_emptied(reading, ledger):
             self._report.notes.append("all masks and used scribbles are gone: the job starts again")
             ledger = Ledger(
-                self._clip.id, data_version=ledger.data_version, digests=ledger.digests, labels=ledger.labels
+                self._clip.id,
+                undecided=ledger.undecided,
+                data_version=ledger.data_version,
+                digests=ledger.digests,
+                labels=ledger.labels,
             )
         self._adopt(ledger, reading)
         carried = {}
@@ -194,7 +205,9 @@ class JobSync:
         self._jobs.save(ledger, engine.state())
 
     def _progress(self, done: int, total: int) -> None:
-        self._still_mine()
+        if time.monotonic() - self._looked > _LOOK_S:
+            self._still_mine()
+            self._looked = time.monotonic()
         self._report.frames = total
         self._options.progress(done, total)
 
@@ -203,6 +216,7 @@ class JobSync:
     def _write(self, ledger: Ledger) -> None:
         annotations = self._server.annotations(self._clip.id)  # read again: people work while siaf propagates
         reading = read_job(annotations, self._clip, self._book, ledger)
+        _forget_replaced(ledger, annotations, reading)
         state = self._jobs.state(ledger)
         if state is None:
             return
@@ -223,13 +237,14 @@ class JobSync:
         self._jobs.save(ledger)
 
     def _send(self, batch: Change, planned_on: Json, ledger: Ledger) -> None:
-        self._still_mine()
         batch = self._untouched(batch, planned_on)
         if not len(batch):
             return
         ledger.pending = Pending(batch.action, batch.ids, batch.own_shapes, batch.own_tracks)
         self._jobs.save(ledger)
-        answer = self._server.patch_annotations(self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks)
+        answer = self._server.patch_annotations(
+            self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks, before=self._still_mine
+        )
         ledger.done([entry["id"] for entry in (*answer["shapes"], *answer["tracks"])])
         self._jobs.save(ledger)
         self._report.count(batch)
@@ -257,7 +272,9 @@ class JobSync:
             return
         change = self._untouched(change, planned_on)
         if len(change):
-            self._server.patch_annotations(self._clip.id, change.action, shapes=change.shapes, tracks=change.tracks)
+            self._server.patch_annotations(
+                self._clip.id, change.action, shapes=change.shapes, tracks=change.tracks, before=self._still_mine
+            )
             done = "removed" if change.action == "delete" else "marked"
             self._report.notes.append(f"{len(change)} used scribbles {done}")
 
@@ -312,3 +329,11 @@ def _forget_lost(ledger: Ledger, reading: Reading) -> None:
     """What a human deleted or changed is not siaf's any more."""
     ledger.shapes = {number: own for number, own in ledger.shapes.items() if number in reading.own | reading.hidden}
     ledger.tracks = {number: own for number, own in ledger.tracks.items() if number in reading.tracks}
+
+
+def _forget_replaced(ledger: Ledger, annotations: Json, reading: Reading) -> None:
+    """A shape that is gone though nobody deleted its mask: another one of siaf's is in its place."""
+    here = {shape["id"] for shape in annotations["shapes"]}
+    for number, own in list(ledger.shapes.items()):
+        if number not in here and (own.frame, own.tag) not in reading.missing and own.tag not in reading.gone:
+            del ledger.shapes[number]

@@ -7,10 +7,11 @@ the masks of the interacted frames.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
 from siaf.cvat.connection import Json, Refusal, Server
 from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
 from siaf.cvat.frames import JobFrames
@@ -22,6 +23,10 @@ from siaf.rounds import erase_other_tags
 
 _EXPIRED = (400, 404, 422)
 """What CVAT answers to a state older than 8 hours, and the function to one that it forgot."""
+
+_ANSWER: Mapping[str, Form] = {"frame": int, "states": [object]}
+_MASKS: Mapping[str, Form] = {**_ANSWER, "shapes": [object], "next": object}
+_PROGRESS: Form = {**_MASKS, "done": int, "total": int, "suggest": object}
 
 _NO_POINTS: Json = {"type": "points", "points": [0.0, 0.0]}
 """A shape that is there for its other keys."""
@@ -56,10 +61,7 @@ class ThroughEngine:
             except Refusal as refusal:
                 if refusal.status not in _EXPIRED or not self._states():
                     raise
-        # The function forgot the session, or CVAT the states: go on from the masks that the interacted frames had.
-        self._memo.pop("states", None)
-        self.restarted = True
-        self._interact(Interaction(references={frame: self._masks[frame] for frame in sorted(self._interacted)}))
+        self._begin_again()
         return self._interact(call)
 
     def remove_object(self, tag: int) -> None:
@@ -73,10 +75,19 @@ class ThroughEngine:
     def propagate(self, progress: Progress) -> None:
         """Asks for frame after frame, as the function's own plan goes."""
         if not self._states():
-            raise InputError("the jobs share no frame: memory is not handed over through CVAT; use --url", field="via")
+            if not self._interacted:
+                reason = "the jobs share no frame: memory is not handed over through CVAT; use --url"
+                raise InputError(reason, field="via")
+            self._begin_again()
         while (frame := json.loads(self._memo["next"])) is not None:
             done = int(self._memo["done"])
-            answer = self._call(frame, [None] * len(self._states()))
+            try:
+                answer = self._call(frame, [None] * len(self._states()), _PROGRESS)
+            except Refusal as refusal:
+                if refusal.status not in _EXPIRED or self.restarted:
+                    raise
+                self._begin_again()
+                continue
             if answer["done"] > done:
                 self._take(frame, answer["shapes"])
             self._memo |= {"next": json.dumps(answer["next"]), "done": str(answer["done"])}
@@ -101,6 +112,12 @@ class ThroughEngine:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    def _begin_again(self) -> None:
+        """The function forgot the session, or CVAT the states: go on from the masks that the interacted frames had."""
+        self._memo.pop("states", None)
+        self.restarted = True
+        self._interact(Interaction(references={frame: self._masks[frame] for frame in sorted(self._interacted)}))
+
     def _interact(self, call: Interaction) -> dict[int, IndexMask]:
         shapes = dict(_shapes(call))
         more = {"frames": len(self._frames)}
@@ -111,23 +128,27 @@ class ThroughEngine:
             self._call(frame, [{**shape, **more, "frame": frame} for shape in drawn])
         tags = sorted({shape["tag"] for drawn in shapes.values() for shape in drawn} | set(self.tags()))
         for frame in sorted(shapes):
-            answer = self._call(frame, [{**_NO_POINTS, **more, "frame": frame, "tag": t, "read": True} for t in tags])
+            asked: list[Json | None] = [{**_NO_POINTS, **more, "frame": frame, "tag": t, "read": True} for t in tags]
+            answer = self._call(frame, asked, _MASKS)
             self._take(frame, answer["shapes"])
             self._interacted.add(frame)
             self._confidence.pop(frame, None)
         self._memo |= {"next": json.dumps(answer["next"]), "done": "0", "removed": "[]"}
         return {frame: self._masks[frame] for frame in shapes}
 
-    def _call(self, frame: int, shapes: list[Json | None]) -> Json:
+    def _call(self, frame: int, shapes: list[Json | None], form: Form = _ANSWER) -> Json:
         states = self._states()
         if states and len(states) != len(shapes):  # any state of the last call speaks for all of them
             states = [states[0]] * len(shapes)
         body = {"job": self._frames.job, "frame": self._frames.to_task(frame), "shapes": shapes, "states": states}
         answer = self._server.invoke(self._function, body)
-        if not isinstance(answer, dict) or "frame" not in answer:
-            raise InputError("does not answer as a siaf function does", field=f"function {self._function!r}")
+        try:
+            check_answer(answer, form)
+        except UnexpectedAnswer as error:
+            field = f"function {self._function!r}"
+            raise InputError(f"does not answer as a siaf function does ({error})", field=field) from None
         self._memo["states"] = json.dumps(answer["states"])
-        return answer
+        return dict(answer)
 
     def _states(self) -> list[str]:
         return list(json.loads(self._memo.get("states", "[]")))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from siaf.cvat.connection import Json, Server
+from siaf.cvat.connection import Json, Refusal, Server
 from siaf.cvat.engine import EngineFactory
 from siaf.cvat.labels import RUN_TAG
 from siaf.cvat.report import SyncReport
@@ -17,6 +17,8 @@ from siaf.errors import InputError, SiafError
 
 STATES = ("new", "in progress", "rejected")
 _MOST_ROUNDS = 5
+_NOT_THE_JOBS = ("trigger", "host", "token", "user", "store", "url", "via", "model", "weights", "device")
+"""What InputError names when it is about this process."""
 log = logging.getLogger("siaf.cvat.watch")
 
 
@@ -70,7 +72,12 @@ class Watcher:
             self._run_label()
         name = f"watch-{'project' if self.project is not None else 'task'}-{self.project or self.task}"
         self._memory = self.store.note(self.server.url, name)
-        self.seen = dict(json.loads(self._memory.read() or b"{}"))
+        try:
+            self.seen = dict(json.loads(self._memory.read() or b"{}"))
+        except (ValueError, TypeError):
+            raise InputError(
+                f"the note {name}.json is damaged: delete it, and all jobs are looked at once", field="store"
+            ) from None
 
     def run(self, *, poll_s: float, stop: Callable[[], bool] = lambda: False) -> None:
         """Watch until `stop`. A fault of the server is logged and waited out."""
@@ -136,6 +143,8 @@ class Watcher:
                     self._remember(before)
                     break
         except InputError as error:
+            if not _is_the_jobs(error):
+                raise
             log.warning("%s", error)
             self._remember(job)
             return True
@@ -154,3 +163,12 @@ class Watcher:
     def _run_tags(self, job: int) -> list[Json]:
         label = self._run_label()
         return [tag for tag in self.server.annotations(job)["tags"] if tag["label_id"] == label]
+
+
+def _is_the_jobs(error: InputError) -> bool:
+    """Whether a job's content is wrong, so that another try needs another save; a token, a right that is missing, the
+    store or the function may be mended without one.
+    """
+    if isinstance(error, Refusal) and error.status in (401, 403):
+        return False
+    return error.field not in _NOT_THE_JOBS and not error.field.startswith("function ")

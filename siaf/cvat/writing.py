@@ -86,7 +86,7 @@ def plan_changes(
     """All changes from what the job holds to what it should hold. Only siaf's own shapes and tracks are touched."""
     if write_as == "mask":
         shapes = _mask_changes(wanted, annotations, reading, clip, book, ledger)
-        tracks = _no_tracks(wanted, reading, clip, book, ledger)
+        tracks = _no_tracks(reading.tracks, wanted, reading, clip, book, ledger)
     else:
         shapes = _no_shapes(annotations, reading, ledger)
         tracks = _track_changes(wanted, reading, clip, book, ledger, SHAPE_OF[write_as])
@@ -140,11 +140,13 @@ def _no_shapes(annotations: Json, reading: Reading, ledger: Ledger) -> list[Chan
     return [Change("delete", shapes=[as_sent(s) for s in own], own_shapes=[ledger.shapes[s["id"]] for s in own])]
 
 
-def _no_tracks(wanted: Wanted, reading: Reading, clip: JobClip, book: LabelBook, ledger: Ledger) -> list[Change]:
-    """Own tracks go; where a human set keyframes of one, these stay and the others go."""
+def _no_tracks(
+    numbers: Collection[int], wanted: Wanted, reading: Reading, clip: JobClip, book: LabelBook, ledger: Ledger
+) -> list[Change]:
+    """These own tracks go; where a human set keyframes of one, these stay and the others go."""
     update, delete = Change("update"), Change("delete")
-    for number, old in reading.tracks.items():
-        own = ledger.tracks[number]
+    for number in numbers:
+        own, old = ledger.tracks[number], reading.tracks[number]
         if own.tag in reading.relabelled:
             continue  # a human did that just now: the next round takes it
         if number not in reading.kept or own.tag not in wanted.objects:
@@ -164,7 +166,11 @@ def _track_changes(
     figures: dict[int, dict[int, list[float]]] = {}
     for frame, tag, bitmap in wanted.spots(clip):
         figures.setdefault(tag, {})[frame] = _polygon(bitmap) if kind == "polygon" else list(mask_box(bitmap))
-    existing = {ledger.tracks[number].tag: track for number, track in reading.tracks.items()}
+    existing: dict[int, Json] = {}
+    doubled = []  # by a write that was done twice; the one that a human worked on is the one to keep
+    for number in sorted(reading.tracks, key=lambda number: (number not in reading.kept, number)):
+        if existing.setdefault(ledger.tracks[number].tag, reading.tracks[number])["id"] != number:
+            doubled.append(number)
     create, update, delete = Change("create"), Change("update"), Change("delete")
     for tag in sorted((figures.keys() | existing.keys()) - reading.relabelled.keys()):  # these the next round takes
         old = existing.get(tag)
@@ -181,7 +187,7 @@ def _track_changes(
             create.own_tracks.append(_own_track(track, tag, label, human))
         else:
             _update_track(update, track, old, tag, label, human)
-    return [delete, update, create]
+    return [*_no_tracks(doubled, wanted, reading, clip, book, ledger), delete, update, create]
 
 
 def _update_track(update: Change, track: Json, old: Json, tag: int, label: Label, human: Mapping[int, Json]) -> None:

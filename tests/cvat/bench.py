@@ -191,6 +191,17 @@ class Bench:
         return sorted((_named([*data["shapes"], *data["tracks"], *data["tags"]], names)), key=repr)
 
 
+def check_ledger(bench: Bench, job: int) -> None:
+    """The ledger knows exactly siaf's shapes and tracks, and calls nothing human that siaf made."""
+    ledger = bench.store.job(bench.server.url, job).ledger()
+    found = bench.server.annotations(job)
+    assert ledger.pending is None
+    assert set(ledger.shapes) == {s["id"] for s in found["shapes"] if s["source"] == "auto"}
+    assert set(ledger.tracks) == {t["id"] for t in found["tracks"] if t["source"] == "auto"}
+    human = {f"s{s['id']}" for s in found["shapes"] if s["source"] != "auto" and s["type"] == "mask"}
+    assert {key for key in ledger.human if key.startswith("s")} == human
+
+
 def bitmap(points: Sequence[float], pictures: Pictures) -> NDArray[np.bool_]:
     """A mask's pixels."""
     return decode_rle(points, height=pictures.shape[1], width=pictures.shape[2])

@@ -33,6 +33,7 @@ def standin() -> Iterator[StandIn]:
 def client(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client of the stand-in that gives up at once."""
     monkeypatch.setattr(connection, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(connection, "FUNCTION_DELAYS_S", ())
     return connect(standin.url, token="full")
 
 

@@ -49,9 +49,9 @@ class Answer:
         return b"" if self.status == 204 else json.dumps(self.body).encode()
 
 
-Fault = Callable[[Request], str | int | None]
+Fault = Callable[[Request], "str | int | Answer | None"]
 """Asked for every request: None = serve it, "refuse" = cut before it is done, "drop" = done, but no answer arrives,
-a number = answer with this status without doing it."""
+"late" = answered with 504 and done by the next `catch_up`, a number or an answer = this, without doing it."""
 
 
 class HttpSide:
@@ -60,6 +60,7 @@ class HttpSide:
     def __init__(self, respond: Callable[[Request], Answer]) -> None:
         self.log: list[Request] = []
         self.fault: Fault = lambda request: None
+        self.late: list[Request] = []
         self._respond = respond
         self._lock = threading.Lock()
         side = self
@@ -87,6 +88,12 @@ class HttpSide:
         self._server.shutdown()
         self._server.server_close()
 
+    def catch_up(self) -> None:
+        """Do what was answered with 504 and is still to be done."""
+        with self._lock:
+            while self.late:
+                self._respond(self.late.pop(0))
+
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
         request = Request(
@@ -100,8 +107,13 @@ class HttpSide:
             self.log.append(request)
             fault = self.fault(request)
             answer = Answer(fault, "") if isinstance(fault, int) else Answer()
-            if fault is None or fault == "drop":
+            if isinstance(fault, Answer):
+                answer = fault
+            elif fault is None or fault == "drop":
                 answer = self._respond(request)
+            elif fault == "late":
+                self.late.append(request)
+                answer = Answer(504, b"<html>Gateway Time-out</html>", "text/html")
         request.status = answer.status
         if fault in ("refuse", "drop"):
             handler.close_connection = True

@@ -3,16 +3,19 @@
 import copy
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import Bench, Pictures
 from standin import StandIn
-from standin_http import Request
+from standin_http import Answer, Request
 
-from siaf.cvat import connection, writing
-from siaf.cvat.connection import Action, Server, ServerFault, connect
+from siaf.cvat import connection, faults, writing
+from siaf.cvat.connection import Action, Server, connect
+from siaf.cvat.faults import ServerFault
 from siaf.cvat.report import SyncReport
 from siaf.cvat.store import Busy
 from siaf.errors import InputError, SiafError
@@ -186,6 +189,109 @@ def test_a_restart_of_the_server_is_waited_for(
     standin.fault = restarting
     assert bench.sync(job).created > 0
     assert len(broken) == 3
+
+
+@pytest.mark.parametrize("headers", [[("Retry-After", "7")], []])
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+@pytest.mark.parametrize(("prepare", "run"), [(first_round, by_sync), (neighbour, by_carry)])
+def test_too_many_requests_are_waited_out(
+    bench: Bench,
+    standin: StandIn,
+    pictures: Pictures,
+    prepare: Callable[[Bench, Pictures], int],
+    run: Callable[..., SyncReport],
+    method: str,
+    headers: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reads and writes alike, as long as CVAT says: nothing was done by what it answers with 429."""
+    waits: list[float] = []
+    monkeypatch.setattr(faults.time, "sleep", waits.append)
+    job = prepare(bench, pictures)
+    turned: list[Request] = []
+
+    def throttle(request: Request) -> Answer | None:
+        if request.method != method or request.path.endswith("/data") or len(turned) == 3:
+            return None
+        turned.append(request)
+        return Answer(429, {"detail": "Request was throttled."}, headers=headers)
+
+    standin.fault = throttle
+    assert run(bench, job).created > 0
+    assert len(turned) == 3
+    bench.masks(job)
+    assert waits[:3] == ([7.0, 7.0, 7.0] if headers else [1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("3", 3.0), ("0", None), ("soon", None), ("", None), ("-5", None)])
+def test_retry_after_is_seconds_or_nothing(header: str, seconds: float | None) -> None:
+    assert faults.retry_after({"Retry-After": header}) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    at = datetime.now(UTC) + timedelta(seconds=40)
+    assert faults.retry_after({"Retry-After": format_datetime(at, usegmt=True)}) == pytest.approx(39.5, abs=1)
+
+
+def test_a_pause_longer_than_anybody_waits_is_said(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = first_round(bench, pictures)
+    standin.fault = lambda request: Answer(429, {"detail": "Too many."}, headers=[("Retry-After", "3600")])
+    with pytest.raises(ServerFault, match=f"CVAT asks for fewer requests, on job {job}: 429 Too many"):
+        bench.sync(job)
+
+
+def test_a_log_in_is_not_called_wrong_for_429(standin: StandIn, client: object) -> None:
+    answers = iter([Answer(429, {"detail": "Too many."}, headers=[("Retry-After", "1")]), None])
+    standin.fault = lambda request: next(answers) if request.path.endswith("/login") else None
+    assert connect(standin.url, user=("admin", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("jobs/J", {"id": 1}, "on job J in a form unknown to siaf: type is missing"),
+        ("jobs/J", ["x"], 'on job J in a form unknown to siaf: it is \\["x"\\] instead of an object'),
+        ("jobs/J/data/meta", {"frames": 3}, "on job J in a form unknown to siaf: frames is 3 instead of a list"),
+        ("jobs/J/annotations", {"shapes": [{"type": 5}]}, r"shapes\[0\].type is 5 instead of a text"),
+        ("jobs/J/annotations", {"shapes": [], "tracks": [], "tags": [7]}, r"tags\[0\] is 7 instead of an object"),
+        ("labels", {"results": [{"id": "1"}], "next": None}, r'results\[0\].id is "1" instead of a whole number'),
+        ("labels", {"count": 0}, "on labels in a form unknown to siaf: results is missing"),
+        ("labels", None, "on labels in a form unknown to siaf: it is null instead of an object"),
+    ],
+)
+def test_an_answer_of_another_form_is_named(
+    bench: Bench, standin: StandIn, pictures: Pictures, path: str, body: Any, message: str
+) -> None:
+    job = first_round(bench, pictures)
+    wanted = f"/api/{path}".replace("J", str(job))
+    standin.fault = lambda request: Answer(200, body) if request.path == wanted else None
+    with pytest.raises(ServerFault, match=message.replace("job J", f"job {job}")):
+        bench.sync(job)
+
+
+@pytest.mark.parametrize(
+    "body", [{"shapes": [], "tracks": []}, {"shapes": [{}], "tracks": []}, [], b"<html>", b'{"sha']
+)
+def test_a_write_with_a_strange_answer_is_neither_lost_nor_doubled(
+    bench: Bench, standin: StandIn, pictures: Pictures, body: Any
+) -> None:
+    job, whole = (first_round(bench, pictures) for _ in range(2))
+    bench.sync(whole)
+    for done in (False, True):
+
+        def strange(request: Request, done: bool = done) -> Answer | None:
+            if b'"mask"' not in request.raw:
+                return None
+            if done:  # CVAT did it, and a proxy answered
+                standin._respond(request)
+            return Answer(200, body)
+
+        standin.fault = strange
+        with pytest.raises(ServerFault):
+            bench.sync(job)
+        standin.fault = lambda request: None
+    bench.sync(job)
+    assert bench.contents(job) == bench.contents(whole)
 
 
 def test_ctrl_c_keeps_what_is_done(bench: Bench, pictures: Pictures) -> None:

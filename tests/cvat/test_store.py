@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from siaf.cvat import settling
 from siaf.cvat import store as store_module
 from siaf.cvat.ledger import VERSION, Known, Ledger, OwnShape, OwnTrack, Pending
+from siaf.cvat.settling import settle
 from siaf.cvat.store import Busy, JobStore, StateStore, default_store
 from siaf.errors import InputError, SiafError, StateError
 
@@ -34,6 +36,7 @@ def full_ledger() -> Ledger:
         pending=Pending("update", [5, None], [OwnShape(0, 1, "n"), OwnShape(1, 1, "o")]),
         carried={4: "x"},
         digests={0: "d"},
+        undecided=[Pending("create", [None], tracks=[OwnTrack(2, "t", {3: "k"})], since=12.5)],
     )
 
 
@@ -61,18 +64,43 @@ def created(*marks: str) -> Ledger:
 
 def test_a_creation_that_was_not_done_leaves_nothing() -> None:
     ledger = created("a", "b")
-    ledger.settle_shapes({7: "drawn by somebody"})
+    settle(ledger, {7: "drawn by somebody"}, {}, {})
     assert (ledger.pending, ledger.shapes) == (None, {})
+    assert [write.shapes for write in ledger.undecided] == [[OwnShape(0, 1, "a"), OwnShape(1, 1, "b")]]
 
 
 def test_what_a_human_deleted_of_a_creation_that_was_done_is_known() -> None:
     ledger = created("a", "b", "c")
-    ledger.settle_shapes({7: "a", 9: "c"})
+    settle(ledger, {7: "a", 9: "c"}, {}, {"s7", "s9"})
     assert ledger.shapes == {7: OwnShape(0, 1, "a"), 9: OwnShape(2, 1, "c"), -1: OwnShape(1, 1, "b")}
+    assert ledger.undecided == []
+
+
+def test_an_undecided_write_is_forgotten_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = created("a")
+    settle(ledger, {}, {}, {})
+    start = time.time()
+    monkeypatch.setattr(settling.time, "time", lambda: start + settling.LATE_S - 60)
+    settle(ledger, {}, {}, {})
+    assert len(ledger.undecided) == 1
+    monkeypatch.setattr(settling.time, "time", lambda: start + settling.LATE_S + 60)
+    settle(ledger, {}, {}, {})
+    assert ledger.undecided == []
+
+
+def test_two_creations_in_doubt_make_no_deletion(jobs: JobStore) -> None:
+    """Of two unanswered creations the earlier one turned up: nobody deleted what only the later one has."""
+    ledger = created("a", "b")
+    settle(ledger, {}, {}, {})
+    ledger.pending = Pending("create", [None, None], [OwnShape(0, 1, "new"), OwnShape(1, 1, "b")])
+    settle(ledger, {7: "a", 8: "b"}, {}, {"s7", "s8"})
+    assert ledger.shapes == {7: OwnShape(0, 1, "a"), 8: OwnShape(1, 1, "b")}
 
 
 def test_a_lost_state_is_an_error(jobs: JobStore) -> None:
-    with pytest.raises(SiafError, match="has lost"):
+    with pytest.raises(
+        SiafError, match=r"has lost .*/state-0\.siaf: put that file back; or delete the folder .*job-14"
+    ):
         jobs.state(Ledger(14, state="state-0.siaf"))
 
 
@@ -118,10 +146,45 @@ def test_whoever_lost_the_lock_stops(jobs: JobStore, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(store_module, "LEASE_S", 0.05)
     with jobs.locked() as still_mine:
         still_mine()
-        jobs._store.write(f"{jobs._folder}/lock.json", json.dumps({"token": "other", "host": "h", "pid": "1"}).encode())
-        time.sleep(0.3)
+        while jobs._lease(f"{jobs._folder}/lock.json").get("token") != "other":
+            take_over(jobs)
+            time.sleep(0.1)  # a renewal may be under way
         with pytest.raises(Busy, match="was taken over by process 1 on h"):
             still_mine()
+
+
+def take_over(jobs: JobStore) -> None:
+    """What another machine writes that found the lease run out."""
+    until = str(time.time() + 300)
+    lease = {"token": "other", "host": "h", "pid": "1", "until": until}
+    jobs._store.write(f"{jobs._folder}/lock.json", json.dumps(lease).encode())
+
+
+def test_whoever_lost_the_lock_is_told_before_any_renewal(jobs: JobStore) -> None:
+    with jobs.locked() as still_mine:
+        take_over(jobs)
+        with pytest.raises(Busy, match="was taken over by process 1 on h"):
+            still_mine()
+
+
+def test_whoever_lost_the_lock_saves_nothing(jobs: JobStore) -> None:
+    jobs.save(full_ledger(), b"theirs")
+    saved = jobs.ledger()
+    with jobs.locked():
+        take_over(jobs)
+        with pytest.raises(Busy):
+            jobs.save(Ledger(14), b"mine")
+    assert jobs.ledger() == saved
+    assert jobs.state(saved) == b"theirs"
+    assert json.loads(jobs._store.read(f"{jobs._folder}/lock.json") or b"")["token"] == "other"
+
+
+def test_whoever_slept_past_the_lease_and_is_alone_goes_on(jobs: JobStore) -> None:
+    path = f"{jobs._folder}/lock.json"
+    with jobs.locked() as still_mine:
+        jobs._store.write(path, json.dumps({**jobs._lease(path), "until": str(time.time() - 60)}).encode())
+        still_mine()
+        assert float(jobs._lease(path)["until"]) > time.time()
 
 
 def test_a_long_sync_keeps_its_lock(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:

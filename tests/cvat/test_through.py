@@ -16,8 +16,8 @@ from standin_lambda import Function
 from function.http import Request as Event
 from function.service import Service
 from function.settings import Settings
-from siaf.cvat.connection import ServerFault
 from siaf.cvat.engine import EngineFactory, local_engines
+from siaf.cvat.faults import ServerFault
 from siaf.cvat.through import through_cvat
 from siaf.errors import InputError
 from siaf.network import Model
@@ -178,6 +178,27 @@ def test_a_function_that_forgot_everything_goes_on_from_the_masks(
     assert bench.sync(job).round == 2
     masks = bench.masks(job)
     assert all(masks[spot] == points for spot, points in kept.items())
+
+
+def test_a_function_that_starts_again_in_the_middle_ends_no_sync(
+    bench: Bench, standin: StandIn, deploy: Callable[[], None], pictures: Pictures
+) -> None:
+    """CVAT hands on that the session is unknown; the job is not at fault."""
+    job = drawn(bench, pictures)
+    bench.engines = through_cvat(bench.server, "siaf")
+    frames = 0
+
+    def killed(done: int, total: int) -> None:
+        nonlocal frames
+        frames += 1
+        if frames == 2:
+            deploy()
+
+    report = bench.sync(job, progress=killed)
+    assert frames > 2
+    assert report.notes == ["the session was of another model: begun again from the masks of annotated frames"]
+    assert {spot[0] for spot in bench.masks(job)} == set(range(5))
+    assert bench.sync(job).changed is False
 
 
 def test_an_object_is_forgotten(bench: Bench, deploy: Callable[[], None], pictures: Pictures) -> None:

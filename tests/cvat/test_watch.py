@@ -16,8 +16,9 @@ from bench import Bench, Pictures
 from cvat_sdk import models
 from cvat_sdk.core.proxies.annotations import AnnotationUpdateAction
 from standin import StandIn
+from standin_http import Answer
 
-from siaf.cvat import commands
+from siaf.cvat import commands, faults
 from siaf.cvat.engine import Engine
 from siaf.cvat.frames import JobFrames
 from siaf.cvat.report import SyncReport
@@ -185,6 +186,74 @@ def test_a_fault_of_the_server_is_waited_out(bench: Bench, standin: StandIn, pic
 
     watch.run(poll_s=0.05, stop=stop)
     assert bench.masks(job)
+
+
+TROUBLE: list[Answer] = [
+    Answer(
+        429, {"detail": "Request was throttled. Expected available in 60 seconds."}, headers=[("Retry-After", "999")]
+    ),
+    Answer(429, b"slow down", "text/plain"),
+    Answer(401, {"detail": "Invalid token."}),
+    Answer(403, {"detail": "You do not have permission to perform this action."}),
+    Answer(503, b""),
+    Answer(200, b"<html>back soon</html>", "text/html"),
+    Answer(200, b'{"id": 1, "sta'),
+    Answer(200, {"fine": True}),
+    Answer(200, []),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE, ids=lambda answer: f"{answer.status}-{str(answer.body)[:12]}")
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_request_outlives_what_is_not_the_job_s_fault(
+    bench: Bench,
+    standin: StandIn,
+    pictures: Pictures,
+    trouble: Answer,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also after a restart of the watcher."""
+    monkeypatch.setattr(faults, "THROTTLED_S", 0.0)
+    job = drawn_job(bench, pictures)
+    watch, _ = watcher(bench, job)
+    ask(bench, job)
+    standin.fault = lambda request: (
+        trouble if request.path.startswith("/api/jobs/") and request.method == method else None
+    )
+    assert watch.look() == []
+    assert len(caplog.records) == 1
+    assert "Traceback" not in caplog.text
+    standin.fault = lambda request: None
+    again, reports = watcher(bench, job)
+    assert again.look() == [job]
+    assert reports[0].objects == {1: "car"}
+    assert bench.masks(job)
+
+
+@pytest.mark.parametrize("field", ["store", "url", "token", "function 'siaf-tracker'"])
+def test_what_is_wrong_with_this_process_is_tried_again(bench: Bench, pictures: Pictures, field: str) -> None:
+    job = drawn_job(bench, pictures)
+    watch, _ = watcher(bench, job)
+    ask(bench, job)
+    engines = watch.engines
+
+    def broken(*rest: Any) -> Engine:
+        raise InputError("cannot be used", field=field)
+
+    watch.engines = broken
+    assert watch.look() == []
+    watch.engines = engines
+    assert watch.look() == [job]
+
+
+def test_a_damaged_note_is_named(bench: Bench, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    watch, _ = watcher(bench, job)
+    watch._memory.write(b"[1, 2")
+    with pytest.raises(InputError, match=r"store: the note watch-task-\d+\.json is damaged: delete it"):
+        watcher(bench, job)
 
 
 def test_a_webhook_wakes_the_watcher(bench: Bench, standin: StandIn, pictures: Pictures) -> None:

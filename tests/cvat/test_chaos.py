@@ -1,0 +1,11 @@
+"""The short form of chaos.py."""
+
+import chaos
+import pytest
+
+from siaf.cvat.engine import EngineFactory
+
+
+@pytest.mark.parametrize("seed", [0, 4, 8])
+def test_broken_rounds_end_as_undisturbed_ones(engines: EngineFactory, seed: int) -> None:
+    assert chaos.run_seed(engines, seed).total() > 0
