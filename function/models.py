@@ -42,8 +42,14 @@ class ObjectModel(_Body):
     """What is known of an object; `origin` is the client's own note."""
 
     tag: Tag
-    label: Annotated[str, Field(max_length=200)] | None = None
+    label: str | None = None
     origin: dict[str, str] = {}
+
+
+class ObjectNote(ObjectModel):
+    """What a client says of an object."""
+
+    label: Annotated[str, Field(max_length=200)] | None = None
 
 
 class OpenRequest(_Body):
@@ -143,7 +149,7 @@ class RoundRequest(_Body):
     revision: int
     scribbles: list[FrameStrokes] = []
     references: list[ReferenceMasks] = []
-    objects: list[ObjectModel] = Field(default=[], description="labels and origins to remember")
+    objects: list[ObjectNote] = Field(default=[], description="labels and origins to remember")
 
 
 class RoundReply(_Body):

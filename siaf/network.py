@@ -185,6 +185,12 @@ class Model:
         align = self.interaction.config.align_corners
         return network_size(height, width, short_side=self.interaction_short_side, align_corners=align)
 
+    @property
+    def memory_channels(self) -> tuple[int, int]:
+        """Channels of a frame memory's keys and values (`siaf.model.propagation.FrameMemory`)."""
+        config = self.propagation.config
+        return (config.dim // 2, 4 * config.dim) if config.gated else (config.dim, config.dim)
+
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of the stride-16 grid on which frames of height × width are remembered."""
         align = self.propagation.config.align_corners
