@@ -88,7 +88,7 @@ class FrameDigest(_Body):
 class MissingRequest(_Body):
     """Frames whose content the client knows: those that the function holds, from any session, are bound to this one."""
 
-    digests: list[FrameDigest] = []
+    digests: Annotated[list[FrameDigest], Field(fail_fast=True)] = []
 
 
 class MissingReply(_Body):
@@ -108,7 +108,7 @@ class Stroke(_Body):
     """One scribble: object `tag`, 0 = background; a negative stroke says "not this object"."""
 
     tag: Annotated[int, Field(ge=0, le=255)]
-    points: Annotated[list[Point], Field(min_length=1)]
+    points: Annotated[list[Point], Field(min_length=1, fail_fast=True)]
     width: Annotated[float, Field(gt=0, le=1000, description="pixels")] = 3.0
     polarity: Literal["positive", "negative"] = "positive"
 
@@ -117,7 +117,7 @@ class FrameStrokes(_Body):
     """The strokes on one frame."""
 
     frame: Frame
-    strokes: Annotated[list[Stroke], Field(min_length=1)]
+    strokes: Annotated[list[Stroke], Field(min_length=1, fail_fast=True)]
 
 
 class MaskModel(_Body):
@@ -147,8 +147,8 @@ class RoundRequest(_Body):
     """
 
     revision: int
-    scribbles: list[FrameStrokes] = []
-    references: list[ReferenceMasks] = []
+    scribbles: Annotated[list[FrameStrokes], Field(fail_fast=True)] = []
+    references: Annotated[list[ReferenceMasks], Field(fail_fast=True)] = []
     objects: list[ObjectNote] = Field(default=[], description="labels and origins to remember")
 
 

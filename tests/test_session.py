@@ -14,6 +14,7 @@ from siaf.memory import MAX_PERMANENT
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.model.reading import Read
 from siaf.network import Model
+from siaf.state import dump_session
 
 Frames = NDArray[np.uint8]
 
@@ -393,3 +394,22 @@ def test_reads_are_bounded_however_many_frames_were_annotated(
     run(session)
     rows, cols = tiny_model.grid(72, 96)
     assert max(tokens) == MAX_PERMANENT * rows * cols
+
+
+def test_an_object_may_be_removed_while_it_is_still_to_be_carried(session: Session) -> None:
+    session.interact({0: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
+    session.remove_object(2)
+    assert all(not (mask == 2).any() for mask in run(session).values())
+    assert session.pending == 0
+
+
+def test_an_undo_below_the_groups_of_an_inherited_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    run(session)
+    heir = Session(tiny_model, clip)
+    heir.inherit(dump_session(session))
+    heir.interact({4: [stroke(100 + i, 5 + 5 * i, 5 + 5 * i) for i in range(10)]})
+    run(heir)
+    heir.undo()
+    run(heir)
+    assert (heir.objects.tags, heir.objects.groups, heir.pending) == ([1], 1, 0)
