@@ -78,14 +78,13 @@ class Interactor:
         picture = read_picture(body.image, self._settings.max_pixels)
         clicks = _clicks(body, *picture.size)
         _check_objects(len(clicks.boxes), picture, self._settings.max_object_pixels)
-        found = None
         # A labeler's click does not fail because of a session, which may be somebody else's: whatever is wrong with it,
-        # the picture is then looked at alone. What is wrong with the click comes up there again.
+        # the picture is then looked at alone. What is wrong with the click itself comes up there again.
+        found = self._session_of(picture)
         try:
-            found = self._session_of(picture)
             segments = self._segments(picture, found, clicks, body)
         except Exception:
-            if found is None and not self._settings.share_frames:
+            if found is None:
                 raise
             found = None
             segments = self._segments(picture, found, clicks, body)
@@ -94,10 +93,13 @@ class Interactor:
 
     def _session_of(self, picture: Picture) -> tuple[str, Session, int] | None:
         """Name of state, session and frame number, if the picture is a frame of an open session."""
-        place = self._sessions.of_frame(picture.digest)
-        if place is None or (place[0].height, place[0].width) != picture.size:
+        try:
+            place = self._sessions.of_frame(picture.digest)
+            if place is None or (place[0].height, place[0].width) != picture.size:
+                return None
+            record, session = self._sessions.view(place[0].id)
+        except Exception:  # expired, of other weights or another input size, damaged
             return None
-        record, session = self._sessions.view(place[0].id)
         note_session(record.id)
         return f"{record.id}/{record.revision}", session, place[1]
 

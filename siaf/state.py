@@ -123,8 +123,6 @@ def parse_session(
             raise StateError(f"{key}: the state has {getattr(document, key)}, the video {here}", field=name)
     with _damage(name):
         tensors = read_tensors(data, document, model)
-        if tuple(document.grid) != model.grid(session.height, session.width):
-            raise ValueError(f"grid: is not {model.grid(session.height, session.width)}")
         _fill(session, document, tensors)
     changed = [f for f, digest in document.digests.items() if session.frame_digest(f) != digest]
     if changed:

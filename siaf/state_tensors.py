@@ -49,6 +49,9 @@ def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTen
 
     ValueError, naming the tensor, for one that is missing, that nothing speaks of, or that the model could not read.
     """
+    grid = model.grid(document.height, document.width)
+    if document.grid != grid:
+        raise ValueError(f"grid: is {document.grid}, not {grid}")
     raw = split_file(data)
     result = StateTensors()
     groups = max(1, -(-len(document.now.places) // MAX_TAGS))
