@@ -8,7 +8,8 @@ MAX_SHAPES = 255  # one tag each
 MAX_CLICKS = 2000
 
 _Image = Annotated[str, Field(description="base64 of the frame's file")]
-_Pairs = list[Annotated[list[float], Field(min_length=2, max_length=2)]]
+# One wrong pair is enough: a million of them would be a million explanations.
+_Pairs = Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(fail_fast=True)]
 
 
 class _Contract(BaseModel):
@@ -35,7 +36,9 @@ class TrackerRequest(_Contract):
     """
 
     image: _Image
-    shapes: Annotated[list[dict[str, Any] | list[float] | None], Field(max_length=MAX_SHAPES)] | None = None
+    shapes: (
+        Annotated[list[dict[str, Any] | list[float] | None], Field(max_length=MAX_SHAPES, fail_fast=True)] | None
+    ) = None
     states: Annotated[list[Any], Field(max_length=MAX_SHAPES)] | None = None
 
 
@@ -54,7 +57,7 @@ class CvatRequest(_Contract):
 INTERACTOR_REPLY: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "mask": {"type": "array", "items": {"type": "array", "items": {"enum": [0, 1]}}},
+        "mask": {"type": "array", "items": {"type": "array", "items": {"enum": [0, 255]}}},
         "shapes": {"type": "array", "items": {"type": "object", "required": ["type", "points"]}},
     },
 }

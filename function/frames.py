@@ -23,8 +23,13 @@ class FramesMissing(ApiError):
 
 
 def frame_key(digest: str) -> str:
-    """Where the encoded frame of this content digest is."""
+    """Where the encoded picture of this content digest is, for the tracker's calls."""
     return f"frame/{digest}"
+
+
+def session_frame_key(digest: str, height: int, width: int) -> str:
+    """Where a session's frame is. The size is part of the key: a session of another size cannot bind the frame."""
+    return f"frame/{digest}-{width}x{height}"
 
 
 class StoredFrames(FrameSource):
@@ -48,7 +53,7 @@ class StoredFrames(FrameSource):
             self._decoded.move_to_end(digest)
             return self._decoded[digest].copy()
         with phase("store"):
-            data = self._store.get(frame_key(digest))
+            data = self._store.get(session_frame_key(digest, self.height, self.width))
         if data is None:
             raise FramesMissing([index])
         with phase("decode"):

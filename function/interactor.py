@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from function.contracts import MAX_CLICKS, InteractorRequest
-from function.frames import FramesMissing
-from function.http import ApiError, Reply, Request, bad_request, too_large
+from function.http import Reply, Request, bad_request, too_large
 from function.pictures import Picture, read_picture
 from function.routing import parse
 from function.sessions import Sessions
@@ -19,7 +18,6 @@ from function.timing import note_session, phase
 from siaf import Session
 from siaf.boxes import as_box
 from siaf.clicks import Clicks, Segment, segment_clicks
-from siaf.errors import StateError
 from siaf.masks import Bitmap, decode_rle, encode_rle
 
 _HISTORY = 32
@@ -79,10 +77,15 @@ class Interactor:
         body = parse(InteractorRequest, request)
         picture = read_picture(body.image, self._settings.max_pixels)
         clicks = _clicks(body, *picture.size)
+        _check_objects(len(clicks.boxes), picture, self._settings.max_object_pixels)
+        # A labeler's click does not fail because of a session, which may be somebody else's: whatever is wrong with it,
+        # the picture is then looked at alone. What is wrong with the click itself comes up there again.
         found = self._session_of(picture)
         try:
             segments = self._segments(picture, found, clicks, body)
-        except FramesMissing:  # a labeler's click must not fail because some other frame of the session was forgotten
+        except Exception:
+            if found is None:
+                raise
             found = None
             segments = self._segments(picture, found, clicks, body)
         with phase("encode"):
@@ -90,14 +93,14 @@ class Interactor:
 
     def _session_of(self, picture: Picture) -> tuple[str, Session, int] | None:
         """Name of state, session and frame number, if the picture is a frame of an open session."""
-        place = self._sessions.of_frame(picture.digest)
-        if place is None:
-            return None
         try:
+            place = self._sessions.of_frame(picture.digest)
+            if place is None or (place[0].height, place[0].width) != picture.size:
+                return None
             record, session = self._sessions.view(place[0].id)
-            note_session(record.id)
-        except (ApiError, StateError):  # it has just expired, or is of other weights
+        except Exception:  # expired, of other weights or another input size, damaged
             return None
+        note_session(record.id)
         return f"{record.id}/{record.revision}", session, place[1]
 
     def _segments(
@@ -142,6 +145,13 @@ class Interactor:
             entries = [*(json.loads(data) if data else []), asdict(call)][-_HISTORY:]
             if store.swap(key, data, json.dumps(entries).encode(), _HISTORY_TTL_S):
                 return
+
+
+def _check_objects(count: int, picture: Picture, most: int) -> None:
+    """Every object has a bitmap of the picture's size."""
+    pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
+    if count > 1 and count * pixels > most:
+        raise too_large(f"{count} boxes on {pixels} pixels; their product may be {most} at most", "obj_bbox")
 
 
 def _clicks(body: InteractorRequest, height: int, width: int) -> Clicks:

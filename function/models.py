@@ -42,8 +42,14 @@ class ObjectModel(_Body):
     """What is known of an object; `origin` is the client's own note."""
 
     tag: Tag
-    label: Annotated[str, Field(max_length=200)] | None = None
+    label: str | None = None
     origin: dict[str, str] = {}
+
+
+class ObjectNote(ObjectModel):
+    """What a client says of an object."""
+
+    label: Annotated[str, Field(max_length=200)] | None = None
 
 
 class OpenRequest(_Body):
@@ -82,7 +88,7 @@ class FrameDigest(_Body):
 class MissingRequest(_Body):
     """Frames whose content the client knows: those that the function holds, from any session, are bound to this one."""
 
-    digests: list[FrameDigest] = []
+    digests: Annotated[list[FrameDigest], Field(fail_fast=True)] = []
 
 
 class MissingReply(_Body):
@@ -102,7 +108,7 @@ class Stroke(_Body):
     """One scribble: object `tag`, 0 = background; a negative stroke says "not this object"."""
 
     tag: Annotated[int, Field(ge=0, le=255)]
-    points: Annotated[list[Point], Field(min_length=1)]
+    points: Annotated[list[Point], Field(min_length=1, fail_fast=True)]
     width: Annotated[float, Field(gt=0, le=1000, description="pixels")] = 3.0
     polarity: Literal["positive", "negative"] = "positive"
 
@@ -111,7 +117,7 @@ class FrameStrokes(_Body):
     """The strokes on one frame."""
 
     frame: Frame
-    strokes: Annotated[list[Stroke], Field(min_length=1)]
+    strokes: Annotated[list[Stroke], Field(min_length=1, fail_fast=True)]
 
 
 class BoxModel(_Body):
@@ -149,10 +155,10 @@ class RoundRequest(_Body):
     """
 
     revision: int
-    scribbles: list[FrameStrokes] = []
-    boxes: list[BoxModel] = []
-    references: list[ReferenceMasks] = []
-    objects: list[ObjectModel] = Field(default=[], description="labels and origins to remember")
+    scribbles: Annotated[list[FrameStrokes], Field(fail_fast=True)] = []
+    boxes: Annotated[list[BoxModel], Field(fail_fast=True)] = []
+    references: Annotated[list[ReferenceMasks], Field(fail_fast=True)] = []
+    objects: list[ObjectNote] = Field(default=[], description="labels and origins to remember")
 
 
 class RoundReply(_Body):

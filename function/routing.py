@@ -81,7 +81,7 @@ def parse(model: type[Body], request: Request) -> Body:
         with phase("decode"):
             return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise bad_request(first["msg"], field_name(first["loc"])) from None
 
 

@@ -1,11 +1,13 @@
 """The handler behind uvicorn, for laptops, tests and whoever has no Nuclio; requests become events as Nuclio's do."""
 
 import asyncio
+import ipaddress
 import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -15,7 +17,9 @@ import nuclio_sdk.logger
 import uvicorn
 from nuclio_sdk.event import Event, EventDeserializerKinds
 
-from function.http import ApiError, Busy, Reply, too_large
+from function.heap import give_back
+from function.http import ApiError, Busy, Reply, check_parts, too_large
+from function.impatience import ImpatientProtocol
 from function.main import handler
 from function.service import Service
 from function.settings import Settings, load_settings
@@ -23,6 +27,10 @@ from function.settings import Settings, load_settings
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _LOGGER = "siaf"
+_PART_S, _BODY_S = 20.0, 300.0
+"""How long the server waits for the next part of a body, and for all of it."""
+_LARGE = 2**20
+"""Bytes of a body from which its memory is given back at once when it does not arrive whole."""
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -44,21 +52,44 @@ class App:
             await send({"type": "lifespan.shutdown.complete"})
             return
         try:
-            reply = await self._answer(scope, await self._body(receive))
+            body = await self._body(receive)
+            if body is None:
+                return
+            reply = await self._answer(scope, body)
         except ApiError as error:
             reply = error.reply()
         await _send(reply, send)
 
-    async def _body(self, receive: Receive) -> bytes:
-        """The request's body. What is over the limit is read to its end all the same, so that the client hears why."""
-        parts, size = [], 0
+    async def _body(self, receive: Receive) -> bytes | None:
+        """The request's body; None if the client has gone. What is over the limit is read to its end all the same, so
+        that the client hears why. Raises ApiError 408 for a body that does not come.
+        """
+        parts: list[bytes] = []
+        size = 0
+        until = time.monotonic() + _BODY_S
         while True:
-            message = await receive()
+            try:
+                message = await asyncio.wait_for(receive(), min(_PART_S, until - time.monotonic()))
+            except TimeoutError:
+                raise ApiError(
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    "timeout",
+                    "the body did not arrive",
+                    "body",
+                    {"Connection": "close"},
+                ) from None
+            if message["type"] == "http.disconnect":
+                if size > _LARGE:
+                    parts.clear()
+                    give_back()
+                return None
             part = message.get("body", b"")
             size += len(part)
             if size <= self._settings.max_body_bytes:
                 parts.append(part)
-            if message["type"] == "http.disconnect" or not message.get("more_body"):
+            else:
+                parts.clear()
+            if not message.get("more_body"):
                 break
         if size > self._settings.max_body_bytes:
             raise too_large(f"{size} bytes, at most {self._settings.max_body_bytes}", "body")
@@ -67,6 +98,8 @@ class App:
     async def _answer(self, scope: Scope, body: bytes) -> Reply:
         if scope["path"].startswith("/__internal/health"):  # as Nuclio's processor
             return Reply("", content_type="text/plain")
+        if scope["method"] == "POST":  # before it becomes objects
+            check_parts(body, self._settings.max_parts)
         try:
             await asyncio.wait_for(self._free.acquire(), self._settings.worker_wait_s)
         except TimeoutError:
@@ -129,4 +162,15 @@ def serve(host: str, port: int, settings: Settings | None = None) -> None:
     """Serve until stopped; port 0 takes a free one. Raises SiafError for settings that cannot be met."""
     settings = settings or load_settings()
     app = App(Service.start(settings), settings)
-    uvicorn.run(app, host=host, port=port, log_level="warning" if settings.log_level == "info" else settings.log_level)
+    if not settings.token and not _is_loopback(host):
+        logging.getLogger(_LOGGER).warning(f"anybody who reaches {host} may use /v1: set SIAF_TOKEN")
+    level = "warning" if settings.log_level == "info" else settings.log_level
+    # No access log: paths hold the ids of sessions.
+    uvicorn.run(app, host=host, port=port, log_level=level, access_log=False, http=ImpatientProtocol)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

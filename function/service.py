@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from function.http import ApiError, Busy, Reply, Request, as_api_error, bad_request, too_large
+from function.http import ApiError, Busy, Reply, Request, as_api_error, bad_request, check_parts, too_large
 from function.idle import Idle
 from function.interactor import Interactor
 from function.metrics import Metrics
@@ -97,7 +97,7 @@ class Service:
             id=request_id,
             call=call,
             status=reply.status,
-            session=parts.get("session") or trace.session,
+            session=_shortened(parts.get("session") or trace.session),
             ms=round(seconds * 1e3, 1),
             **{f"{name}_ms": round(part * 1e3, 1) for name, part in trace.phases.items()},
         )
@@ -147,6 +147,8 @@ class Service:
         size = request.size if request.size is not None else 0
         if size > self._settings.max_body_bytes:
             raise too_large(f"{size} bytes, at most {self._settings.max_body_bytes}", "body")
+        if request.method.upper() == "POST" and isinstance(request.body, bytes):
+            check_parts(request.body, self._settings.max_parts)
 
     def _authorise(self, route: Route, request: Request) -> None:
         if route.open or not self._token:
@@ -184,6 +186,11 @@ class Service:
         session.interact({0: [Scribble(1, np.array([[8.0, 8.0], [24.0, 24.0]]))]})
         for _ in session.propagate():
             pass
+
+
+def _shortened(session: str | None) -> str | None:
+    """Enough of a session's id to find its lines by; whoever has all of it, and the token, has the session."""
+    return None if session is None else _printable(session)[:8]
 
 
 def _printable(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from function.frames import FramesMissing, StoredFrames, frame_key
+from function.frames import FramesMissing, StoredFrames, session_frame_key
 from function.heap import give_back
 from function.http import ApiError, Busy, impossible, not_found, stale
 from function.idle import Idle
@@ -74,7 +74,7 @@ class Sessions:
             raise impossible(f"the image is {size} pixels, the session {record.width}×{record.height}", "body")
         digest = frame_digest(pixels)
         with phase("store"):
-            self.store.put(frame_key(digest), data, self.settings.session_ttl)
+            self.store.put(session_frame_key(digest, record.height, record.width), data, self.settings.session_ttl)
             self._bind(session, {frame: digest})
         if self._idle is not None:
             self._idle.add(lambda: self.features.full or self.view(session)[1].prepare(frame))
@@ -85,8 +85,11 @@ class Sessions:
         record = self.record(session)
         for frame in digests:
             self._check_number(record, frame)
+        if not self.settings.share_frames:  # they are another session's
+            return self.missing(record)
         new = {frame: digest for frame, digest in digests.items() if frame not in record.digests}
-        there = self.store.touch([frame_key(d) for d in new.values()], self.settings.session_ttl)
+        keys = [session_frame_key(digest, record.height, record.width) for digest in new.values()]
+        there = self.store.touch(keys, self.settings.session_ttl)
         held = {frame: digest for (frame, digest), kept in zip(new.items(), there, strict=True) if kept}
         if held:
             record = self._bind(session, held)
@@ -95,13 +98,14 @@ class Sessions:
     def missing(self, record: Record) -> list[int]:
         """Frames that were not uploaded, or forgotten since; all others are kept alive."""
         bound = list(record.digests.items())
-        there = self.store.touch([frame_key(digest) for _, digest in bound], self.settings.session_ttl)
+        keys = [session_frame_key(digest, record.height, record.width) for _, digest in bound]
+        there = self.store.touch(keys, self.settings.session_ttl)
         held = {frame for (frame, _), kept in zip(bound, there, strict=True) if kept}
         return [frame for frame in range(record.frames) if frame not in held]
 
     def of_frame(self, digest: str) -> tuple[Record, int] | None:
         """The session that a frame of this content was last bound to, and its number there."""
-        data = self.store.get(f"index/{digest}")
+        data = self.store.get(f"index/{digest}") if self.settings.share_frames else None
         if data is None:
             return None
         entry = json.loads(data)

@@ -94,6 +94,17 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1, description="largest image, width × height")] = 40_000_000
     max_frames: Annotated[int, Field(ge=1, description="longest video of a session")] = 20_000
     max_points: Annotated[int, Field(ge=1, description="points in one call, over all clicks or strokes")] = 50_000
+    max_object_pixels: Annotated[
+        int,
+        Field(ge=1, description="boxes, polygons or masks of one call × pixels of its image, if they are several"),
+    ] = 320_000_000
+    share_frames: Annotated[
+        bool,
+        Field(
+            description="a click on a frame of an open session is answered with what that session knows, "
+            "and a frame need not be uploaded that another session has"
+        ),
+    ] = True
     interactor_reply: Annotated[
         Literal["mask", "shapes", "both"],
         Field(
@@ -110,6 +121,11 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(description="`siaf serve` only; Nuclio has its own"),
     ] = "info"
+
+    @property
+    def max_parts(self) -> int:
+        """Lists, objects and keys in one JSON body: a stroke of one point has seven, a frame's digest three."""
+        return 10 * (self.max_points + self.max_frames)
 
     @field_validator("weights", "short_side", "interaction_short_side", "feature_folder", "token", mode="before")
     @classmethod

@@ -53,11 +53,14 @@ class Tokens:
         return hmac.new(self._secret(), text, hashlib.sha256).hexdigest()[:32]
 
     def _secret(self) -> bytes:
-        # Used each time, so that it is the last thing that a full store drops.
-        self._store.touch([_SECRET_KEY], _SECRET_TTL_S)
-        if self._key is None:
-            self._store.swap(_SECRET_KEY, None, secrets.token_bytes(32), _SECRET_TTL_S)
-            self._key = self._store.get(_SECRET_KEY)
-            if self._key is None:
+        """The store's secret. Read each time: it is the last thing that a full store drops, and a store that lost its
+        data may have got another one from another worker.
+        """
+        key = self._store.get(_SECRET_KEY)
+        if key is None:  # whoever comes first brings back the one that all had
+            self._store.swap(_SECRET_KEY, None, self._key or secrets.token_bytes(32), _SECRET_TTL_S)
+            key = self._store.get(_SECRET_KEY)
+            if key is None:
                 raise Busy("the store lost its secret")
-        return self._key
+        self._key = key
+        return key

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from function.contracts import TrackerRequest
-from function.http import Reply, Request, bad_request, impossible
+from function.http import Reply, Request, bad_request, impossible, too_large
 from function.pictures import Picture, read_picture
 from function.records import Record
 from function.relay import SESSION_PREFIX, Asked, RelayCalls
@@ -152,6 +152,7 @@ class TrackerCalls:
     def _begin(self, fresh: list[_Entry], going: dict[int, Place], picture: Picture, name: str) -> dict[int, Place]:
         """New objects on this picture, beside those that were just followed onto it."""
         height, width = picture.size
+        self._check_objects([entry.shape for entry in fresh], picture)
         self._book.keep_picture(picture.digest, picture.data)
         prompts, looks = [], {}
         for tag, entry in enumerate(fresh, 1):
@@ -192,6 +193,7 @@ class TrackerCalls:
         track = parent.track if parent else Track(height, width)
         if (track.height, track.width) != (height, width):
             raise impossible(f"is {width}×{height} pixels, the frames before {track.width}×{track.height}", "image")
+        self._check_objects([entry.shape for entry in entries], picture)
         looks = dict(parent.looks) if parent else {}
         prompts: list[Prompt] = []
         for entry in entries:
@@ -234,6 +236,13 @@ class TrackerCalls:
             token = None if state is None else self._tokens.read(state, f"states[{i}]")
             entries.append(_Entry(i, raw, shape, token))
         return entries
+
+    def _check_objects(self, shapes: list[Shape | None], picture: Picture) -> None:
+        """Every polygon and mask becomes a bitmap of the picture's size."""
+        count = sum(shape is not None and shape.kind in ("polygon", "mask") for shape in shapes)
+        pixels, most = picture.size[0] * picture.size[1], self._settings.max_object_pixels
+        if count > 1 and count * pixels > most:
+            raise too_large(f"{count} polygons and masks on {pixels} pixels; their product may be {most}", "shapes")
 
     def _parents(self, entries: list[_Entry]) -> dict[int, Snapshot]:
         """By index, the snapshot to go on from. While prompts are collected, an older state stands for the newest."""

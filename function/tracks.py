@@ -29,6 +29,8 @@ from siaf.tracking import Pending, Prompt, Track, Tracker
 from siaf.video import Frame
 
 _LIVE = 16
+_LIVE_BITMAPS = 16 * 2**20
+"""Bytes of prompts' bitmaps with which a snapshot is kept unpacked: two of 4K."""
 _KEPT_MEMORIES = 16
 """Steps whose short-term memory is kept: going back further starts again from the nearest prompted picture."""
 
@@ -140,6 +142,9 @@ class TrackBook:
             return decode_image(data, max_pixels=self._settings.max_pixels)
 
     def _keep(self, snapshot: Snapshot) -> None:
+        bitmaps = [p.mask for pending in snapshot.track.pending for p in pending.prompts if p.mask is not None]
+        if sum(mask.nbytes for mask in bitmaps) > _LIVE_BITMAPS:  # the store has them as run lengths
+            return
         self._live[snapshot.id] = snapshot
         self._live.move_to_end(snapshot.id)
         while len(self._live) > _LIVE:

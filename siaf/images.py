@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from siaf.errors import InputError
+from siaf.jpeg_scans import MAX_SCANS, scans
 from siaf.video import Frame
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -42,6 +43,8 @@ def decode_image(data: bytes, *, max_pixels: int, field: str = "image") -> Frame
     animation the first picture. Raises ImageTooLarge for more than `max_pixels`, ImageError for what is damaged or no
     image, both naming `field`.
     """
+    if scans(data) > MAX_SCANS:
+        raise ImageTooLarge(f"is a JPEG of more than the allowed {MAX_SCANS} scans", field=field)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own warnings of size: `max_pixels` decides

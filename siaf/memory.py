@@ -85,9 +85,10 @@ def beside(permanent: list[FrameMemory], transient: list[FrameMemory]) -> list[F
 
 
 def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:
-    """A memory B×N×C on the grid `own` for a frame with another stride-16 grid and more groups of objects.
+    """A memory B×N×C on the grid `own` for a frame with another stride-16 grid and other groups of objects.
 
-    Maps are resized. A group that the memory never heard of reads zeros: nothing is said about its objects.
+    Maps are resized. A group that the memory never heard of reads zeros: nothing is said about its objects. Groups that
+    there are no more are left out.
     """
 
     def fit(x: Tensor, pad: bool) -> Tensor:
@@ -95,7 +96,7 @@ def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[i
             x = to_tokens(F.interpolate(to_map(x, own), size=grid, mode="bilinear", align_corners=False))
         missing = groups - len(x)
         if missing <= 0:
-            return x
+            return x[:groups]
         extra = torch.zeros_like(x[:1]) if pad else x[:1]
         return torch.cat([x, *[extra] * missing])
 

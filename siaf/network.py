@@ -12,7 +12,7 @@ from torch import Tensor
 from siaf.masks import MAX_TAG
 from siaf.model import motion
 from siaf.model.config import MAX_TAGS
-from siaf.model.fine import stride_four
+from siaf.model.fine import KEY_DIM, stride_four
 from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interaction import InteractionNet, Looked, Prompted
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
@@ -148,6 +148,16 @@ class Model:
         labels = resize_labels(self._tensor(mask[None]), self._input_size(features))[0]
         return Trail.begin(labels, self._fine_key(features))
 
+    def trail_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors of a trail on frames of height × width, by name."""
+        if not self._traces:
+            return {}
+        rows, cols = self._propagation_size(height, width)
+        shapes: dict[str, tuple[int, ...]] = {"labels": (rows, cols), "pace": (MAX_TAG + 1,)}
+        if self.propagation.fine is not None:
+            shapes["key"] = (1, KEY_DIM, -(-rows // motion.STRIDE), -(-cols // motion.STRIDE))
+        return shapes
+
     @property
     def _traces(self) -> bool:
         """Whether chains leave trails."""
@@ -273,6 +283,12 @@ class Model:
         config, short_side = self.interaction.config, self.interaction_short_side
         align, enlarge = config.align_corners, config.enlarge
         return network_size(height, width, short_side=short_side, align_corners=align, enlarge=enlarge)
+
+    @property
+    def memory_channels(self) -> tuple[int, int]:
+        """Channels of a frame memory's keys and values (`siaf.model.propagation.FrameMemory`)."""
+        config = self.propagation.config
+        return (config.dim // 2, 4 * config.dim) if config.gated else (config.dim, config.dim)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of the stride-16 grid on which frames of height × width are remembered."""

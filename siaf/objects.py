@@ -10,6 +10,9 @@ from siaf.errors import InputError
 from siaf.masks import MAX_TAG
 from siaf.model.config import MAX_TAGS
 
+MAX_PLACES = 2 * MAX_TAG
+"""Tags and freed places of a session: ten more are another pass of the network."""
+
 
 @dataclass
 class ObjectInfo:
@@ -54,9 +57,11 @@ class ObjectTable:
         if not 1 <= tag <= MAX_TAG:
             raise InputError(f"must be 1 to {MAX_TAG}, not {tag}", field="tag")
         if tag not in self._info:
-            self._info[tag] = ObjectInfo(tag, label, origin or {})
             if tag not in self._places:
+                if len(self._places) >= MAX_PLACES:
+                    raise InputError(f"{MAX_PLACES} objects were added and removed, no more have a place", field="tag")
                 self._places.append(tag)
+            self._info[tag] = ObjectInfo(tag, label, origin or {})
         elif label is not None:
             self._info[tag].label = label
         return self._info[tag]

@@ -40,17 +40,29 @@ class MaskStore:
 
     def put_packed(self, frame: int, data: bytes) -> None:
         """Take bytes that `packed` gave; ValueError unless they hold exactly one mask of this size."""
-        unpacker = zlib.decompressobj()
-        try:
-            raw = unpacker.decompress(data, self._shape[0] * self._shape[1] + 1)
-        except zlib.error as error:
-            raise ValueError(str(error)) from None
-        if len(raw) != self._shape[0] * self._shape[1] or not unpacker.eof:
-            raise ValueError(f"not a mask of {self._shape[0]}x{self._shape[1]} pixels")
+        check_packed(data, *self._shape, f"mask of frame {frame}")
         self._packed[frame] = data
+
+    @classmethod
+    def of_packed(cls, packed: dict[int, bytes], height: int, width: int) -> "MaskStore":
+        """A store of bytes that `check_packed` has seen: often one mask is that of many frames."""
+        store = cls(height, width)
+        store._packed = packed
+        return store
 
     def copy(self) -> "MaskStore":
         """An independent store; the packed masks are shared, as they never change."""
         twin = MaskStore(*self._shape)
         twin._packed = dict(self._packed)
         return twin
+
+
+def check_packed(data: bytes, height: int, width: int, name: str) -> None:
+    """ValueError naming `name` unless `data` holds exactly one mask of this size; no more than that is unpacked."""
+    unpacker = zlib.decompressobj()
+    try:
+        raw = unpacker.decompress(data, height * width + 1)
+    except zlib.error as error:
+        raise ValueError(f"{name}: {error}") from None
+    if len(raw) != height * width or not unpacker.eof or unpacker.unused_data:
+        raise ValueError(f"{name}: not a mask of {height}x{width} pixels")

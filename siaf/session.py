@@ -284,6 +284,9 @@ class Session:
             raise InputError("there is no round to undo", field="round")
         self._now = self.rounds.pop().before
         erase_other_tags(self._results, keep=self.objects.tags)
+        grid = self.model.grid(self.height, self.width)
+        groups = self.objects.groups(self.model.objects_per_pass)
+        self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
         self._replan()
 
     def remove_object(self, tag: int) -> None:
@@ -297,7 +300,10 @@ class Session:
         erase_other_tags(self._results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
-        self.revision += 1
+        if self._propagation.plan.finished:
+            self.revision += 1
+        else:  # it may hold walks of the object
+            self._replan()
 
     def inherit(self, state: bytes) -> None:
         """Start from what another clip's session knew: its objects with their tags, and its across-round memory.

@@ -6,7 +6,8 @@ from anyone may be read.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load as load_tensors
+from pydantic import ValidationError
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from siaf.errors import StateError
+from siaf.errors import InputError, StateError
 from siaf.features import FeatureCache
 from siaf.files import atomic_write
 from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
-from siaf.model.trail import Trail
 from siaf.network import Model
 from siaf.objects import ObjectInfo, ObjectTable
 from siaf.results import MaskStore
 from siaf.rounds import Round, Standing
-from siaf.schedule import Chain, Plan
-from siaf.scribbles import Scribble
+from siaf.schedule import Plan
+from siaf.scribbles import Scribble, check_scribbles
 from siaf.session import Session
+from siaf.state_document import Kind, StandingEntry, StateDocument, StrokeEntry, read_text
+from siaf.state_tensors import StateTensors, read_tensors, split_file
 
 FORMAT = "siaf-state"
 VERSION = 2
@@ -72,6 +74,9 @@ def dump_session(session: Session) -> bytes:
         "version": VERSION,
         "model": session.model.name,
         "weights": session.model.digest,
+        "short_side": session.model.short_side,
+        "autocast": session.model.autocast,
+        "objects_per_pass": session.model.objects_per_pass,
         "frames": len(session.frames),
         "height": session.height,
         "width": session.width,
@@ -118,13 +123,12 @@ def parse_session(
     document = _document_of(data, model, name)
     session = Session(model, frames, cache=cache, digests=digests)
     for key, here in (("frames", len(session.frames)), ("height", session.height), ("width", session.width)):
-        if document.get(key) != here:
-            raise StateError(f"{key}: the state has {document.get(key)}, the video {here}", field=name)
-    try:
-        _fill(session, document, load_tensors(data))
-        changed = [f for f, digest in document["digests"].items() if not session.shows(int(f), digest)]
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(f"damaged: {type(error).__name__}: {error}", field=name) from None
+        if getattr(document, key) != here:
+            raise StateError(f"{key}: the state has {getattr(document, key)}, the video {here}", field=name)
+    with _damage(name):
+        tensors = read_tensors(data, document, model)
+        _fill(session, document, tensors)
+    changed = [f for f, digest in document.digests.items() if not session.shows(f, digest)]
     if changed:
         raise StateError(f"frame {changed[0]} of the video is not the one that was annotated", field=name)
     return session
@@ -137,51 +141,73 @@ def parse_memories(
     grid.
     """
     document = _document_of(data, model, name)
-    try:
-        tensors = load_tensors(data)
-        now = document["now"]
-        objects = ObjectTable.restore(now["places"], [ObjectInfo(**info) for info in now["objects"]])
-        names = [f"carried.{i}" for i in range(_count(tensors, "carried"))]
-        names += [f"memory.{frame}" for frame in sorted(document["remembered"], key=int)]
-        rows, cols = document["grid"]
-        memories = [_get_memory(tensors, prefix, model) for prefix in names]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(f"damaged: {type(error).__name__}: {error}", field=name) from None
+    with _damage(name):
+        tensors = read_tensors(data, document, model)
+    memories = [*tensors.carried, *(tensors.frames[frame] for frame in sorted(tensors.frames))]
     if not memories:
         raise StateError("holds no memory: propagate that session first", field=name)
-    if any(key.shape[1] != rows * cols for memory in memories for key, _ in memory):
-        raise StateError(f"damaged: memory does not fit its {rows}x{cols} grid", field=name)
-    return objects, memories, (rows, cols)
+    return _objects(document.now), memories, document.grid
 
 
-def _document_of(data: bytes, model: Model, name: str) -> dict[str, Any]:
-    document = read_document(data, name)
-    for key, ours in (("model", model.name), ("weights", model.digest)):
-        if document.get(key) != ours:
-            raise StateError(f"{key}: the state has {document.get(key)!r}, this is {ours!r}", field=name)
-    return document
+def _document_of(data: bytes, model: Model, name: str) -> StateDocument:
+    """A document whose memories this model can read."""
+    text, kind = _text_of(data, name)
+    same: dict[str, object] = {"model": model.name, "weights": model.digest}
+    # Another input size or precision makes other memories. Files of earlier versions do not say theirs.
+    known = {
+        "short_side": model.short_side,
+        "autocast": model.autocast,
+        "objects_per_pass": model.objects_per_pass,
+    }
+    same |= {key: ours for key, ours in known.items() if getattr(kind, key) is not None}
+    for key, ours in same.items():
+        if getattr(kind, key) != ours:
+            raise StateError(f"{key}: the state has {getattr(kind, key)!r}, this is {ours!r}", field=name)
+    with _damage(name):
+        return read_text(text)
 
 
 def read_document(data: bytes, name: str = "state") -> dict[str, Any]:
-    """The JSON document of a state file, without its tensors."""
-    try:
-        size = int.from_bytes(data[:8], "little")
-        if len(data) < 8 or size > len(data) - 8:
-            raise ValueError("shorter than its header says")
-        header = json.loads(data[8 : 8 + size])
-        document: dict[str, Any] = json.loads(header["__metadata__"]["siaf"])
-        if document["format"] != FORMAT:
-            raise ValueError(f"format is {document['format']!r}")
-        version = int(document["version"])
-        end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StateError(f"not a siaf state file ({error})", field=name) from None
-    if version != VERSION:
-        age = "a newer" if version > VERSION else "an older"
-        raise StateError(f"written by {age} siaf (format {version}; this one reads {VERSION})", field=name)
-    if len(data) != 8 + size + end:
-        raise StateError(f"truncated: {len(data)} bytes of {8 + size + end}", field=name)
+    """The JSON document of a state file as it is, without its tensors."""
+    document: dict[str, Any] = json.loads(_text_of(data, name)[0])
     return document
+
+
+def read_state(data: bytes, name: str = "state") -> StateDocument:
+    """The document of a state file, checked. StateError names the file and the first place that is wrong."""
+    text, _ = _text_of(data, name)
+    with _damage(name):
+        return read_text(text)
+
+
+def _text_of(data: bytes, name: str) -> tuple[str, Kind]:
+    """The JSON text of a state file's document, and what it is. The file is whole, and of the version of this siaf."""
+    try:
+        split_file(data)  # before Python makes objects of a header that is none
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        text: str = header["__metadata__"]["siaf"]
+        kind = Kind.model_validate_json(text)
+        if kind.format != FORMAT:
+            raise ValueError(f"format is {kind.format[:40]!r}")
+    except ValidationError as error:
+        raise StateError(f"not a siaf state file ({error.errors()[0]['msg'][:100]})", field=name) from None
+    except (ValueError, KeyError) as error:
+        raise StateError(f"not a siaf state file ({error})", field=name) from None
+    if kind.version != VERSION:
+        age = "a newer" if kind.version > VERSION else "an older"
+        raise StateError(f"written by {age} siaf (format {kind.version}; this one reads {VERSION})", field=name)
+    return text, kind
+
+
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
+    """What a file's content is not fit for becomes a StateError."""
+    try:
+        yield
+    except StateError:
+        raise
+    except (ValueError, InputError) as error:
+        raise StateError(f"damaged: {error}", field=name) from None
 
 
 class _MaskTable:
@@ -206,21 +232,6 @@ def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> N
         tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
 
 
-def _count(tensors: dict[str, Tensor], prefix: str) -> int:
-    """Memories stored as prefix.0, prefix.1, …"""
-    return len({k.split(".")[prefix.count(".") + 1] for k in tensors if k.startswith(prefix + ".")})
-
-
-def _get_memory(tensors: dict[str, Tensor], name: str, model: Model) -> FrameMemory:
-    layers, device = model.propagation.config.layers, model.device
-    return [(tensors[f"{name}.{i}.key"].to(device), tensors[f"{name}.{i}.value"].to(device)) for i in range(layers)]
-
-
-def _get_trail(tensors: dict[str, Tensor], prefix: str, model: Model) -> Trail | None:
-    found = {name.removeprefix(prefix): x.to(model.device) for name, x in tensors.items() if name.startswith(prefix)}
-    return Trail.of(found) if found else None
-
-
 def _stroke(stroke: Scribble) -> dict[str, Any]:
     return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
 
@@ -237,80 +248,44 @@ def _standing(standing: Standing, masks: _MaskTable) -> dict[str, Any]:
     }
 
 
-def _fill(session: Session, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    blobs: dict[int, bytes] = {}
+def _objects(entry: StandingEntry) -> ObjectTable:
+    return ObjectTable.restore(entry.places, [ObjectInfo(o.tag, o.label, o.origin) for o in entry.objects])
 
-    def blob(number: int) -> bytes:
-        if number not in blobs:
-            blobs[number] = tensors[f"mask.{number}"].numpy().tobytes()
-        return blobs[number]
 
-    def store(numbers: dict[str, int]) -> MaskStore:
-        result = MaskStore(session.height, session.width)
-        for frame, number in numbers.items():
-            result.put_packed(_frame(frame, session), blob(number))
-        return result
+def _fill(session: Session, document: StateDocument, tensors: StateTensors) -> None:
+    def store(numbers: dict[int, int]) -> MaskStore:
+        packed = {frame: tensors.masks[number] for frame, number in numbers.items()}
+        return MaskStore.of_packed(packed, session.height, session.width)
 
-    def standing(entry: dict[str, Any]) -> Standing:
-        return Standing(
-            store(entry["masks"]),
-            {_frame(f, session): frozenset(tags) for f, tags in entry["known"].items()},
-            {_frame(f, session): int(number) for f, number in entry["interacted"].items()},
-            frozenset(entry["human"]),
-            ObjectTable.restore(entry["places"], [ObjectInfo(**info) for info in entry["objects"]]),
-            {_frame(f, session): frozenset(map(int, tags)) for f, tags in entry["adopted"].items()},
-        )
+    def standing(entry: StandingEntry) -> Standing:
+        return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, _objects(entry), entry.adopted)
 
-    session._now = standing(document["now"])
-    session._results = store(document["results"])
+    def strokes(place: str, entries: list[StrokeEntry]) -> list[Scribble]:
+        drawn = [Scribble(s.tag, np.array(s.points), s.width, s.polarity) for s in entries]
+        check_scribbles(drawn, height=session.height, width=session.width, field=place)
+        return drawn
+
+    session._now = standing(document.now)
+    session._results = store(document.results)
     session.rounds = [
         Round(
-            {_frame(f, session): [Scribble(**s) for s in strokes] for f, strokes in past["scribbles"].items()},
-            list(past["references"]),
-            standing(past["before"]),
+            {f: strokes(f"rounds.{i}.scribbles.{f}", drawn) for f, drawn in past.scribbles.items()},
+            past.references,
+            standing(past.before),
         )
-        for past in document["rounds"]
+        for i, past in enumerate(document.rounds)
     ]
-    session.confidence = {
-        _frame(f, session): {int(t): float(c) for t, c in scores.items()}
-        for f, scores in document["confidence"].items()
-    }
+    session.confidence = document.confidence
     running = session._propagation
-    for frame, (number, groups) in document["remembered"].items():
-        session.memory.put(_frame(frame, session), _get_memory(tensors, f"memory.{frame}", session.model))
-        running.remembered[int(frame)] = (blob(number), int(groups))
-    carried = [_get_memory(tensors, f"carried.{i}", session.model) for i in range(_count(tensors, "carried"))]
-    session.memory.carry(carried)
-    plan = document["plan"]
-    stages = [
-        [
-            Chain(int(source), tuple(_frame(f, session) for f in frames), frozenset(map(int, adopts)))
-            for source, frames, adopts in stage
-        ]
-        for stage in plan["stages"]
-    ]
-    running.plan = Plan(stages, int(plan["at"]))
-    if not 0 <= running.plan.at <= len(running.plan.order):
-        raise ValueError(f"plan stands at {running.plan.at} of {len(running.plan.order)}")
-    for lane, (count, since, taken) in plan["lanes"].items():
-        running.lanes[int(lane)] = ChainMemory(
-            _get_memory(tensors, f"lane.{lane}.short", session.model),
-            [_get_memory(tensors, f"lane.{lane}.transient.{i}", session.model) for i in range(count)],
-            int(since),
-            int(taken),
-            _get_trail(tensors, f"lane.{lane}.trail.", session.model),
-        )
-    running.lost = {
-        _frame(f, session): {int(t): bool(gone) for t, gone in lost.items()}
-        for f, lost in document.get("lost", {}).items()  # files of before have none
-    }
-    running.made.frames = {_frame(f, session): str(made) for f, made in document["made"].items()}
-    running.made.walks = {str(walk): str(made) for walk, made in document["walked"].items()}
-    session.revision = int(document["revision"])
-
-
-def _frame(value: str | int, session: Session) -> int:
-    frame = int(value)
-    if not 0 <= frame < len(session.frames):
-        raise ValueError(f"frame {frame} of {len(session.frames)}")
-    return frame
+    for frame, memory in tensors.frames.items():
+        number, groups = document.remembered[frame]
+        session.memory.put(frame, memory)
+        running.remembered[frame] = (tensors.masks[number], groups)
+    session.memory.carry(tensors.carried)
+    running.plan = Plan(document.chains(), document.plan.at)
+    for lane, (_, since, taken) in document.plan.lanes.items():
+        short, *transient = tensors.lanes[lane]
+        running.lanes[lane] = ChainMemory(short, transient, since, taken, tensors.trails.get(lane))
+    running.lost = document.lost
+    running.made.frames, running.made.walks = document.made, document.walked
+    session.revision = document.revision

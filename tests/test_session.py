@@ -457,3 +457,22 @@ def test_with_one_object_it_does_not_matter_how_many_share_a_pass(
 
     alone, ten = masks(1), masks(10)
     assert all(np.array_equal(alone[f], ten[f]) for f in alone)
+
+
+def test_an_object_may_be_removed_while_it_is_still_to_be_carried(session: Session) -> None:
+    session.interact({0: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
+    session.remove_object(2)
+    assert all(not (mask == 2).any() for mask in run(session).values())
+    assert session.pending == 0
+
+
+def test_an_undo_below_the_groups_of_an_inherited_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    run(session)
+    heir = Session(tiny_model, clip)
+    heir.inherit(dump_session(session))
+    heir.interact({4: [stroke(100 + i, 5 + 5 * i, 5 + 5 * i) for i in range(10)]})
+    run(heir)
+    heir.undo()
+    run(heir)
+    assert (heir.objects.tags, heir.objects.groups(), heir.pending) == ([1], 1, 0)

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,59 @@ def test_only_a_session_without_objects_can_inherit(session: Session) -> None:
     advance(session, 99)
     with pytest.raises(InputError, match="without objects"):
         session.inherit(dump_session(session))
+
+
+class TestGolden:
+    """A file written before input sizes were noted in it: its third round is under way, on another clip's memory."""
+
+    DATA = (Path(__file__).parent / "data" / "state-v2.siaf").read_bytes()
+
+    @pytest.fixture
+    def model(self, tiny_model: Model) -> Model:
+        """Its weights were random; later random ones may be others."""
+        return replace(tiny_model, digest=read_document(self.DATA)["weights"])
+
+    def test_it_loads_as_it_was_and_goes_on(self, model: Model, clip: Frames) -> None:
+        session = parse_session(self.DATA, model, clip)
+        assert session.objects.tags == [1, 2, 7]
+        assert (session.objects[2].label, session.objects[2].origin) == ("car", {"track": "5"})
+        assert session.interacted == [0, 3, 8, 10]
+        assert [sorted(past.scribbles) for past in session.rounds] == [[0, 3], [10]]
+        assert [past.references for past in session.rounds] == [[], [8]]
+        assert (session.mask(8)[40:60, 38:58] == 7).all()
+        assert len(session.memory.carried) == 1
+        twin = parse_session(dump_session(session), model, clip)
+        for each in (session, twin):
+            advance(each, 99)
+        assert session.pending == 0
+        assert all(np.array_equal(a, b) for a, b in zip(masks(session), masks(twin), strict=True))
+        session.undo()
+        session.undo()
+        advance(session, 99)
+        assert session.objects.tags == [1]
+
+    def test_another_clip_inherits_from_it(self, model: Model, clip: Frames) -> None:
+        heir = Session(model, clip[::-1, :, 8:].copy())
+        heir.inherit(self.DATA)
+        advance(heir, 99)
+        assert heir.objects.tags == [1, 2, 7]
+
+    def test_another_input_size_is_refused(self, model: Model, clip: Frames) -> None:
+        with pytest.raises(StateError, match="grid"):
+            parse_session(self.DATA, replace(model, short_side=97), clip)
+
+
+@pytest.mark.parametrize(("key", "value"), [("short_side", 97), ("autocast", True)])
+def test_what_a_memory_was_made_with_is_part_of_the_file(
+    session: Session, tiny_model: Model, clip: Frames, key: str, value: object
+) -> None:
+    advance(session, 99)
+    data, other = dump_session(session), replace(tiny_model, **{key: value})
+    with pytest.raises(StateError, match=f"{key}: the state has"):
+        parse_session(data, other, clip)
+    with pytest.raises(StateError, match=f"{key}: the state has"):
+        Session(other, clip).inherit(data)
+
+
+def test_the_size_at_which_strokes_are_read_makes_no_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
+    parse_session(dump_session(session), replace(tiny_model, interaction_short_side=97), clip)

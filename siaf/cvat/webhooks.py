@@ -35,7 +35,7 @@ class WebhookReceiver:
 
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")
-                if not length.isdigit() or int(length) > MAX_BYTES:
+                if not (length.isascii() and length.isdigit() and len(length) < 10) or int(length) > MAX_BYTES:
                     self._answer(413)
                     return
                 body = self.rfile.read(int(length))
@@ -72,5 +72,5 @@ class WebhookReceiver:
             payload = json.loads(body)
             if payload.get("event") == "update:job":
                 on_job(int(payload["job"]["id"]))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return  # signed, but nothing that concerns us

@@ -51,7 +51,8 @@ def score_masks(masks: Masks, truth: Masks) -> Score:
     jaccard = sequence_jaccard(masks[inner], truth[inner], tags)
     boundary = sequence_boundary_f(masks[inner], truth[inner], tags)
     quarter = max(1, len(jaccard) // 4)
-    together = sequence_jaccard(*(np.isin(x[inner], tags).astype(np.uint8) for x in (masks, truth)), tags=[1])
+    found, there = (np.isin(x[inner], tags).astype(np.uint8) for x in (masks, truth))
+    together = sequence_jaccard(found, there, [1])
     return Score(
         objects=len(tags),
         jaccard=float(jaccard.mean()),

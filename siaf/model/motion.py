@@ -32,8 +32,8 @@ def penalty(before: NDArray[np.uint8], pace: NDArray[np.float32], tag: int) -> N
     distance = cv2.distanceTransform((~shown).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     distance = np.sqrt(np.rint(np.square(distance)))  # OpenCV's last bit depends on where the array lies in memory
     reach = _REACH + _PER_STEP * float(pace[tag])
-    beyond = np.maximum(np.asarray(distance, np.float32) - reach, 0)
-    return (_SLOPE * beyond).astype(np.float32, copy=False)
+    lost: NDArray[np.float32] = (_SLOPE * np.maximum(distance - reach, 0)).astype(np.float32)
+    return lost
 
 
 def step(before: NDArray[np.uint8], now: NDArray[np.uint8], pace: NDArray[np.float32]) -> NDArray[np.float32]:

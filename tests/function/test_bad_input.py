@@ -375,7 +375,7 @@ class TestRounds:
         round_ = {"revision": 0, "scribbles": [{"frame": 0, "strokes": [{"tag": 1, "points": [[20, 20]]}]}]}
         client.ok("POST", f"{path}/rounds", round_)
         digest = client.upload(session, 2, jpegs[2])["digest"]
-        client.service._store.delete(f"frame/{digest}")
+        client.service._store.delete(f"frame/{digest}-{WIDTH}x{HEIGHT}")
         assert error_of(client, {}, path=f"{path}/propagate") == (409, "frames")
         assert client.ok("POST", f"{path}/frames/missing", {})["missing"] == [2]
         client.upload(session, 2, jpegs[2])

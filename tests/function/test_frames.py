@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from function import frames
-from function.frames import FramesMissing, StoredFrames, frame_key
+from function.frames import FramesMissing, StoredFrames, session_frame_key
 from function.store.memory import MemoryStore
 
 
@@ -24,7 +24,7 @@ class CountingStore(MemoryStore):
 def stored(clip: NDArray[np.uint8]) -> tuple[StoredFrames, CountingStore]:
     store = CountingStore(2**30)
     for i, frame in enumerate(clip):
-        store.put(frame_key(str(i)), cv2.imencode(".png", frame[..., ::-1])[1].tobytes(), 60)
+        store.put(session_frame_key(str(i), *frame.shape[:2]), cv2.imencode(".png", frame[..., ::-1])[1].tobytes(), 60)
     height, width = clip.shape[1:3]
     return StoredFrames(store, {i: str(i) for i in range(len(clip))}, len(clip) + 1, height, width, 10**6), store
 

@@ -155,7 +155,7 @@ class TestFrameOfASession:
         self, client: Client, session: str, jpegs: list[bytes]
     ) -> None:
         digest = client.upload(session, 0, jpegs[0])["digest"]
-        client.service._store.delete(f"frame/{digest}")
+        client.service._store.delete(f"frame/{digest}-{WIDTH}x{HEIGHT}")
         client.service._sessions._live.clear()
         client.service._features._entries.clear()
         (shape,) = client.cvat(jpegs[5], pos_points=[[50, 5]], neg_points=[])["shapes"]
