@@ -15,6 +15,7 @@ from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.reading import Read
 from siaf.model.winners import winners
 from siaf.preprocessing import network_size, resize_frames, resize_labels
+from siaf.segmenter import Segmenter
 
 Frame = NDArray[np.uint8]
 
@@ -46,7 +47,8 @@ class Model:
     only.
 
     `short_side`, `interaction_short_side`: input size in pixels of the two networks. `autocast`: compute in the
-    device's half precision where torch deems that safe; what comes out is float32 all the same. `slots` in the methods:
+    device's half precision where torch deems that safe; what comes out is float32 all the same. `segmenter` refines
+    AFI's masks, if there is one. `slots` in the methods:
     for every group of objects the slots in use (siaf.model.identity).
     """
 
@@ -58,6 +60,7 @@ class Model:
     short_side: int = 321
     interaction_short_side: int = 321
     autocast: bool = False
+    segmenter: Segmenter | None = None
 
     def encode(self, frame: Frame) -> FrameFeatures:
         """Features of one frame, uint8 H×W×3 RGB, for propagation."""
