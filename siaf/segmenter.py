@@ -65,6 +65,11 @@ class Segmenter:
                 self._embeddings.popitem(last=False)
         return found
 
+    def forget(self) -> None:
+        """Keep no embedding any longer."""
+        with self._lock:
+            self._embeddings.clear()
+
     @torch.inference_mode()
     def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> Tensor:
         """An object's logits, float h×w of `mask_size`. The frame is encoded only if it is not among those kept."""
@@ -78,15 +83,13 @@ class Segmenter:
         labels += [NO_POINT] if prompt.box is None else [TOP_LEFT, BOTTOM_RIGHT]
         places = np.concatenate((prompt.positive.reshape(-1, 2), prompt.negative.reshape(-1, 2), np.array(corners)))
         points = (places + 0.5) * (columns / width, rows / height) - 0.5
-        masks, quality = self.net(
+        masks, _ = self.net(
             embedding,
             torch.tensor(points[None], dtype=torch.float32, device=self.device),
             torch.tensor([labels], device=self.device),
             None if prompt.mask is None else prompt.mask[None, None].to(self.device, torch.float32),
         )
-        # One point leaves open what is meant: of the three readings the one that is the surest of itself.
-        chosen = 0 if len(labels) > 2 else 1 + int(quality[0, 1:].argmax())
-        found: Tensor = masks[0, chosen].float()
+        found: Tensor = masks[0, 0].float()
         return found
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:

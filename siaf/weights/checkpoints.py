@@ -25,7 +25,7 @@ _WRAPPERS = ("ema_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file held: `part` is "propagation", "encoder" or "segmenter"; `wrapper` the entry the tensors were found under."""
+    """What a file held: `part` is "propagation", "encoder" or "segmenter"; `wrapper` the entry it was found under."""
 
     part: str
     network: Part

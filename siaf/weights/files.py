@@ -1,8 +1,8 @@
-"""The weights file: safetensors with the tensors of one or both networks, of an ImageNet encoder, or of a Segment Anything model.
+"""The weights file: safetensors with tensors of one or both networks, an ImageNet encoder, or Segment Anything.
 
-Tensor names begin with the part they belong to ("interaction.", "propagation.", "encoder.", "segmenter."). Metadata: `format`;
-`model` if the file is a whole model; for every part the name of its architecture; `tensors`, a digest of all names and
-values; `provenance`, JSON: where they come from.
+Tensor names begin with the part they belong to ("interaction.", "propagation.", "encoder.", "segmenter."). Metadata:
+`format`; `model` if the file is a whole model; for every part the name of its architecture; `tensors`, a digest of
+all names and values; `provenance`, JSON: where they come from.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Segment Anything's prompt encoder and mask decoder from the ONNX file of its own export, beside the image encoder's.
 
-The export names most tensors; linear layers follow from the bias that is added to them, the rest from the kind and order
-of the nodes that use it. What belongs where is checked by every tensor's shape.
+The export names most tensors; linear layers follow from the bias that is added to them, the rest from the kind and
+order of the nodes that use it. What belongs where is checked by every tensor's shape.
 """
 
 from pathlib import Path
