@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from siaf.boxes import Box, box_pixels
 from siaf.masks import Bitmap, IndexMask
@@ -42,7 +43,8 @@ def _kept(own: Bitmap, held: Bitmap, denied: Bitmap, had: Bitmap, box: Box | Non
         inside[box_pixels(box, *own.shape)] = True
         own = own & inside
     # A stroke joins what it runs through: it says that this is one thing.
-    count, parts, stats, _ = cv2.connectedComponentsWithStats((own | held).astype(np.uint8), connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((own | held).astype(np.uint8), connectivity=8)
+    parts = np.asarray(labels, np.int32)
     holds, denies, knew = (_touched(parts, count, pixels) for pixels in (held, denied, had & own))
     area = np.where(np.arange(count) > 0, stats[:, cv2.CC_STAT_AREA], 0)
     if knew.any() or not held.any():
@@ -54,7 +56,7 @@ def _kept(own: Bitmap, held: Bitmap, denied: Bitmap, had: Bitmap, box: Box | Non
     return kept
 
 
-def _touched(parts: np.ndarray[tuple[int, ...], np.dtype[np.int32]], count: int, pixels: Bitmap) -> Bitmap:
+def _touched(parts: NDArray[np.integer], count: int, pixels: Bitmap) -> Bitmap:
     """By number of a part, whether it has one of these pixels; never the background."""
     found = np.zeros(count, bool)
     found[parts[pixels]] = True
