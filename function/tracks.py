@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from function.frames import frame_key
 from function.http import not_found
@@ -23,6 +22,7 @@ from siaf.images import decode_image
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
+from siaf.model.trail import Trail
 from siaf.network import Model
 from siaf.scribbles import Scribble
 from siaf.tracking import Pending, Prompt, Track, Tracker
@@ -94,7 +94,7 @@ class TrackBook:
         transient: list[str] = []
         if track.chain is not None:
             own = f"track/{snapshot.id}/memory"
-            self._store.put(own, _dump_memory(track.chain.short), ttl)
+            self._store.put(own, _dump_memory(track.chain.short, track.chain.trail), ttl)
             known = {**(_named_memories(parents[0]) if parents else {}), id(track.chain.short): own}
             memories.append(own)
             transient = [known[id(memory)] for memory in track.chain.transient]
@@ -192,13 +192,17 @@ class TrackBook:
         parts = [self._store.get(key) for key in (document["memories"][-1], *document["transient"])]
         if any(part is None for part in parts):
             return None
-        short, *transient = [self._memory(part) for part in parts if part is not None]
-        return ChainMemory(short, transient, document["since_transient"])
+        (short, trail), *others = [self._memory(part) for part in parts if part is not None]
+        transient = [memory for memory, _ in others]
+        return ChainMemory(short, transient, document["since_transient"], trail=trail)
 
-    def _memory(self, data: bytes) -> FrameMemory:
-        tensors, device = load_tensors(data), self._model.device
-        count = len(tensors) // 2
-        return [(tensors[f"{i}.key"].to(device), tensors[f"{i}.value"].to(device)) for i in range(count)]
+    def _memory(self, data: bytes) -> tuple[FrameMemory, Trail | None]:
+        """The inverse of `_dump_memory`."""
+        tensors = {name: tensor.to(self._model.device) for name, tensor in load_tensors(data).items()}
+        trail = {name.removeprefix("trail."): x for name, x in tensors.items() if name.startswith("trail.")}
+        count = (len(tensors) - len(trail)) // 2
+        memory = [(tensors[f"{i}.key"], tensors[f"{i}.value"]) for i in range(count)]
+        return memory, Trail.of(trail) if trail else None
 
 
 def _document(snapshot: Snapshot) -> dict[str, Any]:
@@ -247,8 +251,10 @@ def _named_memories(snapshot: Snapshot) -> dict[int, str]:
     }
 
 
-def _dump_memory(memory: FrameMemory) -> bytes:
-    tensors: dict[str, Tensor] = {}
+def _dump_memory(memory: FrameMemory, trail: Trail | None) -> bytes:
+    """A frame's memory and, for the chain that goes on from it, its trail."""
+    named = {} if trail is None else trail.named()
+    tensors = {f"trail.{name}": tensor.cpu().contiguous().clone() for name, tensor in named.items()}
     for i, (key, value) in enumerate(memory):
         tensors |= {f"{i}.key": key.cpu().contiguous().clone(), f"{i}.value": value.cpu().contiguous().clone()}
     return save_tensors(tensors)

@@ -11,9 +11,10 @@ from siaf.boxes import Box, box_pixels, fill_boxes, surround
 from siaf.masks import IndexMask
 from siaf.network import Model, Seen
 from siaf.objects import ObjectTable
+from siaf.parts import asked_parts
 from siaf.probabilities import Probabilities
 from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
-from siaf.refinement import refine_mask
+from siaf.refinement import refine
 from siaf.scribbles import Scribble
 from siaf.untouched import keep_untouched
 from siaf.video import FrameSource
@@ -90,21 +91,27 @@ def ask(
 
 
 def masks_of(
-    answer: Mapping[int, Probabilities], question: Question, frames: FrameSource, given: Mapping[int, IndexMask]
+    model: Model,
+    answer: Mapping[int, Probabilities],
+    question: Question,
+    frames: FrameSource,
+    given: Mapping[int, IndexMask],
 ) -> dict[int, IndexMask]:
     """Index masks of the asked frames; what the user drew, or gave as a mask (`given`), is in them as it is, and
     objects that nobody spoke about are as they were.
     """
     result = {}
     for number, strokes in sorted(question.strokes.items()):
-        refined = refine_mask(frames[number], answer[number], strokes)
-        mask = honour_strokes(refined, strokes)
-        for tag, box in question.boxes.get(number, {}).items():
+        boxes, before = question.boxes.get(number, {}), question.known.get(number)
+        found = answer[number]
+        if model.segmenter is not None:
+            found = refine(model.segmenter, frames[number], found, strokes, boxes, before)
+        mask = honour_strokes(asked_parts(found.likeliest(), strokes, boxes, before), strokes)
+        for tag, box in boxes.items():
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag
-        before = question.known.get(number)
         if before is not None:
-            touched = {*object_tags({number: strokes}), *question.boxes.get(number, {})}
+            touched = {*object_tags({number: strokes}), *boxes}
             mask = keep_untouched(mask, before, touched, strokes)
         human = given.get(number)
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)

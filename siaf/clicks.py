@@ -9,8 +9,10 @@ import numpy.typing as npt
 from siaf.boxes import Box, box_pixels
 from siaf.errors import InputError
 from siaf.masks import MAX_TAG, Bitmap, IndexMask
+from siaf.parts import asked_parts
+from siaf.probabilities import Probabilities
 from siaf.prompting import honour_strokes
-from siaf.refinement import refine_mask
+from siaf.refinement import SHARE, guess_from, refine
 from siaf.scribbles import Polarity, Scribble, check_scribbles
 from siaf.session import Session
 
@@ -59,8 +61,9 @@ def segment_clicks(
 
     An object that the session knows at that place keeps its tag, others get free ones. All that the session
     knows (other interacted frames, its across-round memory) takes part. `earlier`: by tag, what fewer of these clicks
-    gave. A pixel belongs to an object where it is the likeliest, with edges refined as in a round, or where its
-    probability reaches `threshold`. Raises InputError naming `pos_points` or `neg_points`.
+    gave: where they have all the clicked objects, the model's segmenter goes on from them alone. A pixel belongs to an
+    object where it is the likeliest, or where its probability reaches `threshold`; parts that no click asked for go
+    (`siaf.parts`). Raises InputError naming `pos_points` or `neg_points`.
     """
     if not len(clicks.positive) and not clicks.boxes:
         raise InputError("needs at least one point, or a box in obj_bbox", field="pos_points")
@@ -80,25 +83,38 @@ def segment_clicks(
     says_something = session.interacted or session.memory.carried or earlier
     previous = _over(known, earlier or {}) if says_something else None
     answered = set(earlier or ())
-    for _ in range(1 if earlier else _PASSES):
-        shown = answered & set(() if previous is None else np.unique(previous).tolist())
-        boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in shown}
-        probabilities = session.preview(frame, drawn, boxes, previous)
+
+    def masks_in(found: Probabilities) -> dict[int, Bitmap]:
         if threshold is None:
-            found = probabilities.likeliest()
-            masks = {whole.tag: _mask(whole, found == whole.tag, strokes) for whole in wholes}
-        else:
-            masks = {whole.tag: _mask(whole, probabilities.of(whole.tag) >= threshold, strokes) for whole in wholes}
-        previous, answered = _over(known, masks), set(masks)
-    if threshold is None:
-        found = refine_mask(session.frames[frame], probabilities, drawn)
-        masks = {whole.tag: _mask(whole, found == whole.tag, strokes) for whole in wholes}
+            likeliest = found.likeliest()
+            return {whole.tag: _mask(whole, likeliest == whole.tag, strokes, known) for whole in wholes}
+        return {whole.tag: _mask(whole, found.of(whole.tag) >= threshold, strokes, known) for whole in wholes}
+
+    segmenter, share = session.model.segmenter, SHARE
+    if segmenter is not None and previous is not None and answered >= {whole.tag for whole in wholes}:
+        tags = sorted({*np.unique(previous[previous > 0]).tolist(), *answered})
+        probabilities, share = guess_from(previous, tags, segmenter), 1.0
+        previous = None  # all clicks on it are there: no other point need stand for it
+    else:
+        for _ in range(1 if earlier else _PASSES):
+            shown = answered & set(() if previous is None else np.unique(previous).tolist())
+            boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in shown}
+            probabilities = session.preview(frame, drawn, boxes, previous)
+            masks = masks_in(probabilities)
+            previous, answered = _over(known, masks), set(masks)
+    if segmenter is not None:
+        boxes = {w.tag: w.box for w in wholes if w.box is not None}
+        probabilities = refine(segmenter, session.frames[frame], probabilities, strokes, boxes, previous, share)
+    masks = masks_in(probabilities)
     return [Segment(tag, mask, _mean(probabilities.of(tag), mask)) for tag, mask in masks.items()]
 
 
-def _mask(whole: "_Whole", inside: Bitmap, strokes: list[Scribble]) -> Bitmap:
-    """An object's pixels as the network gave them, made to honour what was drawn."""
-    mask: Bitmap = honour_strokes(np.where(inside, whole.tag, 0).astype(np.uint8), strokes) == whole.tag
+def _mask(whole: "_Whole", inside: Bitmap, strokes: list[Scribble], known: IndexMask) -> Bitmap:
+    """An object's pixels as the network gave them: the parts that were asked for, made to honour what was drawn."""
+    own = [stroke for stroke in strokes if stroke.tag == whole.tag]
+    boxes = {} if whole.box is None else {whole.tag: whole.box}
+    asked = asked_parts(np.where(inside, whole.tag, 0).astype(np.uint8), own, boxes, known)
+    mask: Bitmap = honour_strokes(asked, strokes) == whole.tag
     denied = any(stroke.polarity == "negative" for stroke in strokes)
     if whole.box is not None and not mask.any() and not denied:
         mask[box_pixels(whole.box, *mask.shape)] = True

@@ -20,6 +20,7 @@ from siaf.model.reading import Read
 from siaf.model.trail import Trail
 from siaf.model.winners import winners
 from siaf.preprocessing import network_size, resize_frames, resize_labels
+from siaf.segmenter import Segmenter
 
 Frame = NDArray[np.uint8]
 
@@ -52,10 +53,10 @@ class Model:
     only.
 
     `short_side`, `interaction_short_side`: input size in pixels of the two networks. `autocast`: compute in the
-    device's half precision where torch deems that safe; what comes out is float32 all the same. `objects_per_pass`: how
-    many objects propagation finds in one pass, 1 to 10; with more than that it takes several, which tell look-alikes
-    apart better and cost more. `slots` in the methods: for every group of objects the slots in use
-    (siaf.model.identity).
+    device's half precision where torch deems that safe; what comes out is float32 all the same. `segmenter` refines
+    AFI's masks, if there is one. `objects_per_pass`: how many objects propagation finds in one pass, 1 to 10; with more
+    than that it takes several, which tell look-alikes apart better and cost more. `slots` in the methods: for every
+    group of objects the slots in use (siaf.model.identity).
     """
 
     name: str
@@ -67,6 +68,7 @@ class Model:
     interaction_short_side: int = 321
     autocast: bool = False
     objects_per_pass: int = MAX_TAGS
+    segmenter: Segmenter | None = None
 
     def encode(self, frame: Frame) -> FrameFeatures:
         """Features of one frame, uint8 H×W×3 RGB, for propagation."""

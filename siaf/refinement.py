@@ -1,79 +1,107 @@
-"""Edges after the interaction network: where it is unsure, the picture's own colours decide (GrabCut).
+"""Masks after the interaction network: a Segment Anything decoder draws each object that was prompted again.
 
-The network answers at half of a small input's resolution; colour models of what it is sure about place the border
-better.
-Measured effect: docs/training.md.
+It is shown the network's mask, points along the strokes and the box, and works at a finer resolution; what counts is a
+weighted mean of both. Measured effect: docs/training.md.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from siaf.boxes import Box
 from siaf.masks import Bitmap, IndexMask
-from siaf.preprocessing import network_size
 from siaf.probabilities import Probabilities
-from siaf.scribbles import Scribble, StrokeMap, rasterize
+from siaf.scribbles import Scribble
+from siaf.segmenter import Points, Prompt, Segmenter, resized
 
-SHORT_SIDE = 257  # pixels at which GrabCut works
-SURE = 0.9  # probability from which the network's word stands
-_STEP = 3  # colour models begin from one pixel of so many in both directions,
-_FEWEST = 50  # if that leaves so many of the object and of the rest
+SHARE = 0.7
+"""The decoder's share in the mean of its logits and the interaction network's."""
+_POINTS = 6  # along all strokes of a kind, but one on each at least
+_ANCHORS = 6  # points inside what the object was before
+_SURE = 1e-3  # probabilities nearer to 0 or 1 are taken for this
+_SOFT = 4.0  # logits of a mask that is known as pixels only
 
 
-def refine_mask(frame: NDArray[np.uint8], probabilities: Probabilities, strokes: Sequence[Scribble]) -> IndexMask:
-    """Index mask, uint8 H×W, of a frame's probabilities.
+def refine(
+    segmenter: Segmenter,
+    frame: NDArray[np.uint8],
+    guess: Probabilities,
+    strokes: Sequence[Scribble],
+    boxes: Mapping[int, Box],
+    before: IndexMask | None,
+    share: float = SHARE,
+) -> Probabilities:
+    """A frame's probabilities with every object that has a stroke or a box on it drawn again, at the segmenter's size.
 
-    Every object is cut out on its own, between what the network is sure of; a pixel that several claim goes to the most
-    probable. `frame` uint8 H×W×3 RGB; `strokes` are those of this frame.
+    `before` is the frame's mask before these strokes, if it had one: strokes may only say what is wrong with it, so
+    points inside it stand for the rest. A pixel that several objects claim is the most probable one's.
     """
-    height, width = frame.shape[:2]
-    rows, columns = network_size(height, width, short_side=SHORT_SIDE, align_corners=True)
-    small = cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA)
-    picture = np.ascontiguousarray(small[..., ::-1], np.uint8)
-    drawn = rasterize(strokes, height, width, size=(rows, columns))
-    tags = probabilities.tags[1:].tolist()
-    starts = [_start(probabilities.of(tag, (rows, columns)), drawn, tag) for tag in tags]
-    mask = np.zeros((height, width), np.uint8)
-    best = np.zeros((height, width), np.float32)
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # OpenCV works outside Python's lock
-        for tag, found in zip(tags, pool.map(lambda start: _cut_out(picture, start), starts), strict=True):
-            shown = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-            probability = probabilities.of(tag)
-            wins = (np.asarray(shown) > 0.5) & (probability > best)
-            mask[wins], best[wins] = tag, probability[wins]
-    return mask
+    size = segmenter.mask_size(*guess.size)
+    named = {stroke.tag for stroke in strokes if stroke.tag} | boxes.keys()
+    channels = {}
+    for tag in guess.tags[1:].tolist():
+        own = torch.from_numpy(guess.of(tag, size))
+        channels[tag] = own
+        if tag not in named:
+            continue
+        thought = own.clamp(_SURE, 1 - _SURE).logit()
+        on, beside = points_of(strokes, tag)
+        if before is not None and tag not in boxes:
+            on = np.concatenate((on, _anchors(before == tag, own.numpy() > 0.5)))
+        if len(on) or tag in boxes:
+            found = segmenter.segment(frame, Prompt(on, beside, boxes.get(tag), thought)).cpu()
+            channels[tag] = (share * found + (1 - share) * thought).sigmoid()
+    objects = torch.stack([*channels.values()]) if channels else torch.zeros(0, *size)
+    background = 1 - objects.amax(0) if channels else torch.ones(size)
+    return Probabilities(torch.cat((background[None], objects)), guess.tags, guess.size, align_corners=False)
 
 
-def _start(probability: NDArray[np.float32], drawn: StrokeMap, tag: int) -> NDArray[np.uint8]:
-    """What is sure to be an object or not, and what is likely: GrabCut's labels, uint8 h×w."""
-    labels = np.where(probability > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[probability > SURE] = cv2.GC_FGD
-    labels[probability < 1 - SURE] = cv2.GC_BGD
-    labels[(drawn >= 0) & (drawn != tag)] = cv2.GC_BGD
-    labels[drawn == tag] = cv2.GC_FGD
-    return labels
+def guess_from(mask: IndexMask, tags: Sequence[int], segmenter: Segmenter) -> Probabilities:
+    """An index mask as probabilities of these tags, for `refine`."""
+    size = segmenter.mask_size(*mask.shape)
+    shares = [resized(torch.from_numpy(mask == tag), size) for tag in (0, *tags)]
+    channels: Tensor = (_SOFT * (2 * torch.stack(shares) - 1)).sigmoid()
+    return Probabilities(channels, np.array((0, *tags), np.uint8), mask.shape, align_corners=False)
 
 
-def _cut_out(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Bitmap:
-    foreground = _is_foreground(labels)
-    if not foreground.any() or foreground.all() or not (labels >= cv2.GC_PR_BGD).any():
-        return foreground
-    # Colour models begin from few of the pixels, which takes a third of the time; the cut itself learns from all.
-    few = np.ascontiguousarray(labels[::_STEP, ::_STEP])
-    enough = _FEWEST <= _is_foreground(few).sum() <= few.size - _FEWEST
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)  # of this thread: they start from k-means
-    if enough:
-        sparse = np.ascontiguousarray(picture[::_STEP, ::_STEP])
-        cv2.grabCut(sparse, few, (0, 0, 1, 1), *models, 0, cv2.GC_INIT_WITH_MASK)
-    cv2.grabCut(picture, labels, (0, 0, 1, 1), *models, 1, cv2.GC_EVAL if enough else cv2.GC_INIT_WITH_MASK)
-    return _is_foreground(labels)
+def points_of(strokes: Sequence[Scribble], tag: int) -> tuple[Points, Points]:
+    """Points N×2 (x, y) along the strokes that say "this is `tag`", and along those that say it is something else."""
+    on = [s.points for s in strokes if s.tag == tag and s.polarity == "positive"]
+    # "Not object k" says nothing about other objects.
+    beside = [s.points for s in strokes if (s.tag == tag) == (s.polarity == "negative")]
+    return _along(on), _along(beside)
 
 
-def _is_foreground(labels: NDArray[np.uint8]) -> Bitmap:
-    result: Bitmap = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    return result
+def _along(lines: Sequence[NDArray[np.float64]]) -> Points:
+    """Evenly spaced points on lines, as many on each as its length is worth, one at least."""
+    runs = [np.concatenate(([0.0], np.linalg.norm(np.diff(line, axis=0), axis=1).cumsum())) for line in lines]
+    total = max(1.0, sum(run[-1] for run in runs))
+    found = [np.zeros((0, 2))]
+    for line, run in zip(lines, runs, strict=True):
+        count = max(1, round(_POINTS * run[-1] / total))
+        at = (np.arange(count) + 0.5) / count * run[-1]
+        found.append(np.stack([np.interp(at, run, line[:, axis]) for axis in (0, 1)], axis=1))
+    return np.concatenate(found)
+
+
+def _anchors(had: Bitmap, thought: Bitmap) -> Points:
+    """Points deep inside what an object was before and still is thought to be, the deepest first, N×2 in pixels.
+
+    `had` H×W, `thought` h×w.
+    """
+    rows, columns = thought.shape
+    left = cv2.resize(had.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT) * thought
+    scale = np.array([had.shape[1] / columns, had.shape[0] / rows])
+    found = []
+    for _ in range(_ANCHORS):
+        depth = cv2.distanceTransform(np.pad(left, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        if depth.max() < 1:
+            break
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        found.append((int(x), int(y)))
+        cv2.circle(left, found[-1], max(1, int(depth.max())), 0, -1)
+    return (np.array(found, np.float64).reshape(-1, 2) + 0.5) * scale - 0.5

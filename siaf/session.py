@@ -356,7 +356,7 @@ class Session:
         # (DAVIS, one frame a round), for up to three times the frames.
         known = {f: mask for f in strokes if (mask := self._mask_before(f, masks)) is not None}
         question = Question(strokes, boxes, known, self.objects)
-        return masks_of(ask(self.model, self.frames, question), question, self.frames, masks)
+        return masks_of(self.model, ask(self.model, self.frames, question), question, self.frames, masks)
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""

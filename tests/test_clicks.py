@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from siaf import Session
 from siaf.clicks import Clicks, join_clicks, segment_clicks
 from siaf.errors import InputError
 from siaf.network import Model
+from siaf.segmenter import Prompt
 
 Frames = NDArray[np.uint8]
 NONE = np.zeros((0, 2))
@@ -97,3 +99,65 @@ def test_earlier_masks_are_where_the_network_starts(session: Session, monkeypatc
 def test_clicks_that_cannot_be_are_refused_by_name(session: Session, clicks: Clicks, field: str) -> None:
     with pytest.raises(InputError, match=f"^{field}"):
         segment_clicks(session, 0, clicks)
+
+
+class _Flood:
+    """Stands for a segmenter: everything is every object's, and what it was asked is kept."""
+
+    def __init__(self) -> None:
+        self.asked: list[Prompt] = []
+
+    def mask_size(self, height: int, width: int) -> tuple[int, int]:
+        return height // 2, width // 2
+
+    def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> torch.Tensor:
+        self.asked.append(prompt)
+        return torch.full(self.mask_size(*frame.shape[:2]), 20.0)
+
+
+@pytest.fixture
+def flood(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> _Flood:
+    flood = _Flood()
+    monkeypatch.setattr(tiny_model, "segmenter", flood)
+    return flood
+
+
+def test_a_second_click_asks_the_segmenter_only(
+    tiny_model: Model, clip: Frames, flood: _Flood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(tiny_model, clip)
+    (first,) = segment_clicks(session, 0, Clicks(at((50, 5)), NONE))
+    monkeypatch.setattr(Session, "preview", None)
+    earlier = np.zeros((72, 96), bool)
+    earlier[2:40, 20:80] = True
+    segment_clicks(session, 0, Clicks(at((50, 5)), at((90, 60))), earlier={first.tag: earlier})
+    last = flood.asked[-1]
+    assert (last.positive.tolist(), last.negative.tolist()) == ([[50, 5]], [[90, 60]])
+    assert last.mask is not None
+    assert np.array_equal(last.mask.numpy() > 0, earlier[::2, ::2])
+
+
+def test_a_box_bounds_what_the_segmenter_finds(tiny_model: Model, clip: Frames, flood: _Flood) -> None:
+    (segment,) = segment_clicks(Session(tiny_model, clip), 0, Clicks(NONE, NONE, ((40.0, 2.0, 55.0, 12.0),)))
+    expected = np.zeros((72, 96), bool)
+    expected[2:12, 40:55] = True
+    assert np.array_equal(segment.mask, expected)
+    assert flood.asked[-1].box == (40.0, 2.0, 55.0, 12.0)
+
+
+def test_a_part_without_a_click_goes_and_a_denied_one_too(tiny_model: Model, clip: Frames, flood: _Flood) -> None:
+    def halves(frame: NDArray[np.uint8], prompt: Prompt) -> torch.Tensor:
+        found = torch.full((36, 48), 20.0)
+        found[:, 20:28] = -20.0
+        return found
+
+    flood.segment = halves  # type: ignore[method-assign]
+    session = Session(tiny_model, clip)
+    (segment,) = segment_clicks(session, 0, Clicks(at((10, 30)), NONE))
+    assert segment.mask[:, :36].all()
+    assert not segment.mask[:, 60:].any()
+    both = np.ones((72, 96), bool)
+    (segment,) = segment_clicks(session, 0, Clicks(at((10, 30), (90, 60)), NONE), earlier={1: both})
+    assert segment.mask[:, 60:].all()
+    (segment,) = segment_clicks(session, 0, Clicks(at((10, 30)), at((90, 60))), earlier={1: both})
+    assert not segment.mask[:, 60:].any()

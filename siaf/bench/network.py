@@ -15,7 +15,7 @@ from siaf.network import Model
 from siaf.objects import ObjectTable
 from siaf.probabilities import Probabilities
 from siaf.prompting import stroke_slots
-from siaf.refinement import refine_mask
+from siaf.refinement import refine
 
 
 class Bench:
@@ -95,11 +95,28 @@ def parts(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
             "propagated frame, features known": bench.propagate,
             "AFI with AFA": bench.interact,
             "AFA": across,
-            "edges after AFI": lambda: refine_mask(bench.pictures[0], probabilities, bench.lines),
+            **_refinement(bench, probabilities),
         }
     )
     for name, ms in times.items():
         yield {"part": name, "ms": ms}
+
+
+def _refinement(bench: Bench, probabilities: Probabilities) -> dict[str, Callable[[], object]]:
+    """Encoding a frame for the segmenter, and one object's mask; nothing if the model comes without."""
+    segmenter = bench.model.segmenter
+    if segmenter is None:
+        return {}
+    picture = bench.pictures[0]
+
+    def encode() -> object:
+        segmenter.forget()
+        return segmenter.embed(picture)
+
+    return {
+        "segmenter: a frame": encode,
+        "segmenter: an object, frame known": lambda: refine(segmenter, picture, probabilities, bench.lines, {}, None),
+    }
 
 
 def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:

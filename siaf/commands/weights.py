@@ -48,10 +48,13 @@ def _add_fetch(actions: Subparsers) -> None:
 
 def _add_import(actions: Subparsers) -> None:
     take = actions.add_parser("import", help="a weights file from an official AOT, DeAOT or ImageNet checkpoint")
-    take.add_argument("file", type=Path, help="the .pth or .pt file, or a Tiny-ViT as .onnx")
+    take.add_argument(
+        "file", type=Path, help="the .pth or .pt file, or a Tiny-ViT or Segment Anything's decoder as .onnx"
+    )
     take.add_argument(
         "--as", dest="architecture", metavar="NAME", help="settles AOTB or AOTL, DeAOTB or DeAOTL; default: by name"
     )
+    take.add_argument("--encoder", type=Path, help="the image encoder of Segment Anything's decoder, as .onnx")
     take.add_argument("--source", help="where the file comes from, kept in the result")
     take.add_argument("--licence", help="its licence, kept in the result")
     take.add_argument("--out", type=Path, help="default: NAME.safetensors in the weights folder")
@@ -150,6 +153,7 @@ def run_import(arguments: argparse.Namespace) -> None:
         architecture=arguments.architecture,
         source=arguments.source,
         licence=arguments.licence,
+        encoder=arguments.encoder,
     )
     print_result({"file": str(path), **weights_info(path)}, [str(path)], arguments.json)
 

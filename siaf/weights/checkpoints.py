@@ -16,6 +16,7 @@ from siaf.model.config import PROPAGATION
 from siaf.model.gated import build_propagation
 from siaf.weights.encoders import encoder_tensors
 from siaf.weights.files import Part, differences
+from siaf.weights.sam import is_decoder, read_sam
 from siaf.weights.tinyvit import read_onnx
 
 _WRAPPERS = ("ema_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict", "model")
@@ -24,20 +25,28 @@ _WRAPPERS = ("ema_state_dict", "state_dict_ema", "model_ema", "ema", "state_dict
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file held: `part` is "propagation" or "encoder"; `wrapper` the entry the tensors were found under."""
+    """What a file held: `part` is "propagation", "encoder" or "segmenter"; `wrapper` the entry it was found under."""
 
     part: str
     network: Part
     wrapper: str | None
 
 
-def read_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
-    """Recognise and check a checkpoint of AOT, DeAOT, an ImageNet encoder, or a Tiny-ViT in an ONNX file.
+def read_checkpoint(path: Path, architecture: str | None = None, *, encoder: Path | None = None) -> Checkpoint:
+    """Recognise and check a checkpoint of AOT, DeAOT, an ImageNet encoder, or a Tiny-ViT or Segment Anything's decoder
+    in an ONNX file; the decoder needs the file of its image `encoder` beside it.
 
     `architecture` settles what tensors alone cannot: AOTB and AOTL have the same, and so have DeAOTB and DeAOTL. By
     default the file's name does. Raises StateError, naming the first three differences, unless names, shapes and index
     buffers are those of one architecture; nothing in the file is executed.
     """
+    decoder = path.suffix == ".onnx" and is_decoder(path)
+    if encoder is not None and not decoder:
+        raise InputError(f"goes with the decoder of a Segment Anything model, which {path} is not", field="encoder")
+    if decoder:
+        if encoder is None:
+            raise InputError(f"{path} is a decoder; name the ONNX file of its image encoder", field="encoder")
+        return Checkpoint("segmenter", read_sam(path, encoder), None)
     if path.suffix == ".onnx":
         return Checkpoint("encoder", read_onnx(path), None)
     state, wrapper = _unwrap(_load(path), path)
@@ -45,10 +54,10 @@ def read_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
     broken = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
     if broken:
         raise StateError(f"{len(broken)} tensors hold NaN or infinity: {', '.join(broken[:3])}", field=str(path))
-    if (encoder := encoder_tensors(state, str(path))) is not None:
-        if architecture not in (None, encoder.architecture):
-            raise StateError(f"is a {encoder.architecture} encoder, not {architecture}", field=str(path))
-        return Checkpoint("encoder", encoder, wrapper)
+    if (found := encoder_tensors(state, str(path))) is not None:
+        if architecture not in (None, found.architecture):
+            raise StateError(f"is a {found.architecture} encoder, not {architecture}", field=str(path))
+        return Checkpoint("encoder", found, wrapper)
     name = _which(path, state, architecture)
     return Checkpoint(
         "propagation", Part(name, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}), wrapper

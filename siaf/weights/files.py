@@ -1,8 +1,8 @@
-"""The weights file: safetensors with the tensors of one or both networks, or of an ImageNet encoder.
+"""The weights file: safetensors with tensors of one or both networks, an ImageNet encoder, or Segment Anything.
 
-Tensor names begin with the part they belong to ("interaction.", "propagation.", "encoder."). Metadata: `format`;
-`model` if the file is a whole model; for every part the name of its architecture; `tensors`, a digest of all names and
-values; `provenance`, JSON: where they come from.
+Tensor names begin with the part they belong to ("interaction.", "propagation.", "encoder.", "segmenter."). Metadata:
+`format`; `model` if the file is a whole model; for every part the name of its architecture; `tensors`, a digest of
+all names and values; `provenance`, JSON: where they come from.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "interaction": tuple(INTERACTION),
     "propagation": tuple(PROPAGATION),
     "encoder": ("mobilenetv2", "resnet50", "swinb", "tinyvit"),
+    "segmenter": ("mobilesam",),
 }
 DEFAULT_PROPAGATION = {"siaf-t": "siaf-t", "siaf-r50": "r50_aotl", "siaf-swinb": "swinb_aotl"}
 """Model name → architecture of its propagation network."""

@@ -11,6 +11,7 @@ from siaf.errors import InputError, StateError
 from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.gated import build_propagation
 from siaf.model.interaction import InteractionNet
+from siaf.model.sam import SegmentAnything
 from siaf.weights.catalogue import CATALOGUE, Published
 from siaf.weights.checkpoints import file_sha256, read_checkpoint
 from siaf.weights.download import download
@@ -26,14 +27,18 @@ def import_checkpoint(
     architecture: str | None = None,
     source: str | None = None,
     licence: str | None = None,
+    encoder: Path | None = None,
 ) -> Path:
     """Check a checkpoint (siaf.weights.checkpoints says of what) and write it as a weights file; returns where.
+
+    `encoder` is the image encoder's file of a Segment Anything decoder. The two are written in half precision, in which
+    they ship.
 
     `out` is a file, by default NAME.safetensors in the weights folder, NAME being the architecture's. `source` and
     `licence` go into the file; for a file whose digest the catalogue knows they are known. Raises InputError or
     StateError, and then writes nothing.
     """
-    found = read_checkpoint(path, architecture)
+    found = read_checkpoint(path, architecture, encoder=encoder)
     sha256 = file_sha256(path)
     known = next((p for p in CATALOGUE.values() if p.sha256 and sha256.startswith(p.sha256)), None)
     trained_on = {"encoder": "-sam" if path.suffix == ".onnx" else "-imagenet"}.get(found.part, "")
@@ -48,7 +53,11 @@ def import_checkpoint(
         "source": source or (known.url if known else "a file of the user"),
         "licence": licence or (known.licence if known else "not stated"),
     }
-    save_parts(target, {found.part: found.network}, provenance)
+    network = found.network
+    if encoder is not None:
+        provenance |= {"encoder": encoder.name, "encoder sha256": file_sha256(encoder)}
+        network = Part(network.architecture, {k: v.half() for k, v in network.tensors.items()})
+    save_parts(target, {found.part: network}, provenance)
     return target
 
 
@@ -164,6 +173,8 @@ def _shapes(part: str, architecture: str) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         if part == "interaction":
             net: nn.Module = InteractionNet(INTERACTION[architecture])
+        elif part == "segmenter":
+            net = SegmentAnything()
         else:
             net = build_propagation(PROPAGATION[architecture])
     return {k: tuple(v.shape) for k, v in net.state_dict().items()}

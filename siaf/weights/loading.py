@@ -12,12 +12,15 @@ from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.folding import for_inference
 from siaf.model.gated import build_propagation
 from siaf.model.interaction import InteractionNet
+from siaf.model.sam import SegmentAnything
 from siaf.network import Model
+from siaf.segmenter import Segmenter
 from siaf.threads import limit_threads
 from siaf.weights.catalogue import CATALOGUE
 from siaf.weights.files import DEFAULT_PROPAGATION, file_digest, load_checked, read_parts, weights_info
 
 MODELS = DEFAULT_PROPAGATION
+SEGMENTER = "mobilesam"
 
 
 def load_model(
@@ -33,7 +36,8 @@ def load_model(
     `weights`, `propagation` and `interaction` are each a weights file or the name of weights that ship with siaf or
     lie in the weights folder (`weights_folder`); the latter two replace one network of the model. `weights` is by
     default the model's own name. Any interaction network goes with any propagation network, but the propagation
-    network must have the encoder of the model's own. `device` "auto" takes the GPU if there is one.
+    network must have the encoder of the model's own. `device` "auto" takes the GPU if there is one. Every model comes
+    with the segmenter that ships (`load_segmenter`).
 
     Raises InputError for an unknown name or missing weights, StateError for weights that do not fit.
     """
@@ -57,12 +61,25 @@ def load_model(
     for part, net in (("interaction", loaded.interaction), ("propagation", loaded.propagation)):
         load_checked(net, parts[part].tensors, f"{paths[part]}:{part}")
         for_inference(net)
+    loaded.segmenter = load_segmenter(loaded.device)
     if loaded.device.type == "cpu":
         limit_threads()
     digests = [file_digest(paths["interaction"]), file_digest(paths["propagation"])]
     both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
     loaded.digest = digests[0] if len(files) == 1 else both
     return loaded
+
+
+def load_segmenter(device: torch.device) -> Segmenter | None:
+    """MobileSAM as it ships in the package; None if it does not. StateError for weights that do not fit."""
+    path = packaged_weights(SEGMENTER)
+    if path is None:
+        return None
+    net = SegmentAnything()
+    load_checked(net, read_parts(path)["segmenter"].tensors, f"{path}:segmenter")
+    net.to(device).eval().requires_grad_(False)
+    for_inference(net)
+    return Segmenter(net, device)
 
 
 def check_encoder(name: str, architecture: str) -> None:

@@ -16,6 +16,7 @@ from siaf.weights.files import Part, differences
 
 _LINEAR = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 _NORMS = ("attn.norm", "mlp.norm")
+_NECK = ("0.weight", "1.weight", "1.bias", "2.weight", "3.weight", "3.bias")
 _REDUCED = ("expand", "depthwise", "project")
 
 
@@ -25,7 +26,7 @@ def read_onnx(path: Path) -> Part:
     Raises InputError if the file is missing or the package `onnx` is, StateError naming the file if it is none of
     this layout.
     """
-    graph = _graph(path)
+    graph = graph_of(path)
     weights = {t.name: t for t in graph.initializer}
     convolutions = [n for n in graph.node if n.op_type == "Conv" and not n.input[1].startswith("neck.")]
     linear = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in weights]
@@ -43,16 +44,18 @@ def read_onnx(path: Path) -> Part:
     tensors = {}
     try:
         for place, node in zip(places, convolutions, strict=True):
-            tensors[f"{place}.weight"], tensors[f"{place}.bias"] = (_tensor(weights[name]) for name in node.input[1:3])
+            tensors[f"{place}.weight"], tensors[f"{place}.bias"] = (
+                tensor_of(weights[name]) for name in node.input[1:3]
+            )
         for b, block in enumerate(blocks):
             _, stage_number, number = block.split(".")
             theirs = f"layers.{stage_number}.blocks.{number}"
             for layer, node in zip(_LINEAR, linear[4 * b : 4 * b + 4], strict=True):
-                tensors[f"{block}.{layer}.weight"] = _tensor(weights[node.input[1]]).T
-                tensors[f"{block}.{layer}.bias"] = _tensor(weights[f"{theirs}.{layer}.bias"])
+                tensors[f"{block}.{layer}.weight"] = tensor_of(weights[node.input[1]]).T
+                tensors[f"{block}.{layer}.bias"] = tensor_of(weights[f"{theirs}.{layer}.bias"])
             for norm in _NORMS:
                 for kind in ("weight", "bias"):
-                    tensors[f"{block}.{norm}.{kind}"] = _tensor(weights[f"{theirs}.{norm}.{kind}"])
+                    tensors[f"{block}.{norm}.{kind}"] = tensor_of(weights[f"{theirs}.{norm}.{kind}"])
             # The first cell of a window meets every distance once, in the order of the cells.
             tensors[f"{block}.attn.attention_biases"] = spread[b][:, 0]
     except (KeyError, ValueError) as error:
@@ -61,6 +64,18 @@ def read_onnx(path: Path) -> Part:
     if differ:
         raise StateError(f"{len(differ)} tensors differ from tinyvit: {'; '.join(differ[:3])}", field=str(path))
     return Part("tinyvit", {k: v.contiguous() for k, v in tensors.items()})
+
+
+def read_neck(path: Path) -> dict[str, Tensor]:
+    """The neck's tensors (`siaf.model.sam.ImageEncoder`) of a file that `read_onnx` takes. StateError without one."""
+    graph = graph_of(path)
+    weights = {t.name: t for t in graph.initializer}
+    begin = next((i for i, n in enumerate(graph.node) if "neck.0.weight" in n.input), len(graph.node))
+    stored = [name for node in graph.node[begin:] for name in node.input if name in weights]
+    if len(stored) != len(_NECK):
+        raise StateError(f"has {len(stored)} tensors in its neck, not {len(_NECK)}", field=str(path))
+    found = {place: tensor_of(weights[name]) for place, name in zip(_NECK, stored, strict=True)}
+    return {k: v.flatten() if v.ndim == 3 else v for k, v in found.items()}
 
 
 def _convolutions() -> list[str]:
@@ -73,7 +88,8 @@ def _convolutions() -> list[str]:
     return places
 
 
-def _graph(path: Path) -> Any:
+def graph_of(path: Path) -> Any:
+    """The graph of an ONNX file. Raises InputError or StateError as `read_onnx`."""
     try:
         import onnx
     except ImportError:
@@ -88,7 +104,8 @@ def _graph(path: Path) -> Any:
         raise StateError(f"not an ONNX file: {error}", field=str(path)) from None
 
 
-def _tensor(stored: Any) -> Tensor:
+def tensor_of(stored: Any) -> Tensor:
+    """A stored tensor of an ONNX graph, in float32."""
     from onnx import numpy_helper
 
     return torch.from_numpy(numpy_helper.to_array(stored).copy()).float()
@@ -97,4 +114,4 @@ def _tensor(stored: Any) -> Tensor:
 def _constant(node: Any) -> Tensor | None:
     if node.op_type != "Constant" or not node.attribute[0].HasField("t"):
         return None
-    return _tensor(node.attribute[0].t)
+    return tensor_of(node.attribute[0].t)

@@ -1,5 +1,6 @@
 """A distilled Segment Anything encoder in an ONNX file becomes our Tiny-ViT, or is refused."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from siaf.weights.tinyvit import read_onnx
 _REDUCED = ("expand", "depthwise", "project")
 
 
-def write_onnx(net: TinyViTEncoder, path: Path, *, leave_out: str = "") -> None:
+def write_onnx(
+    net: TinyViTEncoder, path: Path, *, leave_out: str = "", neck: Mapping[str, torch.Tensor] | None = None
+) -> None:
     """What the published file holds of such a network: nodes in the order of computation, linear layers without names.
 
     The graph cannot be run, which nobody does with it here.
@@ -58,7 +61,11 @@ def write_onnx(net: TinyViTEncoder, path: Path, *, leave_out: str = "") -> None:
             else:
                 for part in _REDUCED:
                     convolution(f"stages.0.{number}.{part}")
-    convolution("patch_embed.0", "neck.0.weight")  # whatever follows is not ours
+    for name, value in (neck or {"0.weight": net.stem.weight.detach()}).items():
+        stored = f"neck.{name}" if value.ndim == 4 else f"onnx::{name}"
+        shown = value if value.ndim == 4 else value[:, None, None]
+        tensors.append(numpy_helper.from_array(shown.numpy(), stored))
+        nodes.append(helper.make_node("Conv" if value.ndim == 4 else "Mul", ["x", stored], ["x"]))
     io = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("image", "x")]
     kept = [t for t in tensors if not leave_out or t.name != leave_out]
     onnx.save(helper.make_model(helper.make_graph(nodes, "encoder", io[:1], io[1:], kept)), path)
