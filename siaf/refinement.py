@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from siaf.boxes import Box
-from siaf.masks import Bitmap, IndexMask
+from siaf.masks import Bitmap, IndexMask, distance_to_outside
 from siaf.probabilities import Probabilities
 from siaf.scribbles import Scribble
 from siaf.segmenter import Points, Prompt, Segmenter, resized
@@ -98,10 +98,11 @@ def _anchors(had: Bitmap, thought: Bitmap) -> Points:
     scale = np.array([had.shape[1] / columns, had.shape[0] / rows])
     found = []
     for _ in range(_ANCHORS):
-        depth = cv2.distanceTransform(np.pad(left, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        depth = distance_to_outside(np.pad(left, 1) > 0)[1:-1, 1:-1]
         if depth.max() < 1:
             break
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         found.append((int(x), int(y)))
         cv2.circle(left, found[-1], max(1, int(depth.max())), 0, -1)
-    return (np.array(found, np.float64).reshape(-1, 2) + 0.5) * scale - 0.5
+    anchors: NDArray[np.float64] = (np.array(found, np.float64).reshape(-1, 2) + 0.5) * scale - 0.5
+    return anchors

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from siaf.errors import InputError
 from siaf.files import atomic_write
-from siaf.masks import MAX_TAG, IndexMask
+from siaf.masks import MAX_TAG, IndexMask, distance_to_outside
 
 Polarity = Literal["positive", "negative"]
 StrokeMap = npt.NDArray[np.int16]
@@ -172,7 +172,7 @@ def _draw(
     away = np.ones((rows, columns), np.uint8)
     path = pixels - corner
     cv2.polylines(away, [path if len(path) > 1 else np.repeat(path, 2, axis=0)], False, 0)
-    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = distance_to_outside(away > 0)
 
     left, top = np.maximum(corner, 0).tolist()
     part = canvas[top : max(0, corner[1] + rows), left : max(0, corner[0] + columns)]

@@ -12,6 +12,7 @@ from siaf.masks import (
     as_index_mask,
     bounding_box,
     decode_rle,
+    distance_to_outside,
     encode_rle,
     from_polygon,
     index_mask_to_rles,
@@ -204,3 +205,15 @@ class TestPolygons:
         with pytest.raises(InputError) as caught:
             from_polygon(points, height=4, width=4)
         assert caught.value.field == "points"
+
+
+def test_distances_are_roots_of_whole_numbers_wherever_the_array_lies() -> None:
+    """OpenCV's own differ in the last bit from call to call, and a stroke's edge with them."""
+    mask = np.random.default_rng(0).random((40, 57)) > 0.05
+    held = [np.empty(size, np.uint8) for size in (1, 7, 100, 1000)]  # so that copies come to lie elsewhere
+    found = [distance_to_outside(mask.copy()) for _ in held]
+    assert all(np.array_equal(found[0], other) for other in found)
+    y, x = np.nonzero(~mask)
+    rows, cols = np.mgrid[:40, :57]
+    squares = ((rows[..., None] - y) ** 2 + (cols[..., None] - x) ** 2).min(-1)
+    assert np.array_equal(found[0], np.sqrt(squares.astype(np.float32)))

@@ -11,7 +11,7 @@ from siaf.cvat.jobs import JobClip
 from siaf.cvat.labels import BACKGROUND, LABEL, NO_LABEL, POLARITY, STROKES, USED, Label, LabelBook
 from siaf.cvat.marks import stroke_mark
 from siaf.errors import InputError
-from siaf.masks import Bitmap, decode_rle, from_polygon
+from siaf.masks import Bitmap, decode_rle, distance_to_outside, from_polygon
 from siaf.scribbles import Polarity, Scribble, check_scribbles
 
 LINES = ("polyline", "points")
@@ -127,7 +127,7 @@ def brush_strokes(mask: Bitmap, tag: int, polarity: Polarity) -> list[Scribble]:
     total = int(left.sum())
     if total == 0:
         raise InputError("the mask is empty", field="mask")
-    distance = cv2.distanceTransform(np.pad(left, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    distance = distance_to_outside(np.pad(mask, 1))[1:-1, 1:-1]
     strokes: list[Scribble] = []
     while left.sum() > (1 - _BRUSH_COVER) * total and len(strokes) < _MAX_DISCS:
         y, x = np.unravel_index(np.argmax(distance * left), left.shape)

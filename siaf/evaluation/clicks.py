@@ -7,14 +7,13 @@ Interactive Segmentation", section 4). An object is clicked on by itself, whatev
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siaf.boxes import mask_box
 from siaf.clicks import Clicks, segment_clicks
 from siaf.evaluation.metrics import jaccard
-from siaf.masks import Bitmap
+from siaf.masks import Bitmap, distance_to_outside
 from siaf.network import Frame, Model
 from siaf.session import Session
 
@@ -77,5 +76,4 @@ def box_score(segment: Segmenter, truth: Bitmap) -> float:
 
 def _depth(error: Bitmap) -> NDArray[np.float32]:
     """Distance to the error's border, the frame's included, in pixels."""
-    padded = np.pad(error, 1).view(np.uint8)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1].astype(np.float32, copy=False)
+    return distance_to_outside(np.pad(error, 1))[1:-1, 1:-1]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.boxes import Box
-from siaf.masks import Bitmap, IndexMask
+from siaf.masks import Bitmap, IndexMask, distance_to_outside
 from siaf.network import Frame
 from siaf.preprocessing import network_size
 from siaf.scribbles import UNSCRIBBLED, Scribble, StrokeMap, rasterize
@@ -35,7 +35,7 @@ def grabcut_from_strokes(frame: Frame, strokes: Sequence[Scribble]) -> IndexMask
     mask = np.zeros((height, width), np.uint8)
     nearest = np.full((height, width), np.inf, np.float32)
     for tag in np.unique(drawn[drawn > 0]).tolist():
-        away = cv2.distanceTransform((drawn != tag).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        away = distance_to_outside(drawn != tag)
         found = _touching(_grabcut(small, _marked(drawn, tag)), drawn == tag)
         inside = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
         distance = cv2.resize(away, (width, height), interpolation=cv2.INTER_LINEAR)

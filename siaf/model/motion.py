@@ -3,11 +3,12 @@
 It keeps look-alikes apart: of two places that match an object's memory alike, the nearer one wins.
 """
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from siaf.masks import distance_to_outside
 
 STRIDE = 4  # pixels of the network's input per cell of its answer
 _REACH = 3.0  # cells that an object at rest may move for nothing
@@ -29,10 +30,8 @@ def penalty(before: NDArray[np.uint8], pace: NDArray[np.float32], tag: int) -> N
     shown = before == tag
     if not shown.any():
         return None
-    distance = cv2.distanceTransform((~shown).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    distance = np.sqrt(np.rint(np.square(distance)))  # OpenCV's last bit depends on where the array lies in memory
     reach = _REACH + _PER_STEP * float(pace[tag])
-    lost: NDArray[np.float32] = (_SLOPE * np.maximum(distance - reach, 0)).astype(np.float32)
+    lost: NDArray[np.float32] = (_SLOPE * np.maximum(distance_to_outside(~shown) - reach, 0)).astype(np.float32)
     return lost
 
 
