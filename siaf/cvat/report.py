@@ -32,6 +32,7 @@ class SyncReport:
     deleted: int = 0
     human: int = 0
     suggest: list[int] = field(default_factory=list)
+    shrunk: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     requests: int = 0
@@ -82,6 +83,7 @@ class SyncReport:
                 f"  masks: {self.created} new, {self.updated} changed, {self.deleted} removed; "
                 f"{self.human} by people, untouched"
             )
+        lines += [f"  look at this: {one} (task frames)" for one in self.shrunk]
         if self.suggest:
             lines.append(f"  annotate next: frames {_list(self.suggest)}")
         return [*lines, *(f"  {line}" for line in (*self.notes, *ignored_lines(self.ignored)))]

@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from siaf.errors import StateError
 from siaf.masks import IndexMask
 from siaf.results import MaskStore
+from siaf.shrinking import areas, losses
 from siaf.state import FORMAT, VERSION, read_document
 
 
@@ -51,6 +52,20 @@ class Results:
         if frame not in self.masks:
             return np.zeros((self.height, self.width), np.uint8)
         return self.masks[frame]
+
+    def lost_since(self, before: "Results", tags: Collection[int]) -> dict[int, dict[int, bool]]:
+        """By propagated frame, which of these objects lost most of what they had there (`siaf.shrinking.losses`)."""
+        found = {}
+        for frame in before.masks:
+            if frame in self._interacted or frame not in self.masks:
+                continue
+            if before.masks.packed(frame) == self.masks.packed(frame):
+                continue
+            had = {tag: size for tag, size in areas(before.masks[frame]).items() if tag in tags}
+            lost = losses(had, areas(self.masks[frame]), self.height * self.width)
+            if lost:
+                found[frame] = lost
+        return found
 
     def score(self, frame: int, tag: int) -> float:
         """0 to 1; 1 on interacted frames."""

@@ -25,6 +25,7 @@ from siaf.cvat.tidying import Scribbles, plan_tidying
 from siaf.cvat.writing import Change, Wanted, batches, plan_changes
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
+from siaf.shrinking import summarise
 
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
@@ -194,6 +195,7 @@ class JobSync:
         if ledger.propagated:
             return
         engine = self._open(ledger)
+        before = self._jobs.state(ledger)
         try:
             engine.propagate(self._progress)
         except BaseException:  # also when somebody stops it: what is done is kept
@@ -202,7 +204,12 @@ class JobSync:
             raise
         ledger.propagated = True
         ledger.suggest = engine.suggest()
-        self._jobs.save(ledger, engine.state())
+        state = engine.state()
+        self._jobs.save(ledger, state)
+        if before is not None:
+            lost = Results(state).lost_since(Results(before), ledger.objects)
+            by_task = {self._clip.to_task(frame): tags for frame, tags in lost.items()}
+            self._report.shrunk = [str(one) for one in summarise(by_task)]
 
     def _progress(self, done: int, total: int) -> None:
         if time.monotonic() - self._looked > _LOOK_S:

@@ -6,6 +6,7 @@ from bench import Bench, Pictures, bitmap, rle
 
 from siaf.cvat import sync
 from siaf.errors import InputError
+from siaf.shrinking import ranges
 
 LINE_1 = (8.0, 20.0, 20.0, 20.0)
 LINE_2 = (72.0, 50.0, 85.0, 50.0)
@@ -60,6 +61,26 @@ def test_syncing_again_changes_nothing(anywhere: Bench, pictures: Pictures) -> N
     again = anywhere.sync(job)
     assert anywhere.everything(job) == before
     assert (again.created, again.updated, again.deleted, again.round) == (0, 0, 0, first.round)
+
+
+def test_a_report_names_objects_that_vanished_or_shrank(anywhere: Bench, pictures: Pictures) -> None:
+    """A brush mask of a whole frame, then one of a corner: what covered other frames has to shrink."""
+    height, width = pictures.shape[1:3]
+    (job,) = anywhere.task(pictures)
+    anywhere.box_mask(job, 4, (0, 0, width - 1, height - 1), "car", 1)
+    assert anywhere.sync(job).shrunk == []
+    before = anywhere.masks(job)
+    anywhere.box_mask(job, 6, (0, 0, 6, 6), "car", 1)
+    report, after = anywhere.sync(job), anywhere.masks(job)
+    had = {frame: int(bitmap(points, pictures).sum()) for (frame, _), points in before.items()}
+    has = {frame: int(bitmap(points, pictures).sum()) for (frame, _), points in after.items()}
+    frames = [f for f in sorted(had) if f not in (4, 6) and 2 * has.get(f, 0) < had[f]]
+    assert frames, "nothing shrank: the case is none"
+    gone = [f for f in frames if not has.get(f)]
+    smaller = [f for f in frames if f not in gone]
+    lines = [f"object 1 is less than half of what it was on {ranges(smaller)}"] if smaller else []
+    lines += [f"object 1 is gone on {ranges(gone)}"] if gone else []
+    assert report.shrunk == lines
 
 
 def test_the_human_s_scribbles_stay_by_default(anywhere: Bench, pictures: Pictures) -> None:
