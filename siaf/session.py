@@ -365,9 +365,9 @@ class Session:
         return frozenset(self.confidence.get(frame, ()))
 
     def _drawn_last(self, frame: int) -> Sequence[Scribble]:
-        """The strokes of the last round that scribbled on a frame, without those of objects that were removed."""
-        drawn = next((past.scribbles[frame] for past in reversed(self.rounds) if frame in past.scribbles), ())
-        return [stroke for stroke in drawn if not stroke.tag or stroke.tag in self.objects]
+        """The strokes of the last round that scribbled on a frame, without those of objects removed since."""
+        drawn = next((past.scribbles[frame] for past in reversed(self.rounds) if frame in past.scribbles), [])
+        return [stroke for stroke in drawn if stroke.tag == 0 or stroke.tag in self.objects]
 
     def _known_mask(self, frame: int) -> IndexMask | None:
         """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from siaf.errors import InputError
-from siaf.objects import ObjectTable
+from siaf.objects import MAX_PLACES, ObjectTable
 
 
 def table(*tags: int) -> ObjectTable:
@@ -57,3 +57,14 @@ def test_a_copy_is_independent() -> None:
     twin[1].label = "dog"
     assert objects.tags == [1]
     assert objects[1].label is None
+
+
+def test_places_do_not_grow_for_ever() -> None:
+    objects = ObjectTable()
+    for i in range(MAX_PLACES):
+        objects.add(i % 255 + 1)
+        objects.remove(i % 255 + 1)
+        objects = objects.restore(objects.places(), [])
+    with pytest.raises(InputError, match="tag: 510 objects"):
+        objects.add(1)
+    assert objects.tags == []
