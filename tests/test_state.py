@@ -200,8 +200,8 @@ class TestGolden:
 
     @pytest.fixture
     def model(self, tiny_model: Model) -> Model:
-        """Its weights were random; later random ones may be others. Ten objects shared a pass."""
-        return replace(tiny_model, digest=read_document(self.DATA)["weights"], objects_per_pass=10)
+        """Its weights were random; later random ones may be others."""
+        return replace(tiny_model, digest=read_document(self.DATA)["weights"])
 
     def test_it_loads_as_it_was_and_goes_on(self, model: Model, clip: Frames) -> None:
         session = parse_session(self.DATA, model, clip)
@@ -233,7 +233,7 @@ class TestGolden:
             parse_session(self.DATA, replace(model, short_side=97), clip)
 
 
-@pytest.mark.parametrize(("key", "value"), [("short_side", 97), ("autocast", True), ("objects_per_pass", 10)])
+@pytest.mark.parametrize(("key", "value"), [("short_side", 97), ("autocast", True), ("objects_per_pass", 2)])
 def test_what_a_memory_was_made_with_is_part_of_the_file(
     session: Session, tiny_model: Model, clip: Frames, key: str, value: object
 ) -> None:

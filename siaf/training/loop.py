@@ -212,10 +212,13 @@ def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
     return net | {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}
 
 
-def load_averaged(net: nn.Module, path: Path, name: str = "") -> None:
-    """Give `net`, whose training is called `name`, the weights that a run would ship. StateError for another's."""
+def load_averaged(net: nn.Module, path: Path, name: str = "", *, new: str = "") -> None:
+    """Give `net`, whose training is called `name`, the weights that a run would ship. StateError for another's.
+
+    `new` as of `load_checked`.
+    """
     _require_name(_read(path)[1], name, path)
-    load_checked(net, averaged_checkpoint(path), str(path))
+    load_checked(net, averaged_checkpoint(path), str(path), new=new)
 
 
 def _require_name(metadata: dict[str, str], name: str, path: Path) -> None:

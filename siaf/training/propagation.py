@@ -68,13 +68,13 @@ class PropagationLoss:
             long = concatenate([long, net.reference(features[-1], one_hot_mask(labels[:, -1]))])
             length -= 1
         kept = ramp(recipe.kept, progress)
-        before = self._key(features[0]), labels[:, 0]
+        before = fine_key(net, features[0]), labels[:, 0]
         losses = []
         for t in range(1, length):
             step = net.propagate(features[t], long, short)
-            key = self._key(features[t])
+            key = fine_key(net, features[t])
             logits = F.interpolate(
-                self._fine(step, key, before, present).float(),
+                refined(net, step, key, before, present).float(),
                 size=labels.shape[-2:],
                 mode="bilinear",
                 align_corners=net.config.align_corners,
@@ -89,31 +89,6 @@ class PropagationLoss:
                 if self._chance(recipe.transient):
                     long = concatenate([long, short])
         return torch.stack(losses).mean()
-
-    def _key(self, features: FrameFeatures) -> Tensor | None:
-        fine = self.net.fine
-        return None if fine is None else fine.encode(features.levels, self.net.config.align_corners)
-
-    def _fine(
-        self, step: StepOutput, key: Tensor | None, before: tuple[Tensor | None, Tensor], present: Tensor
-    ) -> Tensor:
-        """The decoder's logits B×11×h×w, refined for the tags that are present where the network can."""
-        fine, (key_before, labels) = self.net.fine, before
-        if fine is None or key is None or key_before is None:
-            return step.logits
-        count = int(present.sum(1).max())
-        order = present.int().argsort(dim=1, descending=True, stable=True)[:, :count]
-        valid = present.gather(1, order)
-
-        def chosen(maps: Tensor) -> Tensor:
-            return maps.gather(1, order[:, :, None, None].expand(-1, -1, *maps.shape[2:]))
-
-        scores = chosen(restrict_to_present(step.logits, present).softmax(1))
-        there = chosen(stride_four(labels, step.logits.shape[1]))
-        refined = fine(scores, fine.look(step.hidden, key)[:, None], key, (key_before, there), valid)
-        refined = refined.float().masked_fill(~valid[:, :, None, None], ABSENT)
-        everything = torch.full_like(step.logits, ABSENT, dtype=torch.float32)
-        return everything.scatter(1, order[:, :, None, None].expand_as(refined), refined)
 
     def _chance(self, probability: float) -> bool:
         return probability > 0 and torch.rand((), generator=self.random).item() < probability
@@ -131,6 +106,41 @@ class PropagationLoss:
         narrowed = self.net.decoder.narrow(levels)  # its adapters learn, also where the encoder is frozen
         split = [level.contiguous().unflatten(0, (clips, length)) for level in (*narrowed, embedding)]
         return [FrameFeatures((split[0][:, t], split[1][:, t], split[2][:, t]), split[3][:, t]) for t in range(length)]
+
+
+def fine_key(net: PropagationNet, features: FrameFeatures) -> Tensor | None:
+    """How a frame looks to the network's fine decoder; None if it has none."""
+    return None if net.fine is None else net.fine.encode(features.levels, net.config.align_corners)
+
+
+def refined(
+    net: PropagationNet,
+    step: StepOutput,
+    key: Tensor | None,
+    before: tuple[Tensor | None, Tensor],
+    present: Tensor,
+) -> Tensor:
+    """What a step finds, float B×11×h×w logits, after the fine decoder if there is one.
+
+    `key`: `fine_key` of the frame; `before`: that of the frame before, and its labels, long B×H×W; `present` bool B×11:
+    tags that the clip holds.
+    """
+    fine, (key_before, labels) = net.fine, before
+    if fine is None or key is None or key_before is None:
+        return step.logits
+    count = int(present.sum(1).max())
+    order = present.int().argsort(dim=1, descending=True, stable=True)[:, :count]
+    valid = present.gather(1, order)
+
+    def chosen(maps: Tensor) -> Tensor:
+        return maps.gather(1, order[:, :, None, None].expand(-1, -1, *maps.shape[2:]))
+
+    scores = chosen(restrict_to_present(step.logits, present).softmax(1))
+    there = chosen(stride_four(labels, step.logits.shape[1]))
+    found = fine(scores, fine.look(step.hidden, key)[:, None], key, (key_before, there), valid)
+    found = found.float().masked_fill(~valid[:, :, None, None], ABSENT)
+    everything = torch.full_like(step.logits, ABSENT, dtype=torch.float32)
+    return everything.scatter(1, order[:, :, None, None].expand_as(found), found)
 
 
 def start_as_matching(net: PropagationNet, images: list[np.ndarray], seed: int = 0) -> None:

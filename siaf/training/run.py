@@ -31,6 +31,7 @@ Net = PropagationNet | InteractionNet
 Draw = Callable[[np.random.Generator], Batch]
 _SHOWN = 2**31
 """Number of the batch that pictures are of; no step is as far."""
+_FINE = "fine."
 _APART = 7919
 """Between the seeds of a step's losses."""
 
@@ -100,10 +101,11 @@ def train(
 
 
 def _go_on_from(net: Net, start: Path, model: str, stage: str) -> None:
+    """Weights to learn on from; those of before the fine decoder leave it as it begins."""
     if is_training_checkpoint(start):
-        load_averaged(net, start, f"{model} {stage}")
+        load_averaged(net, start, f"{model} {stage}", new=_FINE)
     else:
-        load_part(net, start, model, stage)
+        load_part(net, start, model, stage, new=_FINE)
 
 
 def check(stage: str, data: Path, config: Path | None = None) -> list[InputError]:

@@ -14,6 +14,7 @@ from siaf.output.overlay import draw_masks
 from siaf.output.palette import BRIGHT
 from siaf.preprocessing import normalise
 from siaf.training.losses import restrict_to_present
+from siaf.training.propagation import fine_key, refined
 
 Picture = NDArray[np.uint8]
 CLIPS = 3
@@ -52,10 +53,13 @@ def _propagated(net: PropagationNet, clips: dict[str, Tensor]) -> Tensor:
     features = [net.encode(normalise(frame)) for frame in clips["frames"].unbind(1)]
     long = short = net.reference(features[0], one_hot_mask(labels[:, 0]))
     masks = [labels[:, 0]]
+    before = fine_key(net, features[0]), masks[0]
     for seen in features[1:]:
-        logits, state, _ = net.propagate(seen, long, short)
+        step, key = net.propagate(seen, long, short), fine_key(net, seen)
+        logits = refined(net, step, key, before, present)
         masks.append(_winner(logits, present, labels.shape[-2:], net.config.align_corners))
-        short = net.remember(state, one_hot_mask(masks[-1]))
+        short = net.remember(step.seen, one_hot_mask(masks[-1]))
+        before = key, masks[-1]
     return torch.stack(masks, dim=1)
 
 

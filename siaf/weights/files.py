@@ -116,21 +116,27 @@ def weights_info(path: Path) -> dict[str, str]:
     return {**metadata, "digest": file_digest(path), "bytes": str(path.stat().st_size)}
 
 
-def load_part(net: nn.Module, path: Path, name: str, part: str) -> None:
+def load_part(net: nn.Module, path: Path, name: str, part: str, *, new: str = "") -> None:
     """Give `net` the weights of one network of the model `name`, "interaction" or "propagation".
 
-    `path` is a weights file of that model or of that network alone. Raises StateError for one that does not fit.
+    `path` is a weights file of that model or of that network alone; `new` as of `load_checked`. Raises StateError for
+    one that does not fit.
     """
     if (model := weights_info(path).get("model", name)) != name:
         raise StateError(f"weights of {model!r}, not of {name!r}", field=str(path))
     parts = read_parts(path)
     if part not in parts:
         raise StateError(f"holds {', '.join(parts)}, no {part} network", field=str(path))
-    load_checked(net, parts[part].tensors, f"{path}:{part}")
+    load_checked(net, parts[part].tensors, f"{path}:{part}", new=new)
 
 
-def load_checked(net: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Load tensors whose names and shapes are exactly the network's; StateError names the first three that are not."""
+def load_checked(net: nn.Module, state: Mapping[str, Tensor], where: str, *, new: str = "") -> None:
+    """Load tensors whose names and shapes are exactly the network's; StateError names the first three that are not.
+
+    `new`: a prefix of names. If `state` has none of these, the network's own stay as they are.
+    """
+    if new and not any(name.startswith(new) for name in state):
+        state = {**state, **{k: v for k, v in net.state_dict().items() if k.startswith(new)}}
     differ = differences({k: tuple(v.shape) for k, v in net.state_dict().items()}, state)
     if differ:
         raise StateError(f"{len(differ)} tensors differ from the architecture: {'; '.join(differ[:3])}", field=where)
