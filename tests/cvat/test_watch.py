@@ -215,6 +215,7 @@ def test_a_request_outlives_what_is_not_the_job_s_fault(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Also after a restart of the watcher."""
+    caplog.set_level("WARNING", "siaf.cvat.watch")  # whatever other tests have left behind
     monkeypatch.setattr(faults, "THROTTLED_S", 0.0)
     job = drawn_job(bench, pictures)
     watch, _ = watcher(bench, job)
