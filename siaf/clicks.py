@@ -94,7 +94,6 @@ def segment_clicks(
     if segmenter is not None and previous is not None and answered >= {whole.tag for whole in wholes}:
         tags = sorted({*np.unique(previous[previous > 0]).tolist(), *answered})
         probabilities, share = guess_from(previous, tags, segmenter), 1.0
-        previous = None  # all clicks on it are there: no other point need stand for it
     else:
         for _ in range(1 if earlier else _PASSES):
             shown = answered & set(() if previous is None else np.unique(previous).tolist())

@@ -22,6 +22,7 @@ SHARE = 0.7
 """The decoder's share in the mean of its logits and the interaction network's."""
 _POINTS = 6  # along all strokes of a kind, but one on each at least
 _ANCHORS = 6  # points inside what the object was before
+_NEAR = 3  # of the segmenter's mask pixels, within which nothing stands for the object beside what was denied
 _SURE = 1e-3  # probabilities nearer to 0 or 1 are taken for this
 _SOFT = 4.0  # logits of a mask that is known as pixels only
 
@@ -51,7 +52,7 @@ def refine(
         thought = own.clamp(_SURE, 1 - _SURE).logit()
         on, beside = points_of(strokes, tag)
         if before is not None and tag not in boxes:
-            on = np.concatenate((on, _anchors(before == tag, own.numpy() > 0.5)))
+            on = np.concatenate((on, _anchors(before == tag, own.numpy() > 0.5, beside)))
         if len(on) or tag in boxes:
             found = segmenter.segment(frame, Prompt(on, beside, boxes.get(tag), thought)).cpu()
             channels[tag] = (share * found + (1 - share) * thought).sigmoid()
@@ -88,21 +89,33 @@ def _along(lines: Sequence[NDArray[np.float64]]) -> Points:
     return np.concatenate(found)
 
 
-def _anchors(had: Bitmap, thought: Bitmap) -> Points:
+def _anchors(had: Bitmap, thought: Bitmap, beside: Points) -> Points:
     """Points deep inside what an object was before and still is thought to be, the deepest first, N×2 in pixels.
 
-    `had` H×W, `thought` h×w.
+    None is near a point `beside` the object: what was denied there reaches about as far as its own border does. `had`
+    H×W, `thought` h×w.
     """
     rows, columns = thought.shape
-    left = cv2.resize(had.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT) * thought
+    small = cv2.resize(had.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
+    left = np.where(thought, small, 0).astype(np.uint8)
     scale = np.array([had.shape[1] / columns, had.shape[0] / rows])
-    found = []
+    corner = np.array([columns - 1, rows - 1])
+    denied = np.clip(((beside + 0.5) / scale).astype(int), 0, corner)
+    depth = _depth(left)
+    for x, y in denied.tolist():
+        cv2.circle(left, (x, y), max(_NEAR, int(1.5 * depth[y, x])), 0, -1)
+    found: list[tuple[int, int]] = []
     for _ in range(_ANCHORS):
-        depth = distance_to_outside(np.pad(left, 1) > 0)[1:-1, 1:-1]
+        depth = _depth(left)
         if depth.max() < 1:
             break
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         found.append((int(x), int(y)))
         cv2.circle(left, found[-1], max(1, int(depth.max())), 0, -1)
-    anchors: NDArray[np.float64] = (np.array(found, np.float64).reshape(-1, 2) + 0.5) * scale - 0.5
+    anchors: Points = (np.array(found, np.float64).reshape(-1, 2) + 0.5) * scale - 0.5
     return anchors
+
+
+def _depth(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Distance of a mask's pixels to its border, the frame's included, in pixels."""
+    return distance_to_outside(np.pad(mask, 1) > 0)[1:-1, 1:-1]

@@ -78,6 +78,26 @@ def test_a_mask_known_as_pixels_comes_back_as_it_was(segmenter: Segmenter) -> No
     assert iou(guess.likeliest() == 3, disc()) > 0.98
 
 
+def test_points_stand_for_what_was_before_but_not_near_what_was_denied(picture: NDArray[np.uint8]) -> None:
+    asked: list[Prompt] = []
+
+    class Spy(Segmenter):
+        def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> torch.Tensor:
+            asked.append(prompt)
+            assert prompt.mask is not None
+            return prompt.mask
+
+    before = np.zeros((HEIGHT, WIDTH), np.uint8)
+    before[30:70, 10:70] = 1
+    spy = Spy(SegmentAnything(), torch.device("cpu"))
+    denied = Scribble(0, np.array([[20.0, 50.0]]))
+    refine(spy, picture, guess_from(before, [1], spy), [denied, Scribble(1, np.array([[40.0, 32.0]]))], {}, before)
+    clicked, *inside = asked[0].positive.tolist()
+    assert clicked == [40, 32]
+    assert len(inside) == 6
+    assert all(before[int(y), int(x)] == 1 and np.hypot(x - 20, y - 50) > 9 for x, y in inside)
+
+
 def test_points_lie_along_strokes_and_say_what_they_mean() -> None:
     strokes = [
         Scribble(1, np.array([[0.0, 0.0], [60.0, 0.0]])),
