@@ -96,7 +96,8 @@ def _anchors(had: Bitmap, thought: Bitmap, beside: Points) -> Points:
     H×W, `thought` h×w.
     """
     rows, columns = thought.shape
-    left = cv2.resize(had.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT) * thought
+    small = cv2.resize(had.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
+    left = np.where(thought, small, 0).astype(np.uint8)
     scale = np.array([had.shape[1] / columns, had.shape[0] / rows])
     corner = np.array([columns - 1, rows - 1])
     denied = np.clip(((beside + 0.5) / scale).astype(int), 0, corner)
