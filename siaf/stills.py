@@ -1,6 +1,7 @@
 """Frames from picture files: a folder of them, one, or one that holds many (TIFF pages, animations)."""
 
 import re
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,8 +45,9 @@ class _Pictures(FrameSource):
         self._scaled = levels.describe()
         return levels
 
+    @abstractmethod
     def _values(self, index: int) -> Values:
-        raise NotImplementedError
+        """The picture's own values, as `siaf.images` reads them."""
 
 
 class ImageFiles(_Pictures):
