@@ -12,7 +12,7 @@ from PIL import Image
 from siaf.errors import InputError
 from siaf.training.datasets import ClipForm, open_data
 from siaf.training.photos import CocoPhotos, PhotoFolder
-from siaf.training.synthesis import STILL_GAPS
+from siaf.training.synthesis import STILL_GAPS, Gaps
 
 HEIGHT, WIDTH = 120, 160
 FORM = ClipForm(size=65, length=3, max_objects=2)
@@ -237,3 +237,24 @@ def test_what_is_wrong_with_coco_is_said(tmp_path: Path) -> None:
 def test_a_wrong_table_is_named(tmp_path: Path, table: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError, match=field):
         open_data(tmp_path, [table], 65)
+
+
+@pytest.mark.parametrize("spacing", [0, -1, float("nan")])
+def test_a_spacing_that_is_none_is_refused(tmp_path: Path, spacing: float) -> None:
+    with pytest.raises(InputError, match="spacing"):
+        open_data(tmp_path, [{**davis(tmp_path), "spacing": spacing}], 65)
+
+
+def test_frames_that_are_farther_apart_are_taken_closer_together(tmp_path: Path) -> None:
+    """A gap of four ordinary frames is four of a clip that keeps all, two of one that keeps every second."""
+    from siaf.training.videos import VideoClips
+    from siaf.training.videos import davis as read
+
+    folder = tmp_path / davis(tmp_path)["path"]
+    rng = np.random.default_rng(0)
+    for spacing, step in ((1.0, 4), (2.0, 2), (4.0, 1)):
+        videos = read(folder, spacing=spacing)
+        gaps = Gaps((4.0, 4.0), (4.0, 4.0))
+        clips = VideoClips(videos, size=65, length=2, max_objects=1, gaps=gaps)
+        first, last = clips._moments(videos[0], rng)
+        assert abs(last - first) == min(step, len(videos[0].masks) - 1)

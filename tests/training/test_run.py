@@ -10,15 +10,17 @@ from PIL import Image
 from torchvision.models import mobilenet_v2
 
 from siaf.cli import main
+from siaf.errors import StateError
 from siaf.model.config import INTERACTION
 from siaf.model.tinyvit import TinyViTEncoder
+from siaf.network import Model
 from siaf.training.datasets import ClipForm
 from siaf.training.interaction import InteractionRecipe
 from siaf.training.loop import Schedule, averaged_checkpoint
 from siaf.training.propagation import PropagationRecipe
 from siaf.training.run import CONFIGS, read_config
-from siaf.weights import MODELS
-from siaf.weights.files import Part, save_parts
+from siaf.weights import MODELS, build_model
+from siaf.weights.files import Part, load_checked, save_parts
 
 CONFIG = """
 model = "siaf-t"
@@ -106,6 +108,20 @@ def test_a_stage_goes_on_from_another_runs_checkpoint(data: Path, tmp_path: Path
     before, after = (averaged_checkpoint(tmp_path / f"{run}/checkpoint.safetensors") for run in ("first", "second"))
     learnt = [name for name in before if "running" not in name and "num_batches" not in name]
     assert all(torch.equal(before[name], after[name]) for name in learnt)
+
+
+def test_weights_of_before_the_fine_decoder_leave_it_as_it_begins(tiny_model: Model) -> None:
+    net = tiny_model.propagation
+    own = {name: value.clone() for name, value in net.state_dict().items()}
+    before = {name: value + 1 for name, value in own.items() if not name.startswith("fine.")}
+    fresh = build_model("siaf-t", seed=5).propagation
+    begins = {name: value.clone() for name, value in fresh.state_dict().items() if name.startswith("fine.")}
+    load_checked(fresh, before, "old", new="fine.")
+    after = fresh.state_dict()
+    assert begins and all(torch.equal(after[name], value) for name, value in {**before, **begins}.items())
+    some = {**before, "fine.key.weight": own["fine.key.weight"]}
+    with pytest.raises(StateError, match=r"fine\."):
+        load_checked(fresh, some, "half", new="fine.")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)

@@ -9,6 +9,7 @@ from siaf.training.layers import Layer, Motion, affine, composite, warp_canvas
 from siaf.training.regions import cut_out, fill_hole, pick_regions
 from siaf.training.sources import AnnotatedPhoto, Sources
 from siaf.training.synthesis import STILL_GAPS, Clip, ClipSynthesizer, Gaps
+from siaf.training.thin import thin_thing
 
 OBJECT, SCENE = (250, 20, 20), (20, 20, 250)
 
@@ -229,3 +230,25 @@ def test_an_untouched_photo_is_shown_as_it_was_taken(sources: Sources) -> None:
         picture, labels = warp_canvas(scene[0], np.eye(3), scene[0].motion.states(np.zeros(1, np.float32))[0], 97)
         red = picture[:, :, 0] > picture[:, :, 2]
         assert (red != (labels > 0)).mean() < 0.02
+
+
+def test_lookalikes_with_a_tag_of_their_own_touch_and_cross(sources: Sources) -> None:
+    """Of clips with two objects or more some change sides: what was left of the other one ends to the right of it."""
+    touching, crossing = 0, 0
+    for clip in _clips(ClipSynthesizer(sources, size=97, length=4, max_objects=2), 150):
+        if clip.labels[0].max() < 2 or not all((clip.labels[t] == k).any() for t in (0, -1) for k in (1, 2)):
+            continue
+        grown = cv2.dilate((clip.labels[0] == 1).astype(np.uint8), np.ones((5, 5))) > 0
+        touching += int((grown & (clip.labels[0] == 2)).any())
+        first, last = (np.subtract(*(np.argwhere(clip.labels[t] == k).mean(0) for k in (1, 2))) for t in (0, -1))
+        crossing += int(first @ last < 0)
+    assert touching >= 10
+    assert crossing >= 5
+
+
+def test_thin_things_are_thin_and_whole() -> None:
+    for seed in range(20):
+        alpha = thin_thing(np.full((60, 80, 3), 200, np.uint8), np.random.default_rng(seed))[:, :, 3]
+        assert 150 < (alpha > 128).sum() < 0.25 * alpha.size
+        inside = cv2.erode((alpha > 128).astype(np.uint8), np.ones((9, 9)))
+        assert inside.mean() < 0.01, "nothing is as wide as nine pixels but where bars meet"
