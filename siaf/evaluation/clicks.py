@@ -31,7 +31,7 @@ def siaf_segmenter(model: Model, frame: Frame) -> Segmenter:
     def segment(clicks: Clicks) -> Bitmap:
         nonlocal earlier
         segments = segment_clicks(session, 0, clicks, earlier=earlier)
-        earlier = {s.tag: s.mask for s in segments if s.mask.any()}
+        earlier = {s.tag: s.rle for s in segments if s.rle}
         union: Bitmap = np.logical_or.reduce([s.mask for s in segments])
         return union
 
