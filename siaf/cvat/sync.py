@@ -310,7 +310,7 @@ class JobSync:
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
             self._report.notes.append(
-                "the session was of another model: begun again from the masks of annotated frames"
+                "the session was of another model or size: begun again from the masks of annotated frames"
             )
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]
