@@ -8,7 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
+from siaf.commands.common import (
+    Subparsers,
+    add_json_argument,
+    add_model_arguments,
+    interval,
+    positive,
+    print_result,
+    seconds,
+)
 from siaf.cvat import resources
 from siaf.errors import SiafError
 
@@ -31,7 +39,7 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--yes", action="store_true", help="make the changes; without it they are only shown")
 
     each = _add(actions, "sync", run_sync, "one round on a job", engine=True)
-    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("--job", type=positive, required=True, metavar="N")
     _add_writing(each)
     each.add_argument("--dry-run", action="store_true", help="say what would be taken; change nothing")
     each.add_argument(
@@ -40,32 +48,32 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait for another sync on the job")
 
     each = _add(actions, "carry", run_carry, "objects and memory of one job to another, or through a task", engine=True)
-    each.add_argument("--from-job", type=int, metavar="A")
-    each.add_argument("--to-job", type=int, metavar="B")
-    each.add_argument("--task", type=int, metavar="N", help="all jobs of a task, in order")
+    each.add_argument("--from-job", type=positive, metavar="A")
+    each.add_argument("--to-job", type=positive, metavar="B")
+    each.add_argument("--task", type=positive, metavar="N", help="all jobs of a task, in order")
     each.add_argument("--as", dest="write_as", choices=WAYS, help="default: as the job was written before")
 
     each = _add(actions, "export-state", run_export, "a job's session as one file", store=True)
-    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("--job", type=positive, required=True, metavar="N")
     each.add_argument("--out", type=Path, required=True, metavar="FILE")
 
     each = _add(actions, "import-state", run_import, "an exported session, or a .siaf file, for a job", store=True)
-    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("--job", type=positive, required=True, metavar="N")
     each.add_argument("file", type=Path)
 
     each = _add(actions, "report", run_report, "one row per object over all jobs of a task")
-    each.add_argument("--task", type=int, required=True, metavar="N")
+    each.add_argument("--task", type=positive, required=True, metavar="N")
 
     each = _add(actions, "watch", run_watch, "run rounds as labelers ask for them", engine=True)
     _add_owner(each)
     _add_writing(each)
     each.add_argument("--trigger", default="tag", help='"tag" (siaf:run, default) or a job state: "state:in progress"')
-    each.add_argument("--poll", type=seconds, default=30.0, metavar="S", help="seconds between looks (default: 30)")
+    each.add_argument("--poll", type=interval, default=30.0, metavar="S", help="seconds between looks (default: 30)")
     each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks, signed with SIAF_WEBHOOK_SECRET")
 
     each = _add(actions, "bulk", run_bulk, "rounds on many jobs, several at a time", engine=True)
-    each.add_argument("--jobs", type=int, nargs="+", default=[], metavar="N")
-    each.add_argument("--tasks", type=int, nargs="+", default=[], metavar="N")
+    each.add_argument("--jobs", type=positive, nargs="+", default=[], metavar="N")
+    each.add_argument("--tasks", type=positive, nargs="+", default=[], metavar="N")
     each.add_argument("--list", type=Path, metavar="FILE", help='lines like "job 7" or "task 3"')
     each.add_argument("--query", help='jobs that match, like "project_id=3&state=new"')
     each.add_argument("--results", type=Path, metavar="FILE", help="table as JSON; a stopped run goes on from it")
@@ -95,16 +103,9 @@ def _add(
     return parser
 
 
-def seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise ValueError
-    return number
-
-
 def _add_owner(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", type=int, metavar="N")
-    parser.add_argument("--task", type=int, metavar="N")
+    parser.add_argument("--project", type=positive, metavar="N")
+    parser.add_argument("--task", type=positive, metavar="N")
 
 
 def _add_writing(parser: argparse.ArgumentParser) -> None:
