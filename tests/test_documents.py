@@ -1,4 +1,4 @@
-"""docs/paper.md says where every equation is; those places exist."""
+"""What documents name exists: docs/paper.md the places of equations, docs/field-cases.md tests."""
 
 import importlib
 import re
@@ -18,3 +18,10 @@ def test_files_and_names_of_the_notes_on_the_paper_exist() -> None:
             for part in name.split("."):
                 assert hasattr(found, part), f"{file}: {name}"
                 found = getattr(found, part)
+
+
+def test_the_tests_that_field_cases_name_exist() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "field-cases.md").read_text())
+    assert len(named) > 20
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), f"{file}: {test}"
