@@ -191,7 +191,7 @@ def _left_out(session: Session, results: Results, touched: Sequence[int]) -> lis
     if drawn:
         notes.append(f"drawn on outside --frames, in the session but not written: {_runs(drawn)}")
     if kept:
-        notes.append(f"outside --frames, with the mask they had: {_runs(kept)}")
+        notes.append(f"outside --frames, written as the session has them: {_runs(kept)}")
     return notes
 
 

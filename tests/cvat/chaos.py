@@ -209,9 +209,10 @@ class BulkPlay(Play):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench, "sync", "mask")
-        (other,) = bench.task(film(), labels=(("car", "any"),))
+        labels = (("car", "any"), ("person", "any"))
+        (other,) = bench.task(film(), labels=labels)
         bench.scribble(other, 0, (12, 20, 24, 20), tag=1, label="car")
-        pair = bench.task(film(), labels=(("car", "any"),), segment=3, overlap=2)
+        pair = bench.task(film(), labels=labels, segment=3, overlap=2)
         bench.scribble(pair[0], 1, (12, 20, 24, 20), tag=1, label="car")
         self._task = bench.server.job(pair[0])["task_id"]
         self._singles = [self.job, other]

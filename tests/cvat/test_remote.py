@@ -211,20 +211,21 @@ def test_a_state_of_a_video_that_was_read_without_exact_rounding_goes_on(
     (job,) = bench.video_task(path)
     bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
     bench.sync(job)
-    bench.scribble(job, 3, (72, 50, 85, 50), tag=2, label="person")
-    jobs = bench.store.job(bench.server.url, job)
-    ledger = jobs.ledger()
-    state = jobs.state(ledger)
+    first = bench.store.job(bench.server.url, job)
+    state = first.state(first.ledger())
     assert state is not None
+    (other,) = bench.video_task(path)
+    bench.scribble(other, 3, (72, 50, 85, 50), tag=2, label="person")
     with av.open(io.BytesIO(bench.server.chunk(job, 0))) as chunk:
         former = frame_digest(next(chunk.decode(video=0)).to_ndarray(format="rgb24"))
     assert former != read_document(state)["digests"]["0"]
     old = with_digests(state, {0: former})
     (tmp_path / "old.siaf").write_bytes(old)
-    commands.import_state(bench.client, job, tmp_path / "old.siaf", store=bench.store)
+    commands.import_state(bench.client, other, tmp_path / "old.siaf", store=bench.store)
     use(bench, serve())
-    report = bench.sync(job)
+    report = bench.sync(other)
     assert report.round == 2
+    jobs = bench.store.job(bench.server.url, other)
     assert read_document(jobs.state(jobs.ledger()) or b"")["digests"].keys() == {"0", "3"}
     assert len(read_document(jobs.state(jobs.ledger()) or b"")["rounds"]) == 2
 

@@ -75,7 +75,7 @@ class TestObjects:
         assert error_of(client, {"image": base64_of(jpegs[0]), "shapes": [shape] * 3})[0] == 200
 
     def test_forty_polygons_at_4k_take_next_to_nothing(self, start: Callable[..., Client]) -> None:
-        client = start()
+        client = start(max_object_pixels=40 * 3840 * 2160)
         picture = encode(np.zeros((2160, 3840, 3), np.uint8))
         shapes = [{"type": "polygon", "points": [5 + i, 5, 1500, 5 + i, 1500, 1500]} for i in range(40)]
         tracemalloc.start()
