@@ -96,10 +96,10 @@ def segment_clicks(
     answered = set(earlier or ())
 
     def segments_in(found: Probabilities, *, scored: bool = False) -> list[Segment]:
-        likeliest = found.likeliest() if threshold is None else None
+        likeliest = found.likeliest()
         segments = []
         for whole in wholes:  # one at a time: each takes some bitmaps of the frame's size
-            inside = found.of(whole.tag) >= threshold if likeliest is None else likeliest == whole.tag
+            inside = likeliest == whole.tag if threshold is None else found.of(whole.tag) >= threshold
             mask = _mask(whole, inside, strokes, known)
             score = _mean(found.of(whole.tag), mask) if scored else 0.0
             segments.append(Segment(whole.tag, encode_rle(mask) if mask.any() else None, score, known.shape))

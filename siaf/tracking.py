@@ -136,7 +136,6 @@ class Tracker:
         session = self._copy(track)
         frames = session.frames
         assert isinstance(frames, SeenPictures)
-        size = {"height": track.height, "width": track.width}
         scribbles: dict[int, list[Scribble]] = {}
         references: dict[int, NDArray[np.uint8]] = {}
         boxes: dict[int, dict[int, Box]] = {}
@@ -148,14 +147,14 @@ class Tracker:
             if pending.rough is not None and number not in session.interacted:
                 session.presume(number, pending.rough)
             if pending.base is not None:
-                base = rles_to_index_mask(pending.base, **size)
+                base = rles_to_index_mask(pending.base, height=track.height, width=track.width)
                 references[number] = np.where(base > 0, base, references.get(number, 0)).astype(np.uint8)
             spoken.setdefault(number, set()).update(pending.base or (), (p.tag for p in pending.prompts if p.tag))
             for prompt in pending.prompts:
                 if prompt.rle is not None:
                     given = references.setdefault(number, np.zeros((track.height, track.width), np.uint8))
                     given[given == prompt.tag] = 0
-                    given[decode_rle(prompt.rle, **size)] = prompt.tag
+                    given[decode_rle(prompt.rle, height=track.height, width=track.width)] = prompt.tag
                 if prompt.box is not None:
                     boxes.setdefault(number, {})[prompt.tag] = prompt.box
                 if prompt.strokes:

@@ -26,7 +26,7 @@ _NONE = np.zeros((0, 2))
 def siaf_segmenter(model: Model, frame: Frame) -> Segmenter:
     """The way of `function.interactor`: every answer starts from what fewer of the clicks gave."""
     session = Session(model, [frame])
-    earlier: dict[int, Bitmap] = {}
+    earlier: dict[int, list[int]] = {}
 
     def segment(clicks: Clicks) -> Bitmap:
         nonlocal earlier
