@@ -91,7 +91,7 @@ def test_the_next_click_starts_from_the_last_answer(client: Client, monkeypatch:
     client.cvat(picture, pos_points=[[30, 20], [60, 60]], neg_points=[])
     client.cvat(picture, pos_points=[[50, 50]], neg_points=[])
     assert [len(p) for p in previous] == [0, 1, 0]
-    assert np.array_equal(previous[1][1], first)
+    assert np.array_equal(decode_rle(previous[1][1], height=first.shape[0], width=first.shape[1]), first)
 
 
 def test_the_same_call_again_has_the_same_answer(client: Client) -> None:
