@@ -269,7 +269,7 @@ def _wait_for(port: int, is_alive: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            _Connection(f"http://127.0.0.1:{port}", "").send("GET", "/v1/info", b"")
+            _Connection(f"http://127.0.0.1:{port}", "").send("GET", "/v1/info", b"", "text/plain")
             return
         except OSError:
             if not is_alive():
