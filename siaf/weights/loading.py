@@ -54,7 +54,7 @@ def load_model(
     files = {path: read_parts(path) for path in set(paths.values())}
     for part, path in paths.items():
         if part not in files[path]:
-            raise StateError(f"holds {', '.join(files[path])}, no {part} network", field=str(path))
+            raise StateError(f"holds {', '.join(files[path])}, but no {part} network", field=str(path))
     parts = {part: files[path][part] for part, path in paths.items()}
     check_encoder(name, parts["propagation"].architecture)
     loaded = _build(name, parts["interaction"].architecture, parts["propagation"].architecture, device)
@@ -88,7 +88,7 @@ def check_encoder(name: str, architecture: str) -> None:
     if PROPAGATION[architecture].encoder != encoder:
         fitting = ", ".join(k for k, config in PROPAGATION.items() if config.encoder == encoder)
         raise StateError(
-            f"{architecture} is no propagation network of {name}; those are {fitting}", field="propagation"
+            f"{architecture} is not a propagation network of {name}; these are: {fitting}", field="propagation"
         )
 
 

@@ -159,7 +159,7 @@ def test_a_video_whose_first_frame_is_deleted_keeps_its_size(bench: Bench, film:
 def test_jobs_for_quality_control_are_refused_by_name(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
     (job,) = bench.task(pictures[:4])
     standin.world.jobs[job].honeypots = [1, 3]
-    with pytest.raises(InputError, match=rf"job {job}: has honeypots \(frames 1, 3\): .* are no clip"):
+    with pytest.raises(InputError, match=rf"job {job}: has honeypots \(frames 1, 3\): .* are not a clip"):
         bench.sync(job)
     truth = standin.world.add_job(standin.world.jobs[job].task, 0, 3, kind="ground_truth", included=[1, 2])
     with pytest.raises(InputError, match=f"job {truth.id}: is a ground-truth job"):
