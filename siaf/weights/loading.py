@@ -71,7 +71,7 @@ def load_model(
 
 
 def load_segmenter(device: torch.device) -> Segmenter | None:
-    """MobileSAM as it ships in the package; None if it does not. StateError for weights that do not fit."""
+    """The MobileSAM that comes with the package, None if there is none. StateError for weights that do not fit."""
     path = packaged_weights(SEGMENTER)
     if path is None:
         return None
@@ -121,7 +121,7 @@ def find_weights(source: str | Path, field: str = "weights") -> Path:
             raise InputError(f"{source} is not on this machine; run: siaf weights fetch {source}", field=field)
         if source in MODELS:
             raise InputError(
-                f"no weights of {source} ship with siaf; pass a file, or an interaction and a propagation network",
+                f"siaf comes with no weights of {source}; pass a file, or an interaction and a propagation network",
                 field=field,
             )
     if not Path(source).is_file():

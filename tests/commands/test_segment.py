@@ -121,7 +121,7 @@ def no_frames(folder: Path) -> None:
     [
         (lambda folder: (folder / "round1.json").unlink(), "round1.json: No such file"),
         (write("round1.json", "{not json"), "is not JSON"),
-        (as_json("round1.json", strokes(5)), "has 5 frames, the video 12"),
+        (as_json("round1.json", strokes(5)), "has 5 frames, but the video has 12"),
         (as_json("round1.json", strokes(12)), "no stroke"),
         (as_json("round1.json", strokes(12, f3=[line(0, 0.1, 0.1, 0.2, 0.2)])), "only background strokes"),
         (as_json("round1.json", strokes(12, f3=[line(1, 1.1, 0.1, 1.2, 0.2)])), "no stroke"),
