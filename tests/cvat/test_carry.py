@@ -164,7 +164,7 @@ def test_one_tag_cannot_be_two_things(anywhere: Bench, pictures: Pictures) -> No
         ({"from_job": 1}, "from_job"),
         ({"from_job": 1, "to_job": 1}, "to_job: a job cannot be carried to itself"),
         ({"from_job": 2, "to_job": 1}, "job 2: has no session in this store; sync it first"),
-        ({"task": 1}, "task 1: no job of it has a session"),
+        ({"task": 1}, "task 1: none of its jobs has a session"),
     ],
 )
 def test_bad_input_is_named(bench: Bench, pictures: Pictures, arguments: dict[str, int], message: str) -> None:

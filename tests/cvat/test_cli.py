@@ -89,7 +89,7 @@ def test_bulk_tells_by_its_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["sync", "--job", "4711"], 2, "siaf: job 4711: there is none"),
+        (["sync", "--job", "4711"], 2, "siaf: job 4711: not found"),
         (["sync", "--job", "1", "--host", "http://127.0.0.1:9"], 1, "siaf: CVAT at http://127.0.0.1:9 does not answer"),
         (["sync", "--job", "1", "--url", "http://x", "--via", "cvat"], 2, "siaf: via: give --url or --via, not both"),
         (["sync", "--job", "1", "--user", "me"], 2, "siaf: user: set CVAT_PASSWORD"),
@@ -99,7 +99,7 @@ def test_bulk_tells_by_its_exit_code(
         (["bulk"], 2, "siaf: jobs: nothing to do; give --jobs, --tasks, --list or --query"),
         (["bulk", "--query", "stat=new"], 2, "siaf: query: jobs cannot be searched by 'stat'; use one of: "),
         (["export-state", "--job", "1", "--out", "x"], 2, "siaf: job 1: has no session in this store; sync it first"),
-        (["report", "--task", "99"], 2, "siaf: task 99: there is none"),
+        (["report", "--task", "99"], 2, "siaf: task 99: not found"),
     ],
 )
 def test_errors_are_one_line(
