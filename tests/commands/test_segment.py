@@ -162,7 +162,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (["--masks", "none"], "--masks: none is not a folder"),
         (["--state", "none.siaf"], "none.siaf: No such file"),
         (["--weights", "none.safetensors"], "weights: no such file"),
-        (["--model", "siaf-swinb"], "no weights of siaf-swinb ship"),
+        (["--model", "siaf-swinb"], "siaf comes with no weights of siaf-swinb"),
     ],
 )
 def test_bad_options_are_named(

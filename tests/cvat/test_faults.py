@@ -388,7 +388,7 @@ def test_jobs_that_cannot_be_segmented_are_refused(
 
 
 def test_a_missing_job_is_named(bench: Bench) -> None:
-    with pytest.raises(InputError, match=r"^job 4711: there is none"):
+    with pytest.raises(InputError, match=r"^job 4711: not found"):
         bench.sync(4711)
 
 

@@ -104,7 +104,7 @@ def test_jobs_of_a_task_come_in_the_order_of_its_frames(bench: Bench, standin: S
 
 
 def test_a_task_without_jobs_is_named(bench: Bench, standin: StandIn) -> None:
-    with pytest.raises(InputError, match="task 99: there is none"):
+    with pytest.raises(InputError, match="task 99: not found"):
         jobs_of_task(bench.server, 99)
     empty = standin.world.add_task({"name": "empty"})
     with pytest.raises(InputError, match=f"task {empty.id}: has no annotation jobs"):

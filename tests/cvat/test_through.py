@@ -249,7 +249,7 @@ def test_a_job_may_change_between_the_ways(bench: Bench, deploy: Callable[[], No
 def test_a_function_that_cannot_do_it_is_named(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
     job = drawn(bench, pictures)
     bench.engines = through_cvat(bench.server, "siaf")
-    with pytest.raises(InputError, match="function 'siaf': there is none"):
+    with pytest.raises(InputError, match="function 'siaf': not found"):
         bench.sync(job)
     standin.functions["siaf"] = Function("siaf", "tracker", lambda payload: (200, {}))
     with pytest.raises(InputError, match="function 'siaf': is not a tracker for mask, points, polyline"):

@@ -60,7 +60,7 @@ def test_an_unknown_model_is_named() -> None:
 
 
 def test_a_model_without_packaged_weights_asks_for_a_file() -> None:
-    with pytest.raises(InputError, match="weights: no weights of siaf-swinb ship"):
+    with pytest.raises(InputError, match="weights: siaf comes with no weights of siaf-swinb"):
         load_model("siaf-swinb", device="cpu")
 
 
