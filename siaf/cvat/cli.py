@@ -73,6 +73,11 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--poll", type=seconds, default=30.0, metavar="S", help="seconds between checks (default: 30)")
     each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks here, signed with SIAF_WEBHOOK_SECRET")
 
+    each = _add(actions, "service", run_service, "run rounds for the actions in CVAT's own pages", engine=True)
+    _add_writing(each)
+    each.add_argument("--site", metavar="URL", help="CVAT's address in browsers (default: --host)")
+    each.add_argument("--listen", default="127.0.0.1:8098", metavar="HOST:PORT", help="default: 127.0.0.1:8098")
+
     each = _add(actions, "bulk", run_bulk, "run rounds on many jobs, several at a time", engine=True)
     each.add_argument("--jobs", type=int, nargs="+", default=[], metavar="N")
     each.add_argument("--tasks", type=int, nargs="+", default=[], metavar="N")
@@ -253,6 +258,15 @@ def run_watch(arguments: argparse.Namespace) -> None:
         scribbles=arguments.scribbles,
         on_report=show,
     )
+
+
+def run_service(arguments: argparse.Namespace) -> None:
+    """Until stopped."""
+    try:
+        from siaf.cvat.service.command import run
+    except ImportError as error:
+        raise SiafError(f"the server's packages are missing ({error}); pip install 'siaf-cvat[cvat,serve]'") from None
+    run(arguments)
 
 
 def run_bulk(arguments: argparse.Namespace) -> None:
