@@ -46,9 +46,9 @@ class Propagation:
         # On a CPU a larger batch saves nothing (docs/performance.md).
         self.side_by_side = LANES if model.device.type != "cpu" else 1
 
-    def restart(self, stages: Sequence[Sequence[Chain]]) -> None:
+    def restart(self, stages: Sequence[Sequence[Chain]], within: range | None) -> None:
         """A new plan."""
-        self.plan, self.lanes, self.lost = Plan(stages), {}, {}
+        self.plan, self.lanes, self.lost = Plan(stages, within=within), {}, {}
 
     # -- one frame after another ----------------------------------------------------------------------------------
 
@@ -70,6 +70,8 @@ class Propagation:
         if lane in self.lanes and self.lanes[lane].taken <= step:
             for number, (mask, scores) in self._steps(lane, step, now).items():
                 if not chain.adopts:
+                    if not self.plan.fills(number):
+                        continue
                     self._note_losses(number, results, mask)
                     results[number], confidence[number] = mask, scores
                     self.made.record(number)
