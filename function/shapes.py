@@ -96,6 +96,8 @@ def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
         raise bad_request("must be a number", f"{name}.width")
     if (raw.get("frame") is None) != (raw.get("frames") is None):
         raise bad_request("frame and frames go together", f"{name}.frame")
+    if raw.get("tag") is not None and raw.get("frame") is None:
+        raise bad_request("a shape with a tag belongs to a round: it needs frame and frames", f"{name}.frame")
     about = raw.get("about")
     if about is not None and not (isinstance(about, list) and all(type(t) is int and 1 <= t <= MAX_TAG for t in about)):
         raise bad_request(f"must be a list of whole numbers, 1 to {MAX_TAG}", f"{name}.about")

@@ -39,9 +39,8 @@ _KEPT_MEMORIES = 16
 class Snapshot:
     """Where a tracker session stood after a call.
 
-    `looks`: by tag, how CVAT sees the object. `rounds`: shapes came with tags. `line`: the snapshots before, as far as
-    prompts were only collected. `state`: key of the state file. `memories`: keys of the short-term memories of the last
-    steps that are still kept, `transient`: of the chain's transient ones.
+    `looks`: by tag, how CVAT sees the object. `state`: key of the state file. `memories`: keys of the short-term
+    memories of the last steps that are still kept, `transient`: of the chain's transient ones.
     """
 
     id: str
@@ -49,8 +48,6 @@ class Snapshot:
     step: int
     track: Track
     looks: dict[int, Look]
-    rounds: bool = False
-    line: tuple[str, ...] = ()
     state: str | None = None
     memories: tuple[str, ...] = ()
     transient: tuple[str, ...] = ()
@@ -120,17 +117,6 @@ class TrackBook:
         self._store.put(key, data, self._settings.session_ttl)
         return key
 
-    def seen(self, session: str, digest: str) -> IndexMask | None:
-        """What was last found on a picture in a session."""
-        data = self._store.get(f"track/{session}/seen/{digest}")
-        return _read_mask(json.loads(data)) if data else None
-
-    def remember_seen(self, session: str, track: Track) -> None:
-        """Note what was found on the picture just seen."""
-        if track.mask is not None:
-            data = json.dumps(_write_mask(track.mask)).encode()
-            self._store.put(f"track/{session}/seen/{track.position}", data, self._settings.session_ttl)
-
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _picture(self, digest: str) -> Frame:
@@ -178,8 +164,6 @@ class TrackBook:
             document["step"],
             track,
             {int(tag): Look(**look) for tag, look in document["looks"].items()},
-            document["rounds"],
-            tuple(document["line"]),
             document["state"],
             tuple(document["memories"]),
             tuple(document["transient"]),
@@ -219,8 +203,6 @@ def _document(snapshot: Snapshot) -> dict[str, Any]:
         "mask": None if track.mask is None else _write_mask(track.mask),
         "confidence": {str(tag): score for tag, score in track.confidence.items()},
         "looks": {str(tag): vars(look) for tag, look in snapshot.looks.items()},  # asdict would copy every number
-        "rounds": snapshot.rounds,
-        "line": snapshot.line,
         "state": snapshot.state,
         "memories": snapshot.memories,
         "transient": snapshot.transient,
@@ -275,7 +257,6 @@ def _write_pending(pending: Pending) -> dict[str, Any]:
         "digest": pending.digest,
         "prompts": [_write_prompt(prompt) for prompt in pending.prompts],
         "base": None if pending.base is None else _write_mask(pending.base),
-        "rough": None if pending.rough is None else _write_mask(pending.rough),
     }
 
 
@@ -284,7 +265,6 @@ def _read_pending(document: dict[str, Any]) -> Pending:
         document["digest"],
         tuple(_read_prompt(prompt) for prompt in document["prompts"]),
         _read_mask(document["base"]) if document["base"] else None,
-        _read_mask(document["rough"]) if document["rough"] else None,
     )
 
 

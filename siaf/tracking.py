@@ -60,8 +60,6 @@ class Pending:
     digest: str
     prompts: tuple[Prompt, ...]
     base: IndexMask | None = None
-    rough: IndexMask | None = None
-    """Where the objects were found before the user corrected them: strokes start from this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +137,6 @@ class Tracker:
             if pending.digest not in frames.digests:
                 frames.digests.append(pending.digest)
             number = frames.digests.index(pending.digest)
-            if pending.rough is not None and number not in session.interacted:
-                session.presume(number, pending.rough)
             if pending.base is not None:
                 references[number] = np.where(pending.base > 0, pending.base, references.get(number, 0)).astype(
                     np.uint8
@@ -191,9 +187,8 @@ class Tracker:
                     if p.tag in tags
                 )
                 base = None if entry.base is None else table[entry.base]
-                rough = None if entry.rough is None else table[entry.rough]
                 if prompts:
-                    pending.append(Pending(entry.digest, prompts, base, rough))
+                    pending.append(Pending(entry.digest, prompts, base))
         if session is not None and here.any():
             pending = [
                 replace(p, base=here if p.base is None else np.where(p.base > 0, p.base, here).astype(np.uint8))

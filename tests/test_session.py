@@ -299,7 +299,7 @@ def test_frames_prepared_before_a_round_are_not_encoded_in_it(
 
 
 def test_preparing_frames_pushes_none_out_of_the_cache(tiny_model: Model, clip: Frames) -> None:
-    room = 3 * feature_bytes(tiny_model.encode(clip[0]))
+    room = 3 * feature_bytes(tiny_model.encode_batch(clip[:1])[0])
     session = Session(tiny_model, clip, cache=FeatureCache(room))
     assert [session.prepare(frame) for frame in range(5)] == [True, True, True, False, False]
 

@@ -33,15 +33,15 @@ class Bench:
         self.masks = self.objects.to_slots(clip.mask(0), model.objects_per_pass)
         size = model.interaction_size(height, width)
         self.strokes = np.stack([stroke_slots(self.lines, self.objects, size, self.size)] * frames, axis=1)
-        self.features = model.encode(self.pictures[0])
-        self.memory = model.reference(self.features, self.masks)
+        (self.features,) = model.encode_batch(self.pictures[:1])
+        (self.memory,) = model.reference_batch([self.features], [self.masks])
         self.trail = model.trail(self.features, clip.mask(0))
 
     def encode(self) -> object:
-        return self.model.encode(self.pictures[0])
+        return self.model.encode_batch(self.pictures[:1])
 
     def reference(self) -> object:
-        return self.model.reference(self.features, self.masks)
+        return self.model.reference_batch([self.features], [self.masks])
 
     def propagate(self) -> object:
         """One propagated frame whose features are known, to its index mask."""
@@ -52,8 +52,9 @@ class Bench:
 
     def interact(self) -> torch.Tensor:
         """AFI on all frames."""
-        slots = self.objects.channels()[0]
-        return self.model.interact(self.pictures, self.strokes, np.full_like(self.strokes, -1), slots)
+        slots, previous = self.objects.channels()[0], np.full_like(self.strokes, -1)
+        seen = self.model.look(self.pictures, self.strokes, previous)
+        return self.model.answer(seen, self.strokes, previous, slots)
 
     def across(self) -> Callable[[], object]:
         """AFA alone, on what it gets in `interact`."""
