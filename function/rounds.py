@@ -40,7 +40,7 @@ from siaf import Scribble, Session
 from siaf.boxes import Box, as_box
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
-from siaf.state import parse_session, read_state
+from siaf.state import parse_session, read_summary
 
 _PAGE_NUMBERS = 1_500_000
 """Run lengths in one propagate answer, about 8 MB of JSON; what exceeds it comes with the next call."""
@@ -217,13 +217,13 @@ class Rounds:
 
     def _take_state(self, change: Change, data: bytes) -> Literal["restored", "inherited"]:
         record = change.record
-        document = read_state(data, "body")
-        same = all(getattr(document, key) == getattr(record, key) for key in ("frames", "height", "width"))
+        summary = read_summary(data, "body")
+        same = all(getattr(summary, key) == getattr(record, key) for key in ("frames", "height", "width"))
         if same:
-            unknown = sorted(frame for frame in document.digests if frame not in record.digests)
+            unknown = sorted(frame for frame in summary.digests if frame not in record.digests)
             if unknown:
                 raise FramesMissing(unknown)
-            same = all(record.digests[frame] == digest for frame, digest in document.digests.items())
+            same = all(record.digests[frame] == digest for frame, digest in summary.digests.items())
         if change.repeated:
             return "restored" if same else "inherited"
         if same:

@@ -47,10 +47,21 @@ class Seen:
     groups: list[Looked]
 
 
-@dataclass
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which memories a model makes: another network, other weights, another input size or precision make others."""
+
+    name: str
+    digest: str
+    short_side: int
+    autocast: bool
+    objects_per_pass: int
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
-    """Networks ready to run. `digest` identifies the weights: a session's memory is readable under the same digest
-    only.
+    """Networks ready to run. `digest` identifies the weights; a session's memory is readable by models of the same
+    `identity` only, so that a model never changes: `dataclasses.replace` makes another one.
 
     `short_side`, `interaction_short_side`: input size in pixels of the two networks. `autocast`: compute in the
     device's half precision where torch deems that safe; what comes out is float32 all the same. `segmenter` refines
@@ -69,6 +80,11 @@ class Model:
     autocast: bool = False
     objects_per_pass: int = MAX_TAGS
     segmenter: Segmenter | None = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Whose memories it can read."""
+        return ModelIdentity(self.name, self.digest, self.short_side, self.autocast, self.objects_per_pass)
 
     @torch.inference_mode()
     def encode_batch(self, frames: Sequence[Frame]) -> list[FrameFeatures]:

@@ -20,12 +20,13 @@ from siaf.network import Model
 from siaf.objects import ObjectTable
 from siaf.probabilities import Probabilities
 from siaf.prompting import object_tags
-from siaf.propagating import Propagation, Repropagate
+from siaf.propagating import Carried, Propagation, Repropagate
 from siaf.results import MaskStore
 from siaf.rounds import Round, Standing, erase_other_tags
 from siaf.schedule import CARRIED, Chain, chains, stages, walks
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.shrinking import Shrunk, summarise
+from siaf.snapshot import SessionSnapshot
 from siaf.video import as_frames
 
 _CONTEXT_FRAMES = 2
@@ -55,9 +56,7 @@ class Session:
         self.height, self.width = self.frames.height, self.frames.width
         self.rounds: list[Round] = []
         self.revision = 0
-        self.confidence: dict[int, Confidence] = {}
         self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
-        self._results = MaskStore(self.height, self.width)
         self._context = Context(_CONTEXT_FRAMES)
         cache = cache if cache is not None else FeatureCache()
         self._propagation = Propagation(model, self.frames, cache, dict(digests or {}))
@@ -68,6 +67,11 @@ class Session:
     def objects(self) -> ObjectTable:
         """The objects: tags, labels."""
         return self._now.objects
+
+    @property
+    def confidence(self) -> dict[int, Confidence]:
+        """By propagated frame and tag, how sure the network is."""
+        return self._propagation.confidence
 
     @property
     def memory(self) -> AcrossRoundMemory:
@@ -204,7 +208,9 @@ class Session:
         """
         plan = self._propagation.plan
         while not plan.finished:
-            self._propagation.advance(self._now, self._results, self.confidence, self._drawn_last)
+            carried = self._propagation.advance(self._now)
+            if carried is not None:
+                self._take_over(carried)
             if plan.finished:
                 self.revision += 1
             yield plan.done, plan.total
@@ -246,7 +252,7 @@ class Session:
 
     def presume(self, frame: int, mask: IndexMask) -> None:
         """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
-        self._results[frame] = self._check_reference(frame, mask)
+        self._propagation.results[frame] = self._check_reference(frame, mask)
         self._propagation.made.forget(frame)
 
     def prepare(self, frame: int) -> bool:
@@ -259,8 +265,8 @@ class Session:
 
     def release(self, frame: int) -> IndexMask:
         """Hand out a propagated mask and keep it no longer; `presume` brings it back."""
-        mask = self._results[frame]
-        del self._results[frame]
+        mask = self._propagation.results[frame]
+        del self._propagation.results[frame]
         return mask
 
     def chain(self, source: int) -> ChainMemory:
@@ -283,7 +289,7 @@ class Session:
         if not self.rounds:
             raise InputError("there is no round to undo", field="round")
         self._now = self.rounds.pop().before
-        erase_other_tags(self._results, keep=self.objects.tags)
+        erase_other_tags(self._propagation.results, keep=self.objects.tags)
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
@@ -297,7 +303,7 @@ class Session:
             standing.known = {frame: tags - {tag} for frame, tags in standing.known.items()}
             standing.adopted = {frame: tags - {tag} for frame, tags in standing.adopted.items()}
             erase_other_tags(standing.masks, keep=standing.objects.tags)
-        erase_other_tags(self._results, keep=self.objects.tags)
+        erase_other_tags(self._propagation.results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
         if self._propagation.plan.finished:
@@ -324,7 +330,28 @@ class Session:
         self.memory.carry([fit_to(memory, groups, own, grid) for memory in memories])
         self._replan()
 
-    # -- one file -------------------------------------------------------------------------------------------------
+    # -- as plain data, and as one file ---------------------------------------------------------------------------
+
+    def snapshot(self) -> SessionSnapshot:
+        """The session as plain data. It holds what the session holds, and is of use until that goes on."""
+        return SessionSnapshot(
+            model=self.model.identity,
+            frames=len(self.frames),
+            height=self.height,
+            width=self.width,
+            grid=self.model.grid(self.height, self.width),
+            revision=self.revision,
+            digests={frame: self.frame_digest(frame) for frame in self.interacted},
+            rounds=self.rounds,
+            annotations=self._now,
+            propagation=self._propagation.snapshot(),
+        )
+
+    def restore(self, snapshot: SessionSnapshot) -> None:
+        """Become what `snapshot` gave of a session of the same model and frames; the snapshot is then this one's."""
+        self.revision, self.rounds = snapshot.revision, snapshot.rounds
+        self._now = snapshot.annotations
+        self._propagation.restore(snapshot.propagation)
 
     def save(self, path: str | Path) -> None:
         """Write the session to one `.siaf` file (safetensors), by rename."""
@@ -358,6 +385,14 @@ class Session:
         question = Question(strokes, boxes, known, self.objects)
         return masks_of(self.model, ask(self.model, self.frames, question), question, self.frames, masks)
 
+    def _take_over(self, carried: Carried) -> None:
+        """Objects that were carried to an interacted frame become part of its mask."""
+        now, frame, tags = self._now, carried.frame, carried.walk.adopts
+        if carried.mask is not None:
+            now.adopt(frame, carried.mask, tags, self._drawn_last(frame))
+            self._propagation.took_over(carried, now)
+        now.take_over(frame, tags)
+
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""
         if frame in self._now.known:
@@ -388,7 +423,7 @@ class Session:
         return self._known_mask(frame) if self.memory.carried else self._current(frame)
 
     def _current(self, frame: int) -> IndexMask | None:
-        for store in (self._now.masks, self._results):
+        for store in (self._now.masks, self._propagation.results):
             if frame in store:
                 return store[frame]
         return None

@@ -2,6 +2,7 @@
 and Tables IV to VI)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -122,26 +123,22 @@ def _refinement(bench: Bench, probabilities: Probabilities) -> dict[str, Callabl
 
 def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds and bytes by input size, one object; accuracy by size is in docs/performance.md."""
-    before = model.short_side, model.interaction_short_side
-    try:
-        for short_side in (241, 321, 401, 481, 601, 721):
-            if short_side > min(height, width) + 1:  # enlarging says nothing about a size's worth
-                break
-            model.short_side = model.interaction_short_side = short_side
-            bench = Bench(model, height, width, 1)
-            times = clock.best(
-                {"encode ms": bench.encode, "propagate ms": bench.propagate, "AFI ms": bench.interact}
-                | {"AFA ms": bench.across()}
-            )
-            entry = sum(key.nbytes + value.nbytes for key, value in bench.memory)
-            yield {
-                "short side": short_side,
-                **times,
-                "features MB": feature_bytes(bench.features) / 2**20,
-                "memory entry MB": entry / 2**20,
-            }
-    finally:
-        model.short_side, model.interaction_short_side = before
+    for short_side in (241, 321, 401, 481, 601, 721):
+        if short_side > min(height, width) + 1:  # enlarging says nothing about a size's worth
+            break
+        sized = replace(model, short_side=short_side, interaction_short_side=short_side)
+        bench = Bench(sized, height, width, 1)
+        times = clock.best(
+            {"encode ms": bench.encode, "propagate ms": bench.propagate, "AFI ms": bench.interact}
+            | {"AFA ms": bench.across()}
+        )
+        entry = sum(key.nbytes + value.nbytes for key, value in bench.memory)
+        yield {
+            "short side": short_side,
+            **times,
+            "features MB": feature_bytes(bench.features) / 2**20,
+            "memory entry MB": entry / 2**20,
+        }
 
 
 def interacted(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:

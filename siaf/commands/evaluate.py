@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -323,8 +324,7 @@ def _model(arguments: argparse.Namespace) -> Model:
     model = load_model(arguments.model, device=arguments.device, weights=arguments.weights, **files)
     for part, path in checkpoints.items():
         load_averaged(getattr(model, part), path, f"{model.name} {part}")
-        model.digest += f"+{path}"
-    return model
+    return replace(model, digest="+".join([model.digest, *map(str, checkpoints.values())]))
 
 
 def _require(*modules: str) -> None:

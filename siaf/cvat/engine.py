@@ -8,13 +8,12 @@ import numpy as np
 
 from siaf.boxes import Box
 from siaf.cvat.frames import JobFrames
-from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput
 from siaf.masks import IndexMask
 from siaf.network import Model
 from siaf.scribbles import Scribble
 from siaf.session import Session
-from siaf.state import dump_session, parse_session, read_document
+from siaf.state import dump_session, parse_session, read_masks, read_summary
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) frames."""
@@ -124,28 +123,24 @@ class LocalEngine:
 
 def made_with(state: bytes, model: str, weights: str) -> bool:
     """Whether a session of this model and these weights can go on from a state."""
-    document = read_document(state)
-    return (document["model"], document.get("weights")) == (model, weights)
+    summary = read_summary(state)
+    return (summary.model, summary.weights) == (model, weights)
 
 
 def begin_with_masks(engine: Engine, state: bytes) -> None:
     """What can be taken over from another model's session: the masks of its interacted frames."""
-    results = Results(state)
-    masks = {frame: results.mask(frame) for frame in results.interacted}
+    kept = read_masks(state)
+    masks = {frame: kept.mask(frame) for frame in kept.interacted}
     if masks:
         engine.interact(Interaction(references=masks))
 
 
 def same_frames(state: bytes, session: Session) -> bool:
     """Whether a state is of a session's own clip: as many frames, of its size, the same pictures where people drew."""
-    document = read_document(state)
-    if (document["frames"], document["height"], document["width"]) != (
-        len(session.frames),
-        session.height,
-        session.width,
-    ):
+    summary = read_summary(state)
+    if (summary.frames, summary.height, summary.width) != (len(session.frames), session.height, session.width):
         return False
-    return all(session.shows(int(f), digest) for f, digest in document["digests"].items())
+    return all(session.shows(frame, digest) for frame, digest in summary.digests.items())
 
 
 def local_engines(load: Callable[[], Model]) -> EngineFactory:

@@ -15,11 +15,12 @@ from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
 from siaf.cvat.connection import Json, Refusal, Server
 from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
 from siaf.cvat.frames import JobFrames
-from siaf.cvat.results import Results, pack_results
 from siaf.errors import InputError, StateError
 from siaf.masks import MAX_TAG, IndexMask, decode_rle, index_mask_to_rles
 from siaf.results import MaskStore
 from siaf.rounds import erase_other_tags
+from siaf.snapshot import SessionMasks
+from siaf.state import dump_masks, read_masks
 
 _EXPIRED = (400, 404, 422)
 """What CVAT answers to a state older than 8 hours, and the function to one that it forgot."""
@@ -51,7 +52,7 @@ class ThroughEngine:
             memo.clear()
         memo["function"] = function
         if state is not None:
-            self._take_results(Results(state))
+            self._take_masks(read_masks(state))
 
     def interact(self, call: Interaction) -> dict[int, IndexMask]:
         """As `Session.interact`: collects frame by frame, then asks for the masks of these frames."""
@@ -99,9 +100,11 @@ class ThroughEngine:
         return self._suggest
 
     def state(self) -> bytes:
-        """The masks alone (`pack_results`)."""
-        size = {"height": self._frames.height, "width": self._frames.width}
-        return pack_results(self._masks, self._interacted, self._confidence, frames=len(self._frames), **size)
+        """The masks alone (`siaf.state.dump_masks`)."""
+        drawn = sorted(self._interacted)
+        return dump_masks(
+            SessionMasks(masks=self._masks, interacted=drawn, confidence=self._confidence, frames=len(self._frames))
+        )
 
     def tags(self) -> list[int]:
         """Objects that some mask shows."""
@@ -167,12 +170,12 @@ class ThroughEngine:
         self._masks[frame] = mask
         self._confidence[frame] = scores
 
-    def _take_results(self, results: Results) -> None:
-        if (results.height, results.width) != (self._frames.height, self._frames.width):
+    def _take_masks(self, kept: SessionMasks) -> None:
+        if (kept.height, kept.width) != (self._frames.height, self._frames.width):
             raise StateError("is of a clip of another size", field="state")
-        self._masks = results.masks.copy()
-        self._confidence = {f: results.scores(f) for f in self._masks}
-        self._interacted = set(results.interacted)
+        self._masks = kept.masks.copy()
+        self._confidence = {f: kept.confidence.get(f, {}) for f in self._masks}
+        self._interacted = set(kept.interacted)
 
 
 def _shapes(call: Interaction) -> Iterator[tuple[int, list[Json]]]:

@@ -13,8 +13,8 @@ from siaf.cvat.labels import SHAPE_OF, Label, LabelBook, WriteAs
 from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.reading import Reading, Spot
-from siaf.cvat.results import Results
 from siaf.masks import Bitmap, encode_rle, to_polygons
+from siaf.snapshot import SessionMasks
 
 _POLYGON_TOLERANCE = 0.75
 MAX_BATCH_SHAPES = 500
@@ -57,7 +57,7 @@ class Change:
 class Wanted:
     """What decides about writing: the session's results and the human's spots."""
 
-    results: Results
+    results: SessionMasks
     objects: Mapping[int, Known]
     absent: set[Spot]
     human: set[Spot]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,7 @@ def test_a_checkpoint_takes_the_place_of_its_network(
 ) -> None:
     def own(*_: object, **__: object) -> Model:
         model = build_model("siaf-t", device="cpu", seed=3)
-        model.short_side = model.interaction_short_side = 65
-        return model
+        return replace(model, short_side=65, interaction_short_side=65)
 
     monkeypatch.setattr("siaf.commands.evaluate.load_model", own)
     options = ("propagation", davis2017, "--sequences", "duo", "--no-baselines")
