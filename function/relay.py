@@ -24,9 +24,8 @@ from function.frames import frame_key
 from function.http import bad_request, impossible, not_found
 from function.pictures import Picture
 from function.records import Record
-from function.round_shapes import RoundShapes
 from function.settings import Settings
-from function.shapes import Shape, as_prompt
+from function.shapes import Shape, add_shape, as_prompt
 from function.store import Store
 from function.timing import phase
 from function.tokens import Token, Tokens
@@ -34,6 +33,7 @@ from siaf.features import FeatureCache
 from siaf.images import decode_image
 from siaf.masks import IndexMask, encode_rle, index_mask_to_rles, rles_to_index_mask
 from siaf.network import Model
+from siaf.prompts import Prompts
 from siaf.relay import ArrivingFrames, Relay
 from siaf.video import Frame
 
@@ -182,7 +182,7 @@ class RelayCalls:
         if not snapshot.pending:
             return snapshot
         session = relay.session
-        given = RoundShapes(snapshot.height, snapshot.width)
+        given = Prompts()
         for number, raws in snapshot.pending:
             seen = self._seen(snapshot, number)
             if seen is not None and number not in session.interacted:
@@ -190,11 +190,11 @@ class RelayCalls:
             for i, raw in enumerate(raws):
                 shape = Shape(**raw)
                 if not shape.remove:
-                    given.add(number, shape, f"shapes[{i}]")
+                    add_shape(given.at(number), shape, snapshot.height, snapshot.width, f"shapes[{i}]")
                 elif shape.tag is not None and shape.tag in session.objects:
                     session.remove_object(shape.tag)
-        if given.scribbles or given.references or given.boxes:
-            session.interact(given.scribbles, given.references, given.boxes, given.about)
+        if given:
+            session.interact_with(given)
         return replace(snapshot, pending=())
 
     def _save(self, snapshot: _Snapshot, relay: Relay) -> _Snapshot:

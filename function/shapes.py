@@ -12,8 +12,8 @@ from siaf.boxes import as_box, mask_box
 from siaf.clicks import join_clicks
 from siaf.errors import InputError
 from siaf.masks import MAX_TAG, Bitmap, decode_rle, encode_rle, from_polygon, to_polygons
+from siaf.prompts import FramePrompts, ObjectPrompt
 from siaf.scribbles import DEFAULT_WIDTH, Scribble, check_scribbles
-from siaf.tracking import Prompt
 
 Kind = Literal["rectangle", "polygon", "mask", "polyline", "points"]
 KINDS = ("rectangle", "polygon", "mask", "polyline", "points")
@@ -109,18 +109,18 @@ def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
     return {**numbers, **strokes, **flags}
 
 
-def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Prompt:
+def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> ObjectPrompt:
     """A shape as what the tracker understands. Raises InputError naming points, width or polarity of `name`."""
     field = f"{name}.points"
     try:
         if shape.kind == "rectangle":
-            return Prompt(tag, box=as_box(shape.points, height=height, width=width, field=field))
+            return ObjectPrompt(tag, box=as_box(shape.points, height=height, width=width, field=field))
         if shape.kind == "mask":
             mask = decode_rle(shape.points, height=height, width=width, clip=True)
-            return Prompt(tag, mask=_filled(mask, field))
+            return ObjectPrompt(tag, mask=_filled(mask, field))
         points = np.array(shape.points, np.float64).reshape(-1, 2)
         if shape.kind == "polygon":
-            return Prompt(tag, mask=_filled(from_polygon(points, height=height, width=width), field))
+            return ObjectPrompt(tag, mask=_filled(from_polygon(points, height=height, width=width), field))
         if shape.kind == "polyline":
             strokes = [Scribble(tag, points, shape.width, shape.polarity)]
         elif shape.tag is None:
@@ -128,10 +128,20 @@ def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Pro
         else:
             strokes = [Scribble(tag, point[None], shape.width, shape.polarity) for point in points]
         check_scribbles(strokes, height=height, width=width)
-        return Prompt(tag, strokes=tuple(strokes))
+        return ObjectPrompt(tag, strokes=tuple(strokes))
     except InputError as error:
         own = error.field in ("width", "polarity")
         raise InputError(error.message, field=f"{name}.{error.field}" if own else field) from None
+
+
+def add_shape(here: FramePrompts, shape: Shape, height: int, width: int, name: str) -> None:
+    """Take a shape of a round into what is given on its frame. Raises InputError naming `name`.points."""
+    if shape.reference:
+        here.own_mask(height, width)
+        if shape.about is not None:
+            here.about = (here.about or frozenset()).union(shape.about)
+    else:
+        here.add(as_prompt(shape, shape.tag or 0, height, width, name), height, width)
 
 
 def _filled(mask: Bitmap, field: str) -> Bitmap:

@@ -24,8 +24,9 @@ from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
 from siaf.model.trail import Trail
 from siaf.network import Model
+from siaf.prompts import ObjectPrompt
 from siaf.scribbles import Scribble
-from siaf.tracking import Pending, Prompt, Track, Tracker
+from siaf.tracking import Pending, Track, Tracker
 from siaf.video import Frame
 
 _LIVE = 16
@@ -268,14 +269,14 @@ def _read_pending(document: dict[str, Any]) -> Pending:
     )
 
 
-def _write_prompt(prompt: Prompt) -> dict[str, Any]:
+def _write_prompt(prompt: ObjectPrompt) -> dict[str, Any]:
     strokes = [{**asdict(s), "points": s.points.tolist()} for s in prompt.strokes]
     mask = None if prompt.mask is None else _write_mask(prompt.mask.astype(np.uint8))
     return {"tag": prompt.tag, "strokes": strokes, "mask": mask, "box": prompt.box}
 
 
-def _read_prompt(document: dict[str, Any]) -> Prompt:
-    return Prompt(
+def _read_prompt(document: dict[str, Any]) -> ObjectPrompt:
+    return ObjectPrompt(
         document["tag"],
         tuple(Scribble(**{**s, "points": np.array(s["points"])}) for s in document["strokes"]),
         _read_mask(document["mask"]) > 0 if document["mask"] else None,

@@ -1,34 +1,33 @@
 """What the interaction network is asked in a round, and how its answer becomes masks (AFI's side of a session)."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.boxes import Box, box_pixels, fill_boxes, surround
+from siaf.boxes import box_pixels, fill_boxes, surround
 from siaf.masks import IndexMask
 from siaf.network import Model, Seen
 from siaf.objects import ObjectTable
 from siaf.parts import asked_parts
 from siaf.probabilities import Probabilities
-from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
+from siaf.prompting import honour_strokes, previous_slots, stroke_slots
+from siaf.prompts import FramePrompts
 from siaf.refinement import refine
-from siaf.scribbles import Scribble
 from siaf.untouched import keep_untouched
 from siaf.video import FrameSource
 
 
 @dataclass(frozen=True)
 class Question:
-    """Strokes and boxes by frame, every object.
+    """Strokes and boxes of the frames that are asked about, every object.
 
     `known`: masks by frame. Asked frames start from them; others with a mask take part in across-frame attention.
     """
 
-    strokes: Mapping[int, Sequence[Scribble]]
-    boxes: Mapping[int, Mapping[int, Box]]
+    prompts: Mapping[int, FramePrompts]
     known: Mapping[int, IndexMask]
     objects: ObjectTable
 
@@ -63,15 +62,15 @@ def ask(
     """AFI on all frames of a question together (Eq. 1): by asked frame, ascending, what it makes of it."""
     whole = frames.height, frames.width
     size = model.interaction_size(*whole)
-    asked, known, objects = question.strokes, question.known, question.objects
+    asked, known, objects = question.prompts, question.known, question.objects
     numbers = sorted({*asked, *known})
     drawn, before = [], []
     for number in numbers:
-        marks, start = list(asked.get(number, ())), known.get(number)
-        framed = question.boxes.get(number)
-        if framed:
-            start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, framed)
-            marks = [*surround(framed, start, whole[0] / size[0]), *marks]
+        here, start = asked.get(number, FramePrompts()), known.get(number)
+        marks = list(here.strokes)
+        if here.boxes:
+            start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, here.boxes)
+            marks = [*surround(here.boxes, start, whole[0] / size[0]), *marks]
         drawn.append(stroke_slots(marks, objects, size, whole))
         before.append(previous_slots(start, marks, objects, size))
     strokes, previous = np.stack(drawn, axis=1), np.stack(before, axis=1)
@@ -95,14 +94,13 @@ def masks_of(
     answer: Mapping[int, Probabilities],
     question: Question,
     frames: FrameSource,
-    given: Mapping[int, IndexMask],
 ) -> dict[int, IndexMask]:
-    """Index masks of the asked frames; what the user drew, or gave as a mask (`given`), is in them as it is, and
-    objects that nobody spoke about are as they were.
+    """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
+    nobody spoke about are as they were.
     """
     result = {}
-    for number, strokes in sorted(question.strokes.items()):
-        boxes, before = question.boxes.get(number, {}), question.known.get(number)
+    for number, here in sorted(question.prompts.items()):
+        strokes, boxes, before = here.strokes, here.boxes, question.known.get(number)
         found = answer[number]
         if model.segmenter is not None:
             found = refine(model.segmenter, frames[number], found, strokes, boxes, before)
@@ -111,8 +109,7 @@ def masks_of(
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag
         if before is not None:
-            touched = {*object_tags({number: strokes}), *boxes}
-            mask = keep_untouched(mask, before, touched, strokes)
-        human = given.get(number)
+            mask = keep_untouched(mask, before, here.drawn_tags, strokes)
+        human = here.mask
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)
     return result

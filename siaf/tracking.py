@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.boxes import Box
 from siaf.confidence import Confidence
 from siaf.errors import InputError
 from siaf.features import FeatureCache
-from siaf.masks import Bitmap, IndexMask
+from siaf.masks import IndexMask
 from siaf.memory import MAX_PERMANENT, ChainMemory
 from siaf.network import Model
-from siaf.scribbles import Scribble
+from siaf.prompts import ObjectPrompt, Prompts
 from siaf.session import Session
 from siaf.state import dump_session, parse_session
 from siaf.video import STILL_FPS, Frame, FrameSource
@@ -44,21 +43,11 @@ class SeenPictures(FrameSource):
 
 
 @dataclass(frozen=True, eq=False)
-class Prompt:
-    """What a user gave for one object on one picture: strokes, or its pixels, or a box around it. Tag 0: background."""
-
-    tag: int
-    strokes: tuple[Scribble, ...] = ()
-    mask: Bitmap | None = None
-    box: Box | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class Pending:
     """Prompts on a picture that the network has not seen yet. `base`: the objects there that are right as they are."""
 
     digest: str
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[ObjectPrompt, ...]
     base: IndexMask | None = None
 
 
@@ -129,29 +118,21 @@ class Tracker:
         session = self._copy(track)
         frames = session.frames
         assert isinstance(frames, SeenPictures)
-        scribbles: dict[int, list[Scribble]] = {}
-        references: dict[int, NDArray[np.uint8]] = {}
-        boxes: dict[int, dict[int, Box]] = {}
-        spoken: dict[int, set[int]] = {}
+        given = Prompts()
         for pending in track.pending:
             if pending.digest not in frames.digests:
                 frames.digests.append(pending.digest)
-            number = frames.digests.index(pending.digest)
+            here = given.at(frames.digests.index(pending.digest))
             if pending.base is not None:
-                references[number] = np.where(pending.base > 0, pending.base, references.get(number, 0)).astype(
-                    np.uint8
-                )
-            spoken.setdefault(number, set()).update(_shown(pending.base), (p.tag for p in pending.prompts if p.tag))
+                mask = here.own_mask(track.height, track.width)
+                np.copyto(mask, pending.base, where=pending.base > 0)
+            spoken = {*_shown(pending.base), *(p.tag for p in pending.prompts if p.tag)}
+            here.about = (here.about or frozenset()) | spoken
             for prompt in pending.prompts:
-                if prompt.mask is not None:
-                    given = references.setdefault(number, np.zeros((track.height, track.width), np.uint8))
-                    given[given == prompt.tag] = 0
-                    given[prompt.mask] = prompt.tag
-                if prompt.box is not None:
-                    boxes.setdefault(number, {})[prompt.tag] = prompt.box
-                if prompt.strokes:
-                    scribbles.setdefault(number, []).extend(prompt.strokes)
-        session.interact(scribbles, references, boxes, about=spoken)
+                if prompt.mask is not None and here.mask is not None:  # it is all there is of the object
+                    here.mask[here.mask == prompt.tag] = 0
+                here.add(prompt, track.height, track.width)
+        session.interact_with(given)
         for _ in session.propagate():  # objects drawn on one of the pictures are looked for on the others
             pass
         near = frames.digests.index(track.pending[-1].digest)
@@ -236,16 +217,16 @@ class Tracker:
         frames = session.frames
         assert isinstance(frames, SeenPictures) and track.session is not None
         masks = {number: table[track.session.mask(number)] for number in _recent(track.session, table)}
-        references: dict[int, IndexMask] = {}
-        spoken: dict[int, set[int]] = {}
+        given = Prompts()
+        spoken = frozenset(int(table[tag]) for tag in track.session.objects.tags if table[tag])
         for number, mask in masks.items():
             digest = track.prompted[number]
             if digest not in frames.digests:
                 frames.digests.append(digest)
             at = frames.digests.index(digest)
-            references[at] = np.where(mask > 0, mask, session.mask(at)).astype(np.uint8)
-            spoken[at] = {int(table[tag]) for tag in track.session.objects.tags if table[tag]}
-        session.interact(references=references, about=spoken)
+            here = given.at(at)
+            here.mask, here.about = np.where(mask > 0, mask, session.mask(at)).astype(np.uint8), spoken
+        session.interact_with(given)
         return session
 
 

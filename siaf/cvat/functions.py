@@ -24,9 +24,10 @@ from siaf.errors import InputError, SiafError
 from siaf.features import FeatureCache
 from siaf.masks import Bitmap, decode_rle, encode_rle, from_polygon, index_mask_to_rles, to_polygons
 from siaf.network import Model
+from siaf.prompts import ObjectPrompt
 from siaf.session import Session
 from siaf.state import read_masks, read_summary
-from siaf.tracking import Pending, Prompt, Track, Tracker
+from siaf.tracking import Pending, Track, Tracker
 from siaf.video import Frame, as_frames, frame_digest
 from siaf.weights import load_model
 
@@ -161,12 +162,12 @@ def _pairs(points: Sequence[Any]) -> NDArray[np.float64]:
     return np.array(points, np.float64).reshape(-1, 2)
 
 
-def _prompt(kind: str, points: list[float], height: int, width: int) -> Prompt:
+def _prompt(kind: str, points: list[float], height: int, width: int) -> ObjectPrompt:
     if kind == "mask":
-        return Prompt(1, mask=decode_rle(points, height=height, width=width, clip=True, field="shape"))
+        return ObjectPrompt(1, mask=decode_rle(points, height=height, width=width, clip=True, field="shape"))
     if kind == "polygon":
-        return Prompt(1, mask=from_polygon(_pairs(points), height=height, width=width, field="shape"))
-    return Prompt(1, box=as_box(points, height=height, width=width, field="shape"))
+        return ObjectPrompt(1, mask=from_polygon(_pairs(points), height=height, width=width, field="shape"))
+    return ObjectPrompt(1, box=as_box(points, height=height, width=width, field="shape"))
 
 
 def _points(kind: str, mask: Bitmap) -> list[float]:

@@ -293,9 +293,10 @@ class JobSync:
 
     def _describe(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> None:
         to_task = self._clip.to_task
-        self._report.scribbles = {to_task(f): len(strokes) for f, strokes in sorted(planned.strokes.items())}
-        self._report.boxes = {to_task(f): len(boxes) for f, boxes in sorted(planned.boxes.items())}
-        self._report.references = [to_task(f) for f in sorted(planned.references)]
+        given = sorted(planned.prompts.items())
+        self._report.scribbles = {to_task(f): len(here.strokes) for f, here in given if here.strokes}
+        self._report.boxes = {to_task(f): len(here.boxes) for f, here in given if here.boxes}
+        self._report.references = [to_task(f) for f, here in given if here.mask is not None]
         self._report.removed = sorted(planned.removed)
         self._report.relabelled = planned.relabelled
         self._report.round = ledger.round if planned.empty else ledger.round + 1

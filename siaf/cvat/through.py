@@ -7,16 +7,17 @@ the masks of the interacted frames.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
 from siaf.cvat.connection import Json, Refusal, Server
-from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
+from siaf.cvat.engine import Engine, EngineFactory, Progress
 from siaf.cvat.frames import JobFrames
 from siaf.errors import InputError, StateError
 from siaf.masks import MAX_TAG, IndexMask, decode_rle, index_mask_to_rles
+from siaf.prompts import FramePrompts, Prompts
 from siaf.results import MaskStore
 from siaf.rounds import erase_other_tags
 from siaf.snapshot import SessionMasks
@@ -54,16 +55,16 @@ class ThroughEngine:
         if state is not None:
             self._take_masks(read_masks(state))
 
-    def interact(self, call: Interaction) -> dict[int, IndexMask]:
-        """As `Session.interact`: collects frame by frame, then asks for the masks of these frames."""
+    def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
+        """As `Session.interact_with`, without `labels`: collects frame by frame, then asks for these frames' masks."""
         if self._states() or not self._interacted:
             try:
-                return self._interact(call)
+                return self._interact(prompts)
             except Refusal as refusal:
                 if refusal.status not in _EXPIRED or not self._states():
                     raise
         self._begin_again()
-        return self._interact(call)
+        return self._interact(prompts)
 
     def remove_object(self, tag: int) -> None:
         """Forget an object: here at once, in the function with the next round."""
@@ -119,10 +120,10 @@ class ThroughEngine:
         """The function forgot the session, or CVAT the states: go on from the masks that the interacted frames had."""
         self._memo.pop("states", None)
         self.restarted = True
-        self._interact(Interaction(references={frame: self._masks[frame] for frame in sorted(self._interacted)}))
+        self._interact(Prompts({frame: FramePrompts(mask=self._masks[frame]) for frame in sorted(self._interacted)}))
 
-    def _interact(self, call: Interaction) -> dict[int, IndexMask]:
-        shapes = dict(_shapes(call))
+    def _interact(self, prompts: Prompts) -> dict[int, IndexMask]:
+        shapes = {frame: _shapes(here) for frame, here in sorted(prompts.items()) if here}
         more = {"frames": len(self._frames)}
         removed = [{**_NO_POINTS, "tag": tag, "remove": True} for tag in self._removed()]
         for frame in sorted(shapes):
@@ -178,23 +179,22 @@ class ThroughEngine:
         self._interacted = set(kept.interacted)
 
 
-def _shapes(call: Interaction) -> Iterator[tuple[int, list[Json]]]:
-    """Strokes, boxes and references of a round as shapes, frame by frame."""
-    for frame in sorted({*call.strokes, *call.boxes, *call.references}):
-        shapes: list[Json] = []
-        if frame in call.references:
-            about = {"about": sorted(call.about[frame])} if frame in call.about else {}
-            shapes.append({**_NO_POINTS, "tag": 0, "reference": True, **about})
-            for tag, rle in index_mask_to_rles(call.references[frame]).items():
-                shapes.append({"type": "mask", "points": [float(n) for n in rle], "tag": tag})
-        for stroke in call.strokes.get(frame, ()):
-            flat = [float(value) for value in stroke.points.ravel()]
-            kind = "polyline" if len(stroke.points) > 1 else "points"
-            more = {"tag": stroke.tag, "polarity": stroke.polarity, "width": stroke.width}
-            shapes.append({"type": kind, "points": flat, **more})
-        for tag, box in call.boxes.get(frame, {}).items():
-            shapes.append({"type": "rectangle", "points": list(box), "tag": tag})
-        yield frame, shapes
+def _shapes(here: FramePrompts) -> list[Json]:
+    """Strokes, boxes and mask of a frame as shapes."""
+    shapes: list[Json] = []
+    if here.mask is not None:
+        about = {} if here.about is None else {"about": sorted(here.about)}
+        shapes.append({**_NO_POINTS, "tag": 0, "reference": True, **about})
+        for tag, rle in index_mask_to_rles(here.mask).items():
+            shapes.append({"type": "mask", "points": [float(n) for n in rle], "tag": tag})
+    for stroke in here.strokes:
+        flat = [float(value) for value in stroke.points.ravel()]
+        kind = "polyline" if len(stroke.points) > 1 else "points"
+        more = {"tag": stroke.tag, "polarity": stroke.polarity, "width": stroke.width}
+        shapes.append({"type": kind, "points": flat, **more})
+    for tag, box in here.boxes.items():
+        shapes.append({"type": "rectangle", "points": list(box), "tag": tag})
+    return shapes
 
 
 def through_cvat(server: Server, function: str) -> EngineFactory:
