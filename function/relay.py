@@ -16,7 +16,6 @@ means is said by its state's `tag`. Any later round goes on from the last states
 
 import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -31,6 +30,7 @@ from function.timing import phase
 from function.tokens import Token, Tokens
 from siaf.features import FeatureCache
 from siaf.images import decode_image
+from siaf.lru import LruCache
 from siaf.masks import IndexMask, encode_rle, index_mask_to_rles, rles_to_index_mask
 from siaf.network import Model
 from siaf.prompts import Prompts
@@ -93,7 +93,7 @@ class RelayCalls:
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache, tokens: Tokens) -> None:
         self._model, self._store, self._settings = model, store, settings
         self._features, self._tokens = features, tokens
-        self._live: OrderedDict[str, Relay] = OrderedDict()
+        self._live: LruCache[str, Relay] = LruCache(_LIVE)
 
     def answer(self, asked: list[Asked], picture: Picture, call: str | None) -> dict[str, Any]:
         """The answer to a call. `call` is its fingerprint if it goes on from states."""
@@ -167,7 +167,7 @@ class RelayCalls:
 
     def _relay(self, snapshot: _Snapshot) -> Relay:
         """The session as the snapshot left it; it is going to be changed, so nobody else may hold it."""
-        live = self._live.pop(snapshot.state or "", None)
+        live = self._live.pop(snapshot.state or "")
         if live is not None:
             live.frames.digests = dict(snapshot.digests)
             return live
@@ -205,9 +205,7 @@ class RelayCalls:
         kept = replace(snapshot, state=state, older=tuple(k for k in older[-_KEPT_STATES:] if k))
         self._write(kept)
         self._store.delete(*[key for key in older[:-_KEPT_STATES] if key])
-        self._live[state] = relay
-        while len(self._live) > _LIVE:
-            self._live.popitem(last=False)
+        self._live.put(state, relay)
         return kept
 
     def _write(self, snapshot: _Snapshot) -> None:

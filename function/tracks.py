@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from function.timing import phase
 from siaf.errors import StateError
 from siaf.features import FeatureCache
 from siaf.images import decode_image
+from siaf.lru import LruCache
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
@@ -60,7 +60,7 @@ class TrackBook:
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
         self._model, self._store, self._settings = model, store, settings
         self.tracker = Tracker(model, features, self._picture)
-        self._live: OrderedDict[str, Snapshot] = OrderedDict()
+        self._live: LruCache[str, Snapshot] = LruCache(_LIVE)
 
     def keep_picture(self, digest: str, data: bytes) -> None:
         """A picture with prompts is needed again, when others join."""
@@ -68,10 +68,10 @@ class TrackBook:
 
     def load(self, name: str, field: str) -> Snapshot:
         """A snapshot. Raises ApiError 404 naming `field` if it was forgotten."""
-        if name in self._live:
-            self._live.move_to_end(name)
-            self._store.touch(_keys(self._live[name]), self._settings.session_ttl)
-            return self._live[name]
+        live = self._live.get(name)
+        if live is not None:
+            self._store.touch(_keys(live), self._settings.session_ttl)
+            return live
         with phase("store"):
             data = self._store.get(_document_key(name))
             if data is None:
@@ -132,10 +132,7 @@ class TrackBook:
         bitmaps = [p.mask for pending in snapshot.track.pending for p in pending.prompts if p.mask is not None]
         if sum(mask.nbytes for mask in bitmaps) > _LIVE_BITMAPS:  # the store has them as run lengths
             return
-        self._live[snapshot.id] = snapshot
-        self._live.move_to_end(snapshot.id)
-        while len(self._live) > _LIVE:
-            self._live.popitem(last=False)
+        self._live.put(snapshot.id, snapshot)
 
     def _parse(self, name: str, document: dict[str, Any], field: str) -> Snapshot:
         height, width = document["height"], document["width"]

@@ -1,13 +1,12 @@
 """What the interaction network is asked in a round, and how its answer becomes masks (AFI's side of a session)."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from siaf.boxes import box_pixels, fill_boxes, surround
+from siaf.lru import LruCache
 from siaf.masks import IndexMask
 from siaf.network import Model, Seen
 from siaf.objects import ObjectTable
@@ -32,28 +31,11 @@ class Question:
     objects: ObjectTable
 
 
-class Context:
-    """What AFI saw of frames that others were asked about beside: the `room` that were last of use.
+Context = LruCache[tuple[int, bytes], Seen]
+"""What AFI saw of frames that others were asked about beside, by frame and the slots (G×h×w) that it has as its mask.
 
-    A click asks three times with the same two frames beside its own, and the next click once more.
-    """
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._kept: OrderedDict[tuple[int, bytes], Seen] = OrderedDict()
-
-    def find(self, frame: int, previous: NDArray[np.int16]) -> Seen | None:
-        """What was seen of a frame, with these slots (G×h×w) as its mask."""
-        key = frame, previous.tobytes()
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-    def keep(self, frame: int, previous: NDArray[np.int16], seen: Seen) -> None:
-        """Keep what was seen, for `find`."""
-        self._kept[frame, previous.tobytes()] = seen
-        while len(self._kept) > self._room:
-            self._kept.popitem(last=False)
+A click asks three times with the same two frames beside its own, and the next click once more.
+"""
 
 
 def ask(
@@ -76,13 +58,14 @@ def ask(
     strokes, previous = np.stack(drawn, axis=1), np.stack(before, axis=1)
     chosen = [i for i, number in enumerate(numbers) if number in asked]
     beside = {i: number for i, number in enumerate(numbers) if number not in asked}
-    context = context or Context(room=0)
-    seen = {i: found for i, n in beside.items() if (found := context.find(n, before[i]))}
+    context = Context(0) if context is None else context
+    keys = {i: (number, before[i].tobytes()) for i, number in beside.items()}
+    seen = {i: found for i, key in keys.items() if (found := context.get(key))}
     new = [i for i in range(len(numbers)) if i not in seen]
     looked = model.look([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
     seen |= zip(new, looked, strict=True)
-    for i in beside.keys() & new:
-        context.keep(numbers[i], before[i], seen[i])
+    for i in keys.keys() & new:
+        context.put(keys[i], seen[i])
     slots, tags = objects.channels()
     answers = model.answer([seen[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
     align = model.interaction.config.align_corners
