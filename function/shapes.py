@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +10,7 @@ from function.http import bad_request, impossible, too_large
 from siaf.boxes import as_box, mask_box
 from siaf.clicks import join_clicks
 from siaf.errors import InputError
-from siaf.masks import MAX_TAG, Bitmap, decode_rle, encode_rle, from_polygon, to_polygons
+from siaf.masks import MAX_TAG, Bitmap, decode_rle, encode_rle, from_polygon, outline
 from siaf.prompts import FramePrompts, ObjectPrompt
 from siaf.scribbles import DEFAULT_WIDTH, Scribble, check_scribbles
 
@@ -19,8 +18,6 @@ Kind = Literal["rectangle", "polygon", "mask", "polyline", "points"]
 KINDS = ("rectangle", "polygon", "mask", "polyline", "points")
 MAX_FRAMES = 10**6
 _FAR = 1e100
-_POLYGON_TOLERANCE = 1.0
-"""Pixels by which a polygon's corners may leave the mask's border: labelers edit polygons with few corners."""
 
 
 @dataclass(frozen=True)
@@ -182,20 +179,13 @@ class Look:
         if self.kind == "rectangle":
             return box
         if self.kind == "polygon":
-            return _outline(mask)
+            return [float(x) for x in outline(mask).ravel()]
         if self.home is None:
             self.home = box
         moved = _move(np.array(self.points).reshape(-1, 2), self.home, box)
         if self.kind == "points":
             moved = _onto(moved, mask)
         return [round(float(x), 2) for x in moved.ravel()]
-
-
-def _outline(mask: Bitmap) -> list[float]:
-    ring = to_polygons(mask)[0].points
-    corners = cv2.approxPolyDP(ring.astype(np.float32), _POLYGON_TOLERANCE, True).reshape(-1, 2)
-    corners = corners if len(corners) >= 3 else ring
-    return [float(x) for x in corners.ravel()]
 
 
 def _move(points: NDArray[np.float64], home: list[float], box: list[float]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from siaf.boxes import Box, as_box, mask_box
 from siaf.clicks import Clicks, segment_clicks
 from siaf.errors import InputError, SiafError
 from siaf.features import FeatureCache
-from siaf.masks import Bitmap, decode_rle, encode_rle, from_polygon, index_mask_to_rles, to_polygons
+from siaf.masks import Bitmap, decode_rle, encode_rle, from_polygon, index_mask_to_rles, outline
 from siaf.network import Model
 from siaf.prompts import ObjectPrompt
 from siaf.session import Session
@@ -174,5 +174,5 @@ def _points(kind: str, mask: Bitmap) -> list[float]:
     if kind == "mask":
         return [float(value) for value in encode_rle(mask)]
     if kind == "polygon":
-        return [float(value) for value in to_polygons(mask)[0].points.ravel()]
+        return [float(value) for value in outline(mask).ravel()]
     return list(mask_box(mask))
