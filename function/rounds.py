@@ -184,7 +184,7 @@ class Rounds:
 
     def _interact(self, change: Change, body: RoundRequest) -> None:
         record, session = change.record, change.session
-        size = {"height": record.height, "width": record.width}
+        height, width = record.height, record.width
         given = Prompts()
         for i, drawn in enumerate(body.scribbles):
             for j, stroke in enumerate(drawn.strokes):
@@ -194,12 +194,13 @@ class Rounds:
             boxes = given.at(framed.frame).boxes
             if framed.tag in boxes:
                 raise impossible(f"object {framed.tag} has two boxes on frame {framed.frame}", f"boxes[{i}].tag")
-            boxes[framed.tag] = as_box(framed.box, **size, field=f"boxes[{i}].box")
+            boxes[framed.tag] = as_box(framed.box, height=height, width=width, field=f"boxes[{i}].box")
         for i, frame in enumerate(body.references):
             here = given.at(frame.frame)
             here.about = None if frame.about is None else frozenset(frame.about)
             try:
-                here.mask = rles_to_index_mask({mask.tag: mask.rle for mask in frame.masks}, **size)
+                rles = {mask.tag: mask.rle for mask in frame.masks}
+                here.mask = rles_to_index_mask(rles, height=height, width=width)
             except InputError as error:
                 raise InputError(error.message, field=f"references[{i}].{error.field}") from None
         unknown = sorted(f for f in given if f >= record.frames)

@@ -1,6 +1,6 @@
 """From frames to masks: what the plain interface promises about sizes and caching."""
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -161,3 +161,13 @@ def test_frames_seen_one_by_one_answer_as_those_seen_together(tiny_model: Model,
     seen = [tiny_model.look([clip[i]], strokes[:, [i]], previous[:, [i]])[0] for i in range(3)]
     found = tiny_model.answer(seen, strokes, previous, slots, [2, 0])
     assert torch.allclose(found, together[[2, 0]], atol=1e-4)
+
+
+def test_a_model_never_changes_as_memories_are_made_with_it(tiny_model: Model) -> None:
+    with pytest.raises(FrozenInstanceError):
+        tiny_model.short_side = 97  # type: ignore[misc]
+    others = [
+        replace(tiny_model, **{key: value}) for key, value in (("short_side", 97), ("autocast", True), ("digest", "x"))
+    ]
+    assert len({tiny_model.identity, *(other.identity for other in others)}) == 4
+    assert replace(tiny_model, interaction_short_side=97).identity == tiny_model.identity
