@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -341,8 +342,7 @@ def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str
         net = getattr(build_model(name, device=model.device), part)  # the model's own is folded, no longer as it trains
         load_averaged(net, path, f"{name} {part}")
         for_inference(net)
-        setattr(model, part, net)
-        model.digest += f"+{path}"
+        model = replace(model, **{part: net, "digest": f"{model.digest}+{path}"})
     return model
 
 

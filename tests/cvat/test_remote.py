@@ -29,7 +29,7 @@ from siaf.cvat.faults import ServerFault
 from siaf.cvat.remote import FunctionClient, remote_engines
 from siaf.errors import InputError, SiafError
 from siaf.network import Model
-from siaf.state import read_document, with_digests
+from siaf.state import read_summary, with_digests
 from siaf.video import frame_digest
 from siaf.weights import load_model, save_weights
 
@@ -60,7 +60,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path
 def engines(weights: Path) -> EngineFactory:
     """This process, with the function's weights."""
     model = load_model("siaf-t", device="cpu", weights=weights)
-    model.short_side = model.interaction_short_side = 65
+    model = replace(model, short_side=65, interaction_short_side=65)
     return local_engines(lambda: model)
 
 
@@ -224,7 +224,7 @@ def test_a_state_of_a_video_that_was_read_without_exact_rounding_goes_on(
     bench.scribble(other, 3, (72, 50, 85, 50), tag=2, label="person")
     with av.open(io.BytesIO(bench.server.chunk(job, 0))) as chunk:
         former = frame_digest(next(chunk.decode(video=0)).to_ndarray(format="rgb24"))
-    assert former != read_document(state)["digests"]["0"]
+    assert former != read_summary(state).digests[0]
     old = with_digests(state, {0: former})
     (tmp_path / "old.siaf").write_bytes(old)
     commands.import_state(bench.client, other, tmp_path / "old.siaf", store=bench.store)
@@ -232,8 +232,9 @@ def test_a_state_of_a_video_that_was_read_without_exact_rounding_goes_on(
     report = bench.sync(other)
     assert report.round == 2
     jobs = bench.store.job(bench.server.url, other)
-    assert read_document(jobs.state(jobs.ledger()) or b"")["digests"].keys() == {"0", "3"}
-    assert len(read_document(jobs.state(jobs.ledger()) or b"")["rounds"]) == 2
+    summary = read_summary(jobs.state(jobs.ledger()) or b"")
+    assert summary.digests.keys() == {0, 3}
+    assert summary.rounds == 2
 
 
 @pytest.mark.parametrize("done", [True, False])

@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path
 def engines(weights: Path) -> EngineFactory:
     """This process, with the function's weights."""
     model = load_model("siaf-t", device="cpu", weights=weights)
-    model.short_side = model.interaction_short_side = 65
+    model = replace(model, short_side=65, interaction_short_side=65)
     return local_engines(lambda: model)
 
 
