@@ -19,6 +19,8 @@ IndexMask = npt.NDArray[np.uint8]
 Bitmap = npt.NDArray[np.bool_]
 
 MAX_TAG = 255
+_OUTLINE_TOLERANCE = 0.75
+"""Pixels by which an outline's corners may leave the mask's border."""
 _LARGEST = 2**31  # no picture has more pixels; below it, sums of run lengths cannot overflow
 
 
@@ -198,6 +200,20 @@ def to_polygons(mask: Bitmap) -> list[Polygon]:
             holes[parent].append(_ring(ring))
     outer = sorted(holes, key=lambda i: -cv2.contourArea(rings[i]))
     return [Polygon(_ring(rings[i]), tuple(holes[i])) for i in outer]
+
+
+def outline(mask: Bitmap) -> npt.NDArray[np.float64]:
+    """The largest part of a bitmap as one polygon with few corners, N×2 (x, y), N ≥ 3: what people edit. Holes are
+    filled.
+
+    Raises InputError for an empty mask.
+    """
+    parts = to_polygons(mask)
+    if not parts:
+        raise InputError("the mask is empty", field="mask")
+    ring = parts[0].points
+    simple = cv2.approxPolyDP(ring.astype(np.float32), _OUTLINE_TOLERANCE, True)
+    return simple.reshape(-1, 2).astype(np.float64) if len(simple) >= 3 else ring
 
 
 def _ring(contour: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 import re
 from abc import abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, reduce
@@ -13,6 +12,7 @@ from PIL import Image, ImageFile
 
 from siaf.errors import InputError
 from siaf.images import FILE_FORMATS, LYING, UNREADABLE, Levels, Values, as_frame, is_deep, read_values
+from siaf.lru import LruCache
 from siaf.video import CACHE_BYTES, STILL_FPS, Frame, FrameSource, is_image, wrong_size
 
 _PAGED = frozenset({"TIFF", "WEBP", "PNG", "AVIF"})
@@ -100,7 +100,7 @@ class ImagePages(_Pictures):
     def __init__(self, path: Path, pages: Sequence[int], fps: float) -> None:
         super().__init__(fps=fps)
         self._path, self._pages = path, list(pages)
-        self._kept: OrderedDict[int, Values] = OrderedDict()
+        self._kept: LruCache[int, Values] = LruCache(CACHE_BYTES, size=lambda values: values.nbytes)
         self.height, self.width = self._values(0).shape[:2]
         with _opened(path) as image:
             smaller = getattr(image, "n_frames", 1) - len(pages)
@@ -112,16 +112,16 @@ class ImagePages(_Pictures):
 
     def _values(self, index: int) -> Values:
         """An animation can only be read from its beginning, so frames on the way are kept."""
-        if index in self._kept:
-            self._kept.move_to_end(index)
-            return self._kept[index]
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
         with _opened(self._path) as image:
             first = index if image.format == "TIFF" else 0
             for n in range(first, index + 1):
                 image.seek(self._pages[n])
-                self._kept[n] = values = read_values(image)
-                while len(self._kept) * values.nbytes > max(CACHE_BYTES, values.nbytes):
-                    self._kept.popitem(last=False)
+                values = read_values(image)
+                self._kept.room = max(CACHE_BYTES, values.nbytes)
+                self._kept.put(n, values)
         return values
 
     def _read(self, index: int) -> Frame:

@@ -35,13 +35,15 @@ class FrameSource(Sequence[Frame]):
     """Frames by number, read when asked for. `height` and `width` in pixels, `fps` frames per second.
 
     `names` are the names of picture files, None for a video. `notes` are lines for a person: what was left out.
-    Every access gives a new array, so changing it changes nothing else.
+    Every access gives a new array, so changing it changes nothing else. `one_at_a_time`: frames come in the order in
+    which they are needed, and no two can be had at once.
     """
 
     height: int
     width: int
     fps: float
     names: Sequence[str] | None = None
+    one_at_a_time = False
 
     @property
     def notes(self) -> Sequence[str]:

@@ -1,5 +1,8 @@
 """Clicks and boxes on a frame: which object is meant, and what the network is asked."""
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 from siaf import Session
 from siaf.clicks import Clicks, join_clicks, segment_clicks
 from siaf.errors import InputError
+from siaf.masks import encode_rle
 from siaf.network import Model
 from siaf.segmenter import Prompt
 
@@ -82,7 +86,7 @@ def test_earlier_masks_are_where_the_network_starts(session: Session, monkeypatc
     )
     earlier = np.zeros((72, 96), bool)
     earlier[2:9, 45:60] = True
-    segment_clicks(session, 0, Clicks(at((50, 5), (55, 5)), NONE), earlier={1: earlier})
+    segment_clicks(session, 0, Clicks(at((50, 5), (55, 5)), NONE), earlier={1: encode_rle(earlier)})
     assert ((given[0] == 1) == earlier).all()
     assert (given[0][45, 75], given[0][15, 15]) == (4, 7)
 
@@ -116,21 +120,25 @@ class _Flood:
 
 
 @pytest.fixture
-def flood(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> _Flood:
-    flood = _Flood()
-    monkeypatch.setattr(tiny_model, "segmenter", flood)
-    return flood
+def flood() -> _Flood:
+    return _Flood()
+
+
+@pytest.fixture
+def flooded(tiny_model: Model, flood: _Flood) -> Model:
+    """A model with that segmenter."""
+    return replace(tiny_model, segmenter=flood)
 
 
 def test_a_second_click_asks_the_segmenter_only(
-    tiny_model: Model, clip: Frames, flood: _Flood, monkeypatch: pytest.MonkeyPatch
+    flooded: Model, clip: Frames, flood: _Flood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session(tiny_model, clip)
+    session = Session(flooded, clip)
     (first,) = segment_clicks(session, 0, Clicks(at((50, 5)), NONE))
     monkeypatch.setattr(Session, "preview", None)
     earlier = np.zeros((72, 96), bool)
     earlier[2:40, 20:80] = True
-    segment_clicks(session, 0, Clicks(at((50, 5)), at((90, 60))), earlier={first.tag: earlier})
+    segment_clicks(session, 0, Clicks(at((50, 5)), at((90, 60))), earlier={first.tag: encode_rle(earlier)})
     last = flood.asked[-1]
     assert last.negative.tolist() == [[90, 60]]
     clicked, *inside = last.positive.astype(int).tolist()
@@ -140,27 +148,46 @@ def test_a_second_click_asks_the_segmenter_only(
     assert np.array_equal(last.mask.numpy() > 0, earlier[::2, ::2])
 
 
-def test_a_box_bounds_what_the_segmenter_finds(tiny_model: Model, clip: Frames, flood: _Flood) -> None:
-    (segment,) = segment_clicks(Session(tiny_model, clip), 0, Clicks(NONE, NONE, ((40.0, 2.0, 55.0, 12.0),)))
+def test_a_box_bounds_what_the_segmenter_finds(flooded: Model, clip: Frames, flood: _Flood) -> None:
+    (segment,) = segment_clicks(Session(flooded, clip), 0, Clicks(NONE, NONE, ((40.0, 2.0, 55.0, 12.0),)))
     expected = np.zeros((72, 96), bool)
     expected[2:12, 40:55] = True
     assert np.array_equal(segment.mask, expected)
     assert flood.asked[-1].box == (40.0, 2.0, 55.0, 12.0)
 
 
-def test_a_part_without_a_click_goes_and_a_denied_one_too(tiny_model: Model, clip: Frames, flood: _Flood) -> None:
+def test_a_part_without_a_click_goes_and_a_denied_one_too(flooded: Model, clip: Frames, flood: _Flood) -> None:
     def halves(frame: NDArray[np.uint8], prompt: Prompt) -> torch.Tensor:
         found = torch.full((36, 48), 20.0)
         found[:, 20:28] = -20.0
         return found
 
     flood.segment = halves  # type: ignore[method-assign]
-    session = Session(tiny_model, clip)
+    session = Session(flooded, clip)
     (segment,) = segment_clicks(session, 0, Clicks(at((10, 30)), NONE))
     assert segment.mask[:, :36].all()
     assert not segment.mask[:, 60:].any()
-    both = np.ones((72, 96), bool)
+    both = encode_rle(np.ones((72, 96), bool))
     (segment,) = segment_clicks(session, 0, Clicks(at((10, 30), (90, 60)), NONE), earlier={1: both})
     assert segment.mask[:, 60:].all()
     (segment,) = segment_clicks(session, 0, Clicks(at((10, 30)), at((90, 60))), earlier={1: both})
     assert not segment.mask[:, 60:].any()
+
+
+def _peak(model: Model, boxes: int) -> int:
+    """Most bytes of arrays while so many boxes on 1500×1000 pixels are answered."""
+    picture = np.zeros((1000, 1500, 3), np.uint8)
+    session = Session(model, [picture])
+    clicks = Clicks(NONE, NONE, tuple((10.0 + 100 * i, 10.0, 100.0 + 100 * i, 900.0) for i in range(boxes)))
+    tracemalloc.start()
+    try:
+        found = segment_clicks(session, 0, clicks)
+        assert len(found) == boxes
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_objects(tiny_model: Model) -> None:
+    bitmap = 1000 * 1500
+    assert _peak(tiny_model, 10) - _peak(tiny_model, 2) < 3 * bitmap

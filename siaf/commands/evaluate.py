@@ -4,13 +4,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, positive
+from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, natural, positive
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
@@ -64,7 +65,7 @@ def add_parser(subparsers: Subparsers) -> None:
             each.add_argument("--rounds", type=positive, default=rounds, help=f"rounds to play (default: {rounds})")
         if kind == "composites":
             each.add_argument("--objects", type=positive, default=3, help="sequences per clip (default: 3)")
-            each.add_argument("--seed", type=int, default=0)
+            each.add_argument("--seed", type=natural, default=0)
             each.add_argument(
                 "--save",
                 type=Path,
@@ -341,8 +342,7 @@ def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str
         net = getattr(build_model(name, device=model.device), part)  # the model's own is folded, no longer as it trains
         load_averaged(net, path, f"{name} {part}")
         for_inference(net)
-        setattr(model, part, net)
-        model.digest += f"+{path}"
+        model = replace(model, **{part: net, "digest": f"{model.digest}+{path}"})
     return model
 
 

@@ -9,11 +9,11 @@ from siaf.cvat.jobs import JobClip, jobs_of_task, open_job
 from siaf.cvat.labels import LabelBook
 from siaf.cvat.ledger import Known, Ledger
 from siaf.cvat.report import SyncReport
-from siaf.cvat.results import Results
 from siaf.cvat.store import JobStore, StateStore
 from siaf.cvat.sync import JobSync, SyncOptions
 from siaf.errors import InputError
 from siaf.masks import IndexMask
+from siaf.state import read_masks
 
 
 class Inheritance:
@@ -28,7 +28,7 @@ class Inheritance:
             why = "has no session in this store" if state is None else "is not finished"
             raise InputError(f"{why}; sync it first", field=f"job {number}")
         self._state = state
-        self._results = Results(state)
+        self._results = read_masks(state)
 
     def __call__(self, clip: JobClip, ledger: Ledger, engine: Callable[[], Engine]) -> Mapping[int, IndexMask]:
         """As `siaf.cvat.sync.Carried`: a job without a session inherits; frames of both jobs become references."""

@@ -118,9 +118,10 @@ def bulk(
 ) -> list[BulkRow]:
     """Rounds on many jobs, as many at a time as there are engines. A task means its worked-on jobs, then all others."""
     server = Server(client)
-    items = read_items(server, jobs, tasks, listing, query)
+    left_out: list[BulkRow] = []
+    items = read_items(server, jobs, tasks, listing, query, left_out)
     options = SyncOptions(write_as, scribbles)
-    return run_bulk(server, items, store, engines, options, results=results, on_row=on_row)
+    return run_bulk(server, items, store, engines, options, left_out=left_out, results=results, on_row=on_row)
 
 
 def watch(

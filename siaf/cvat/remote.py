@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 import urllib3
 
 from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
-from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress, begin_with_masks, made_with
+from siaf.cvat.engine import Engine, EngineFactory, Progress, begin_with_masks
 from siaf.cvat.faults import ServerFault, Throttled, patiently, retry_after
 from siaf.cvat.frames import JobFrames
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
+from siaf.prompts import Prompts
+from siaf.state import made_with, read_summary, with_digests
 from siaf.video import frame_digest
 
 Json = dict[str, Any]
@@ -155,34 +157,26 @@ class RemoteEngine:
         else:
             self._renew()
 
-    def interact(self, call: Interaction) -> dict[int, IndexMask]:
-        """As `Session.interact`."""
-        tags = {s.tag for strokes in call.strokes.values() for s in strokes if s.tag} | set(self._tags)
-        tags |= {tag for boxes in call.boxes.values() for tag in boxes}
-        references = []
-        for frame, mask in call.references.items():
-            rles = index_mask_to_rles(mask)
-            tags |= set(rles)
-            about = {"about": sorted(call.about[frame])} if frame in call.about else {}
-            masks = [{"tag": tag, "rle": rle} for tag, rle in rles.items()]
-            references.append({"frame": frame, "masks": masks, **about})
-        body: Json = {
-            "scribbles": [
-                {
-                    "frame": frame,
-                    "strokes": [
-                        {"tag": s.tag, "points": s.points.tolist(), "width": s.width, "polarity": s.polarity}
-                        for s in strokes
-                    ],
-                }
-                for frame, strokes in call.strokes.items()
-            ],
-            "references": references,
-            "objects": [{"tag": tag, "label": label} for tag, label in call.labels.items() if tag in tags],
-        }
-        if call.boxes:
-            framed = ((frame, tag, box) for frame, boxes in call.boxes.items() for tag, box in boxes.items())
-            body["boxes"] = [{"frame": frame, "tag": tag, "box": list(box)} for frame, tag, box in framed]
+    def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
+        """As `Session.interact_with`."""
+        tags = prompts.tags | set(self._tags)
+        body: Json = {"scribbles": [], "references": []}
+        boxes: list[Json] = []
+        for frame, here in prompts.items():
+            if here.strokes:
+                strokes = [
+                    {"tag": s.tag, "points": s.points.tolist(), "width": s.width, "polarity": s.polarity}
+                    for s in here.strokes
+                ]
+                body["scribbles"].append({"frame": frame, "strokes": strokes})
+            if here.mask is not None:
+                about = {} if here.about is None else {"about": sorted(here.about)}
+                masks = [{"tag": tag, "rle": rle} for tag, rle in index_mask_to_rles(here.mask).items()]
+                body["references"].append({"frame": frame, "masks": masks, **about})
+            boxes += [{"frame": frame, "tag": tag, "box": list(box)} for tag, box in here.boxes.items()]
+        body["objects"] = [{"tag": tag, "label": label} for tag, label in labels.items() if tag in tags]
+        if boxes:
+            body["boxes"] = boxes
         answer = self._change("POST", "/rounds", body, _ROUND)
         self._tags = sorted(tags)
         self._done = 0
@@ -202,7 +196,7 @@ class RemoteEngine:
 
     def inherit(self, state: bytes) -> None:
         """The function itself looks whether the frames are the same."""
-        self._enduring(lambda: self._put_state(state))
+        self._enduring(lambda: self._put_state(self._recognised(state)))
         self._kept = state
         self._tags = [entry["tag"] for entry in self._enduring(self._info)["objects"]]
 
@@ -290,8 +284,8 @@ class RemoteEngine:
         if state is None:
             return
         about = self._function.ask("GET", "/v1/info", form={"model": object, "weights": object})
-        if made_with(state, about["model"], about["weights"]):
-            self._put_state(state)
+        if made_with(state, about):
+            self._put_state(self._recognised(state))
             info = self._info()
             self._tags, self._done = [entry["tag"] for entry in info["objects"]], info["done"]
         else:
@@ -312,9 +306,22 @@ class RemoteEngine:
             missing = self._function.ask("POST", asked, {"digests": known}, {"missing": [int]})["missing"]
         for frame in missing:
             data = self._frames.encoded(frame)
-            self._function.raw("PUT", f"{self._path()}/frames/{frame}", data)
+            answer = self._function.raw("PUT", f"{self._path()}/frames/{frame}", data)
+            self._digests[frame] = self._function.read(answer, {"digest": str})["digest"]
             self.uploaded += len(data)
             self.uploaded_frames += 1
+
+    def _recognised(self, state: bytes) -> bytes:
+        """A state with the digests that the function knows the frames by, where they show what it was made on.
+
+        Earlier versions read videos a little differently; only who has the video can tell.
+        """
+        summary = read_summary(state)
+        if summary.frames != len(self._frames):
+            return state
+        known = summary.digests.items()
+        others = [f for f, digest in known if digest != self._digests[f] and self._frames.shows(f, digest)]
+        return with_digests(state, {f: self._digests[f] for f in others}) if others else state
 
     def _put_state(self, state: bytes) -> None:
         answer = self._function.read(self._function.raw("PUT", self._path() + "/state", state), _CHANGED)

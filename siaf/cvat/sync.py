@@ -18,7 +18,6 @@ from siaf.cvat.ledger import Ledger, Pending
 from siaf.cvat.questions import Unanswered
 from siaf.cvat.reading import Reading, marks_of, read_job
 from siaf.cvat.report import SyncReport, ignored_lines
-from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput, plan_round
 from siaf.cvat.store import JobStore
 from siaf.cvat.tidying import Scribbles, plan_tidying
@@ -26,6 +25,8 @@ from siaf.cvat.writing import Change, Wanted, batches, plan_changes
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 from siaf.shrinking import summarise
+from siaf.snapshot import SessionMasks
+from siaf.state import read_masks
 
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
@@ -146,7 +147,7 @@ class JobSync:
 
     def _adopt(self, ledger: Ledger, reading: Reading) -> None:
         state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
-        adopted = adopt_equal_masks(reading, ledger, Results(state), self._clip) if state is not None else 0
+        adopted = adopt_equal_masks(reading, ledger, read_masks(state), self._clip) if state is not None else 0
         if adopted:
             self._report.notes.append(
                 f"{adopted} masks equal the session's, so siaf treats them as its own from now on"
@@ -179,12 +180,12 @@ class JobSync:
         return self._engine
 
     def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:
-        results: list[Results] = []
+        results: list[SessionMasks] = []
 
         def current(frame: int) -> IndexMask:
             state = self._jobs.state(ledger) if not results else None
             if state is not None:
-                results.append(Results(state))
+                results.append(read_masks(state))
             if results:
                 return results[0].mask(frame)
             return np.zeros((self._clip.height, self._clip.width), np.uint8)
@@ -209,7 +210,7 @@ class JobSync:
         state = engine.state()
         self._jobs.save(ledger, state)
         if before is not None:
-            lost = Results(state).lost_since(Results(before), ledger.objects)
+            lost = read_masks(state).lost_since(read_masks(before), ledger.objects)
             by_task = {self._clip.to_task(frame): tags for frame, tags in lost.items()}
             self._report.shrunk = [str(one) for one in summarise(by_task)]
 
@@ -230,7 +231,7 @@ class JobSync:
         if state is None:
             return
         wanted = Wanted(
-            Results(state),
+            read_masks(state),
             {tag: known for tag, known in ledger.objects.items() if tag not in reading.gone},
             ledger.absent | reading.missing,
             reading.human_at(),
@@ -296,9 +297,10 @@ class JobSync:
 
     def _describe(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> None:
         to_task = self._clip.to_task
-        self._report.scribbles = {to_task(f): len(strokes) for f, strokes in sorted(planned.strokes.items())}
-        self._report.boxes = {to_task(f): len(boxes) for f, boxes in sorted(planned.boxes.items())}
-        self._report.references = [to_task(f) for f in sorted(planned.references)]
+        given = sorted(planned.prompts.items())
+        self._report.scribbles = {to_task(f): len(here.strokes) for f, here in given if here.strokes}
+        self._report.boxes = {to_task(f): len(here.boxes) for f, here in given if here.boxes}
+        self._report.references = [to_task(f) for f, here in given if here.mask is not None]
         self._report.removed = sorted(planned.removed)
         self._report.relabelled = planned.relabelled
         self._report.round = ledger.round if planned.empty else ledger.round + 1
@@ -314,7 +316,7 @@ class JobSync:
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
             self._report.notes.append(
-                "the session was made with another model, so this round started from the masks of the annotated frames"
+                "the session had another model or input size, so this round started from the annotated frames' masks"
             )
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]

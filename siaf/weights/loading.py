@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -57,17 +58,16 @@ def load_model(
             raise StateError(f"holds {', '.join(files[path])}, but no {part} network", field=str(path))
     parts = {part: files[path][part] for part, path in paths.items()}
     check_encoder(name, parts["propagation"].architecture)
-    loaded = _build(name, parts["interaction"].architecture, parts["propagation"].architecture, device)
-    for part, net in (("interaction", loaded.interaction), ("propagation", loaded.propagation)):
+    built = _build(name, parts["interaction"].architecture, parts["propagation"].architecture, device)
+    for part, net in (("interaction", built.interaction), ("propagation", built.propagation)):
         load_checked(net, parts[part].tensors, f"{paths[part]}:{part}")
         for_inference(net)
-    loaded.segmenter = load_segmenter(loaded.device)
-    if loaded.device.type == "cpu":
+    if built.device.type == "cpu":
         limit_threads()
     digests = [file_digest(paths["interaction"]), file_digest(paths["propagation"])]
     both = hashlib.blake2b(":".join(digests).encode(), digest_size=16).hexdigest()
-    loaded.digest = digests[0] if len(files) == 1 else both
-    return loaded
+    digest = digests[0] if len(files) == 1 else both
+    return replace(built, digest=digest, segmenter=load_segmenter(built.device))
 
 
 def load_segmenter(device: torch.device) -> Segmenter | None:

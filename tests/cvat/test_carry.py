@@ -9,10 +9,10 @@ from standin import StandIn
 
 from siaf import Session
 from siaf.cvat import commands
-from siaf.cvat.results import Results
 from siaf.cvat.store import StateStore
 from siaf.errors import InputError, StateError
 from siaf.network import Model
+from siaf.state import read_masks
 
 
 def neighbours(bench: Bench, pictures: Pictures) -> list[int]:
@@ -224,7 +224,7 @@ def test_results_are_what_the_session_shows(pictures: Pictures, tiny_model: Mode
     session.interact(references={1: np.pad(np.ones((20, 20), np.uint8), ((10, 42), (10, 66)))})
     for _ in session.propagate():
         pass
-    results = Results(dump_session(session))
+    results = read_masks(dump_session(session))
     assert all(np.array_equal(results.mask(f), session.mask(f)) for f in range(4))
     assert results.score(1, 1) == 1
     assert results.score(2, 1) == pytest.approx(session.confidence[2][1])

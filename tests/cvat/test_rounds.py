@@ -6,9 +6,9 @@ from bench import Bench, Pictures, bitmap
 from siaf.cvat import sync
 from siaf.cvat.jobs import JobClip
 from siaf.cvat.labels import LabelBook, WriteAs
-from siaf.cvat.results import Results
 from siaf.cvat.writing import Change
 from siaf.errors import InputError
+from siaf.state import read_masks
 
 BOX = (30, 30, 44, 49)
 BOX_POINTS = [0.0, 300.0, 30.0, 30.0, 44.0, 49.0]
@@ -334,5 +334,5 @@ def test_overlapping_human_masks_lie_as_their_z_order_says(anywhere: Bench, pict
     anywhere.server.patch_annotations(job, "update", shapes=[{**shape, "z_order": 5}])
     assert anywhere.sync(job).references == [0]
     jobs = anywhere.store.job(anywhere.server.url, job)
-    mask = Results(jobs.state(jobs.ledger()) or b"").mask(0)
+    mask = read_masks(jobs.state(jobs.ledger()) or b"").mask(0)
     assert (mask[10:41, 10:41] == 1).all()

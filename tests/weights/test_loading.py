@@ -1,5 +1,6 @@
 """Weights files: what is written comes back, and what does not fit is refused by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_an_imported_propagation_network_pairs_with_the_interaction_network_that
     assert (model.short_side, model.interaction_short_side) == (480, 369)
     assert model.digest not in (shipped.digest, weights_info(path)["digest"])
 
-    model.short_side = model.interaction_short_side = 65
+    model = replace(model, short_side=65, interaction_short_side=65)
     session = Session(model, clip)
     session.interact({0: [Scribble(tag=1, points=np.array([[8.0, 20.0], [20.0, 20.0]]))]})
     list(session.propagate())
