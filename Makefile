@@ -2,13 +2,16 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-browser lint format clean
 
 demo: .venv/installed
 	$(BIN)/siaf demo --out demo-output
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest
+
+test-browser: .venv/installed
+	$(BIN)/python -m pytest -m browser tests/cvat/test_button.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

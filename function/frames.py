@@ -1,12 +1,12 @@
 """A session's frames: uploaded bytes in the store, under the digest of their pixels."""
 
-from collections import OrderedDict
 from http import HTTPStatus
 
 from function.http import ApiError
 from function.store import Store
 from function.timing import phase
 from siaf.images import decode_image
+from siaf.lru import LruCache
 from siaf.video import STILL_FPS, Frame, FrameSource
 
 _DECODED_BYTES = 32 * 2**20  # of a session: five frames of 1080p, one of 4K
@@ -40,7 +40,8 @@ class StoredFrames(FrameSource):
     ) -> None:
         self._store, self.digests, self._count, self._max_pixels = store, digests, count, max_pixels
         self.height, self.width, self.fps = height, width, STILL_FPS
-        self._decoded: OrderedDict[str, Frame] = OrderedDict()
+        # A click looks at its frame and two others three times, a round at each of its frames twice.
+        self._decoded: LruCache[str, Frame] = LruCache(_DECODED_BYTES, size=lambda frame: frame.nbytes)
 
     def __len__(self) -> int:
         return self._count
@@ -49,23 +50,17 @@ class StoredFrames(FrameSource):
         digest = self.digests.get(index)
         if digest is None:
             raise FramesMissing([index])
-        if digest in self._decoded:
-            self._decoded.move_to_end(digest)
-            return self._decoded[digest].copy()
+        kept = self._decoded.get(digest)
+        if kept is not None:
+            return kept.copy()
         with phase("store"):
             data = self._store.get(session_frame_key(digest, self.height, self.width))
         if data is None:
             raise FramesMissing([index])
         with phase("decode"):
             frame = decode_image(data, max_pixels=self._max_pixels, field=self._name(index))
-        self._keep(digest, frame)
+        self._decoded.put(digest, frame)
         return frame.copy()
-
-    def _keep(self, digest: str, frame: Frame) -> None:
-        """A click looks at its frame and two others three times, a round at each of its frames twice."""
-        self._decoded[digest] = frame
-        while sum(kept.nbytes for kept in self._decoded.values()) > _DECODED_BYTES:
-            self._decoded.popitem(last=False)
 
     def _name(self, index: int) -> str:
         return f"frames[{index}]"

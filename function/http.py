@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from siaf.errors import InputError, RevisionError
+from siaf.errors import InputError
 from siaf.images import ImageError, ImageTooLarge
 
 
@@ -130,6 +130,4 @@ def as_api_error(error: Exception) -> ApiError | None:
         return ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_an_image", error.message, error.field)
     if isinstance(error, InputError):
         return impossible(error.message, error.field)
-    if isinstance(error, RevisionError):
-        return stale(str(error))
     return None

@@ -16,7 +16,6 @@ means is said by its state's `tag`. Any later round goes on from the last states
 
 import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,16 +23,17 @@ from function.frames import frame_key
 from function.http import bad_request, impossible, not_found
 from function.pictures import Picture
 from function.records import Record
-from function.round_shapes import RoundShapes
 from function.settings import Settings
-from function.shapes import Shape, as_prompt
+from function.shapes import Shape, add_shape, as_prompt
 from function.store import Store
 from function.timing import phase
 from function.tokens import Token, Tokens
 from siaf.features import FeatureCache
 from siaf.images import decode_image
+from siaf.lru import LruCache
 from siaf.masks import IndexMask, encode_rle, index_mask_to_rles, rles_to_index_mask
 from siaf.network import Model
+from siaf.prompts import Prompts
 from siaf.relay import ArrivingFrames, Relay
 from siaf.video import Frame
 
@@ -93,7 +93,7 @@ class RelayCalls:
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache, tokens: Tokens) -> None:
         self._model, self._store, self._settings = model, store, settings
         self._features, self._tokens = features, tokens
-        self._live: OrderedDict[str, Relay] = OrderedDict()
+        self._live: LruCache[str, Relay] = LruCache(_LIVE)
 
     def answer(self, asked: list[Asked], picture: Picture, call: str | None) -> dict[str, Any]:
         """The answer to a call. `call` is its fingerprint if it goes on from states."""
@@ -167,7 +167,7 @@ class RelayCalls:
 
     def _relay(self, snapshot: _Snapshot) -> Relay:
         """The session as the snapshot left it; it is going to be changed, so nobody else may hold it."""
-        live = self._live.pop(snapshot.state or "", None)
+        live = self._live.pop(snapshot.state or "")
         if live is not None:
             live.frames.digests = dict(snapshot.digests)
             return live
@@ -182,7 +182,7 @@ class RelayCalls:
         if not snapshot.pending:
             return snapshot
         session = relay.session
-        given = RoundShapes(snapshot.height, snapshot.width)
+        given = Prompts()
         for number, raws in snapshot.pending:
             seen = self._seen(snapshot, number)
             if seen is not None and number not in session.interacted:
@@ -190,11 +190,11 @@ class RelayCalls:
             for i, raw in enumerate(raws):
                 shape = Shape(**raw)
                 if not shape.remove:
-                    given.add(number, shape, f"shapes[{i}]")
+                    add_shape(given.at(number), shape, snapshot.height, snapshot.width, f"shapes[{i}]")
                 elif shape.tag is not None and shape.tag in session.objects:
                     session.remove_object(shape.tag)
-        if given.scribbles or given.references or given.boxes:
-            session.interact(given.scribbles, given.references, given.boxes, given.about)
+        if given:
+            session.interact_with(given)
         return replace(snapshot, pending=())
 
     def _save(self, snapshot: _Snapshot, relay: Relay) -> _Snapshot:
@@ -205,9 +205,7 @@ class RelayCalls:
         kept = replace(snapshot, state=state, older=tuple(k for k in older[-_KEPT_STATES:] if k))
         self._write(kept)
         self._store.delete(*[key for key in older[:-_KEPT_STATES] if key])
-        self._live[state] = relay
-        while len(self._live) > _LIVE:
-            self._live.popitem(last=False)
+        self._live.put(state, relay)
         return kept
 
     def _write(self, snapshot: _Snapshot) -> None:

@@ -37,10 +37,11 @@ from function.sessions import Change, Sessions
 from function.settings import Settings
 from function.timing import phase
 from siaf import Scribble, Session
-from siaf.boxes import Box, as_box
+from siaf.boxes import as_box
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
-from siaf.state import parse_session, read_state
+from siaf.prompts import Prompts
+from siaf.state import parse_session, read_summary
 
 _PAGE_NUMBERS = 1_500_000
 """Run lengths in one propagate answer, about 8 MB of JSON; what exceeds it comes with the next call."""
@@ -183,31 +184,30 @@ class Rounds:
 
     def _interact(self, change: Change, body: RoundRequest) -> None:
         record, session = change.record, change.session
-        scribbles: dict[int, list[Scribble]] = {}
-        for i, given in enumerate(body.scribbles):
-            for j, stroke in enumerate(given.strokes):
+        height, width = record.height, record.width
+        given = Prompts()
+        for i, drawn in enumerate(body.scribbles):
+            for j, stroke in enumerate(drawn.strokes):
                 name = f"scribbles[{i}].strokes[{j}]"
-                scribbles.setdefault(given.frame, []).append(_scribble(stroke.model_dump(), name))
-        boxes: dict[int, dict[int, Box]] = {}
+                given.at(drawn.frame).strokes.append(_scribble(stroke.model_dump(), name))
         for i, framed in enumerate(body.boxes):
-            size = {"height": record.height, "width": record.width}
-            if framed.tag in boxes.setdefault(framed.frame, {}):
+            boxes = given.at(framed.frame).boxes
+            if framed.tag in boxes:
                 raise impossible(f"object {framed.tag} has two boxes on frame {framed.frame}", f"boxes[{i}].tag")
-            boxes[framed.frame][framed.tag] = as_box(framed.box, **size, field=f"boxes[{i}].box")
-        references: dict[int, IndexMask] = {}
+            boxes[framed.tag] = as_box(framed.box, height=height, width=width, field=f"boxes[{i}].box")
         for i, frame in enumerate(body.references):
+            here = given.at(frame.frame)
+            here.about = None if frame.about is None else frozenset(frame.about)
             try:
                 rles = {mask.tag: mask.rle for mask in frame.masks}
-                references[frame.frame] = rles_to_index_mask(rles, height=record.height, width=record.width)
+                here.mask = rles_to_index_mask(rles, height=height, width=width)
             except InputError as error:
                 raise InputError(error.message, field=f"references[{i}].{error.field}") from None
-        touched = {*scribbles, *boxes, *references}
-        unknown = sorted(f for f in touched if f >= record.frames)
+        unknown = sorted(f for f in given if f >= record.frames)
         if unknown:
             raise impossible(f"frame {unknown[0]} is not in the video (0 to {record.frames - 1})", "frame")
-        self.sessions.require(record, sorted(touched | set(session.interacted)))
-        about = {frame.frame: frame.about for frame in body.references if frame.about is not None}
-        session.interact(scribbles, references, boxes, about)
+        self.sessions.require(record, sorted({*given, *session.interacted}))
+        session.interact_with(given)
         for i, info in enumerate(body.objects):
             if info.tag not in session.objects:
                 raise impossible(f"there is no object with tag {info.tag}", f"objects[{i}].tag")
@@ -217,13 +217,13 @@ class Rounds:
 
     def _take_state(self, change: Change, data: bytes) -> Literal["restored", "inherited"]:
         record = change.record
-        document = read_state(data, "body")
-        same = all(getattr(document, key) == getattr(record, key) for key in ("frames", "height", "width"))
+        summary = read_summary(data, "body")
+        same = all(getattr(summary, key) == getattr(record, key) for key in ("frames", "height", "width"))
         if same:
-            unknown = sorted(frame for frame in document.digests if frame not in record.digests)
+            unknown = sorted(frame for frame in summary.digests if frame not in record.digests)
             if unknown:
                 raise FramesMissing(unknown)
-            same = all(record.digests[frame] == digest for frame, digest in document.digests.items())
+            same = all(record.digests[frame] == digest for frame, digest in summary.digests.items())
         if change.repeated:
             return "restored" if same else "inherited"
         if same:

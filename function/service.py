@@ -4,6 +4,7 @@ import hmac
 import time
 import traceback
 from contextlib import nullcontext
+from dataclasses import replace
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
@@ -61,10 +62,13 @@ class Service:
     @classmethod
     def start(cls, settings: Settings) -> "Service":
         """Load and warm the model, open the store. Raises SiafError for settings that cannot be met."""
-        model = _load(settings)
-        model.short_side = settings.short_side or model.short_side
-        model.interaction_short_side = settings.interaction_short_side or model.interaction_short_side
-        model.autocast = settings.autocast
+        loaded = _load(settings)
+        model = replace(
+            loaded,
+            short_side=settings.short_side or loaded.short_side,
+            interaction_short_side=settings.interaction_short_side or loaded.interaction_short_side,
+            autocast=settings.autocast,
+        )
         try:
             store = open_store(settings.store, settings.store_bytes)
         except Unavailable as error:

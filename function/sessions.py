@@ -6,7 +6,6 @@ that a process killed at any moment leaves either the old session or the new one
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from function.timing import phase
 from siaf import Session
 from siaf.features import FeatureCache
 from siaf.images import decode_image
+from siaf.lru import LruCache
 from siaf.network import Model
 from siaf.state import dump_session, parse_session
 from siaf.video import frame_digest
@@ -44,7 +44,7 @@ class Sessions:
     ) -> None:
         self.model, self.store, self.settings, self.features = model, store, settings, features
         self._idle = idle
-        self._live: OrderedDict[str, tuple[str | None, Session]] = OrderedDict()
+        self._live: LruCache[str, tuple[str | None, Session]] = LruCache(settings.live_sessions)
 
     @property
     def live_count(self) -> int:
@@ -127,14 +127,13 @@ class Sessions:
             return newer, self._unpacked(newer)
 
     def _unpacked(self, record: Record) -> Session:
-        state, session = self._live.get(record.id, ("", None))
-        if session is None or state != record.state:
+        live = self._live.get(record.id)
+        if live is not None and live[0] == record.state:
+            session = live[1]
+        else:
             with phase("store"):
                 session = self._load(record)
-            self._live[record.id] = (record.state, session)
-        self._live.move_to_end(record.id)
-        while len(self._live) > self.settings.live_sessions:
-            self._live.popitem(last=False)
+            self._live.put(record.id, (record.state, session))
         assert isinstance(session.frames, StoredFrames)
         session.frames.digests = record.digests
         return session
@@ -157,7 +156,7 @@ class Sessions:
                     with phase("store"):
                         change.record = self._commit(record, change.session, fingerprint)
             except BaseException:
-                self._live.pop(session, None)
+                self._live.pop(session)
                 raise
 
     def require(self, record: Record, frames: list[int]) -> None:
@@ -177,7 +176,7 @@ class Sessions:
         record = self.record(session)
         with self._lock(session):
             self.store.delete(f"session/{record.id}/record", *([record.state] if record.state else []))
-        self._live.pop(session, None)
+        self._live.pop(session)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -247,7 +246,7 @@ class Sessions:
         record = self._update(before.id, advance)
         if before.state and before.state != state:
             self.store.delete(before.state)
-        self._live[before.id] = (state, session)
+        self._live.put(before.id, (state, session))
         give_back()
         return record
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,16 +10,14 @@ from function.http import bad_request, impossible, too_large
 from siaf.boxes import as_box, mask_box
 from siaf.clicks import join_clicks
 from siaf.errors import InputError
-from siaf.masks import MAX_TAG, Bitmap, decode_rle, encode_rle, from_polygon, to_polygons
+from siaf.masks import MAX_TAG, Bitmap, decode_rle, encode_rle, from_polygon, outline
+from siaf.prompts import FramePrompts, ObjectPrompt
 from siaf.scribbles import DEFAULT_WIDTH, Scribble, check_scribbles
-from siaf.tracking import Prompt
 
 Kind = Literal["rectangle", "polygon", "mask", "polyline", "points"]
 KINDS = ("rectangle", "polygon", "mask", "polyline", "points")
 MAX_FRAMES = 10**6
 _FAR = 1e100
-_POLYGON_TOLERANCE = 1.0
-"""Pixels by which a polygon's corners may leave the mask's border: labelers edit polygons with few corners."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +93,8 @@ def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
         raise bad_request("must be a number", f"{name}.width")
     if (raw.get("frame") is None) != (raw.get("frames") is None):
         raise bad_request("frame and frames go together", f"{name}.frame")
+    if raw.get("tag") is not None and raw.get("frame") is None:
+        raise bad_request("a shape with a tag belongs to a round: it needs frame and frames", f"{name}.frame")
     about = raw.get("about")
     if about is not None and not (isinstance(about, list) and all(type(t) is int and 1 <= t <= MAX_TAG for t in about)):
         raise bad_request(f"must be a list of whole numbers, 1 to {MAX_TAG}", f"{name}.about")
@@ -107,18 +106,18 @@ def _extra(raw: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
     return {**numbers, **strokes, **flags}
 
 
-def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Prompt:
+def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> ObjectPrompt:
     """A shape as what the tracker understands. Raises InputError naming points, width or polarity of `name`."""
     field = f"{name}.points"
     try:
         if shape.kind == "rectangle":
-            return Prompt(tag, box=as_box(shape.points, height=height, width=width, field=field))
+            return ObjectPrompt(tag, box=as_box(shape.points, height=height, width=width, field=field))
         if shape.kind == "mask":
             mask = decode_rle(shape.points, height=height, width=width, clip=True)
-            return Prompt(tag, rle=_packed(mask, field))
+            return ObjectPrompt(tag, rle=_packed(mask, field))
         points = np.array(shape.points, np.float64).reshape(-1, 2)
         if shape.kind == "polygon":
-            return Prompt(tag, rle=_packed(from_polygon(points, height=height, width=width), field))
+            return ObjectPrompt(tag, rle=_packed(from_polygon(points, height=height, width=width), field))
         if shape.kind == "polyline":
             strokes = [Scribble(tag, points, shape.width, shape.polarity)]
         elif shape.tag is None:
@@ -126,10 +125,20 @@ def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Pro
         else:
             strokes = [Scribble(tag, point[None], shape.width, shape.polarity) for point in points]
         check_scribbles(strokes, height=height, width=width)
-        return Prompt(tag, strokes=tuple(strokes))
+        return ObjectPrompt(tag, strokes=tuple(strokes))
     except InputError as error:
         own = error.field in ("width", "polarity")
         raise InputError(error.message, field=f"{name}.{error.field}" if own else field) from None
+
+
+def add_shape(here: FramePrompts, shape: Shape, height: int, width: int, name: str) -> None:
+    """Take a shape of a round into what is given on its frame. Raises InputError naming `name`.points."""
+    if shape.reference:
+        here.own_mask(height, width)
+        if shape.about is not None:
+            here.about = (here.about or frozenset()).union(shape.about)
+    else:
+        here.add(as_prompt(shape, shape.tag or 0, height, width, name), height, width)
 
 
 def _packed(mask: Bitmap, field: str) -> list[int]:
@@ -170,20 +179,13 @@ class Look:
         if self.kind == "rectangle":
             return box
         if self.kind == "polygon":
-            return _outline(mask)
+            return [float(x) for x in outline(mask).ravel()]
         if self.home is None:
             self.home = box
         moved = _move(np.array(self.points).reshape(-1, 2), self.home, box)
         if self.kind == "points":
             moved = _onto(moved, mask)
         return [round(float(x), 2) for x in moved.ravel()]
-
-
-def _outline(mask: Bitmap) -> list[float]:
-    ring = to_polygons(mask)[0].points
-    corners = cv2.approxPolyDP(ring.astype(np.float32), _POLYGON_TOLERANCE, True).reshape(-1, 2)
-    corners = corners if len(corners) >= 3 else ring
-    return [float(x) for x in corners.ravel()]
 
 
 def _move(points: NDArray[np.float64], home: list[float], box: list[float]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from function.contracts import TrackerRequest
-from function.http import Reply, Request, bad_request, impossible, too_large
+from function.http import Reply, Request, impossible, too_large
 from function.pictures import Picture, read_picture
 from function.records import Record
 from function.relay import SESSION_PREFIX, Asked, RelayCalls
@@ -23,7 +23,7 @@ from function.tokens import Token, Tokens
 from function.tracks import Snapshot, TrackBook
 from siaf.features import FeatureCache
 from siaf.network import Model
-from siaf.tracking import Pending, Prompt, Track, Tracker
+from siaf.tracking import Pending, Track, Tracker
 
 Place = tuple[Snapshot, int]
 """Where an object is after a call: snapshot and tag."""
@@ -75,8 +75,6 @@ class TrackerCalls:
             if any(_is_relayed(entry) for entry in entries):
                 asked = [Asked(entry.raw, entry.shape, entry.token) for entry in entries]
                 reply = self._relay.answer(asked, picture, call)
-            elif any(entry.shape and entry.shape.tag is not None for entry in entries):
-                reply = self._collect(entries, picture, call)
             else:
                 reply = self._track(entries, picture, call)
         note_session(reply["states"][0]["session"])
@@ -128,14 +126,12 @@ class TrackerCalls:
     ) -> dict[int, Place]:
         track = self._tracker.see(snapshot.track, picture.pixels, picture.digest)
         looks = {tag: replace(look) for tag, look in snapshot.looks.items()}
-        seen = replace(snapshot, track=track, looks=looks, line=())
+        seen = replace(snapshot, track=track, looks=looks)
         for tag, look in looks.items():
             if track.mask is not None:
                 look.show(track.mask == tag)
         if last:
             self._book.save(seen, parents)
-        if seen.rounds:
-            self._book.remember_seen(seen.session, track)
         return {index: (seen, tag) for index, tag in tags.items()}
 
     def _join(self, parts: list[tuple[Snapshot, list[int]]], name: str) -> tuple[Snapshot, dict[str, dict[int, int]]]:
@@ -146,8 +142,7 @@ class TrackerCalls:
         looks = {new: s.looks[old] for s, _ in parts for old, new in tags[s.id].items()}
         first = parts[0][0]
         step = max(snapshot.step for snapshot, _ in parts) + 1
-        rounds = any(snapshot.rounds for snapshot, _ in parts)
-        return Snapshot(name, first.session, step, track, looks, rounds), tags
+        return Snapshot(name, first.session, step, track, looks), tags
 
     def _begin(self, fresh: list[_Entry], going: dict[int, Place], picture: Picture, name: str) -> dict[int, Place]:
         """New objects on this picture, beside those that were just followed onto it."""
@@ -177,49 +172,6 @@ class TrackerCalls:
             **{entry.index: (joined, tags[new.id][tag]) for tag, entry in enumerate(fresh, 1)},
         }
 
-    # -- rounds ---------------------------------------------------------------------------------------------------
-
-    def _collect(self, entries: list[_Entry], picture: Picture, call: str | None) -> dict[str, Any]:
-        """Prompts of one picture for the running round; the network sees all of them at the next call without any."""
-        height, width = picture.size
-        for entry in entries:
-            if entry.shape and entry.shape.tag is None:
-                raise bad_request("all shapes of a round need a tag", f"{entry.name}.tag")
-        parents = self._parents(entries)
-        sources = {snapshot.id: snapshot for snapshot in parents.values()}
-        if len(sources) > 1:
-            raise impossible("the states are not of one session and time", "states")
-        parent = next(iter(sources.values()), None)
-        track = parent.track if parent else Track(height, width)
-        if (track.height, track.width) != (height, width):
-            raise impossible(f"is {width}×{height} pixels, the frames before {track.width}×{track.height}", "image")
-        self._check_objects([entry.shape for entry in entries], picture)
-        looks = dict(parent.looks) if parent else {}
-        prompts: list[Prompt] = []
-        for entry in entries:
-            if entry.shape is not None:
-                tag = entry.shape.tag or 0
-                prompts.append(as_prompt(entry.shape, tag, height, width, entry.name))
-                if tag:
-                    looks[tag] = Look("mask", [], bare=False)
-        self._book.keep_picture(picture.digest, picture.data)
-        session = parent.session if parent else Record.new_id()
-        rough = self._book.seen(session, picture.digest) if parent else None
-        track = self._tracker.prompt(track, Pending(picture.digest, tuple(prompts), rough=rough))
-        line = (*parent.line, parent.id) if parent and parent.track.pending else ()
-        snapshot = Snapshot(
-            call or Record.new_id(),
-            session,
-            parent.step + 1 if parent else 0,
-            track,
-            looks,
-            rounds=True,
-            line=line,
-        )
-        self._book.save(snapshot, [parent] if parent else [])
-        tags = [e.shape.tag or 0 if e.shape else _tag(e) for e in entries]
-        return self._reply([entry.raw for entry in entries], [(snapshot, tag) for tag in tags])
-
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _entries(self, body: TrackerRequest) -> list[_Entry]:
@@ -245,7 +197,7 @@ class TrackerCalls:
             raise too_large(f"{count} polygons and masks on {pixels} pixels; their product may be {most}", "shapes")
 
     def _parents(self, entries: list[_Entry]) -> dict[int, Snapshot]:
-        """By index, the snapshot to go on from. While prompts are collected, an older state stands for the newest."""
+        """By index, the snapshot to go on from."""
         found: dict[int, Snapshot] = {}
         for entry in entries:
             if entry.token:
@@ -253,10 +205,6 @@ class TrackerCalls:
                 if entry.token.tag and entry.token.tag not in snapshot.looks:
                     raise impossible("names an object that is not tracked", f"states[{entry.index}]")
                 found[entry.index] = snapshot
-        for index, snapshot in found.items():
-            newer = [s for s in found.values() if snapshot.id in s.line]
-            if newer:
-                found[index] = max(newer, key=lambda s: len(s.line))
         return found
 
     @staticmethod
@@ -270,14 +218,13 @@ class TrackerCalls:
         """An object as CVAT sees it, null where it is absent."""
         if tag == 0:
             return None
-        look, track = snapshot.looks[tag], snapshot.track
+        look = snapshot.looks[tag]
         points = look.shown
         if points is None and look.kind == "rectangle" and self._settings.absent_rectangle == "last":
             points = look.last
         if points is None or look.bare:
             return points
-        extra = {"tag": tag, "confidence": round(track.confidence.get(tag, 0.0), 4)} if snapshot.rounds else {}
-        return {"type": look.kind, "points": points, **extra}
+        return {"type": look.kind, "points": points}
 
     def _reply(self, shapes: list[Any], places: list[Place]) -> dict[str, Any]:
         states = [self._tokens.sign(Token(s.session, tag, s.step, s.id)) for s, tag in places]

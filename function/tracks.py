@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,18 +18,20 @@ from function.timing import phase
 from siaf.errors import StateError
 from siaf.features import FeatureCache
 from siaf.images import decode_image
+from siaf.lru import LruCache
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
 from siaf.model.trail import Trail
 from siaf.network import Model
+from siaf.prompts import ObjectPrompt
 from siaf.scribbles import Scribble
-from siaf.tracking import Pending, Prompt, Track, Tracker
+from siaf.tracking import Pending, Track, Tracker
 from siaf.video import Frame
 
 _LIVE = 16
 _LIVE_MASKS = 64 * 2**20
-"""Bytes of masks found last in these, if they are several: eight of 4K."""
+"""Bytes of masks found last in these: eight of 4K."""
 _KEPT_MEMORIES = 16
 """Steps whose short-term memory is kept: going back further starts again from the nearest prompted picture."""
 
@@ -39,9 +40,8 @@ _KEPT_MEMORIES = 16
 class Snapshot:
     """Where a tracker session stood after a call.
 
-    `looks`: by tag, how CVAT sees the object. `rounds`: shapes came with tags. `line`: the snapshots before, as far as
-    prompts were only collected. `state`: key of the state file. `memories`: keys of the short-term memories of the last
-    steps that are still kept, `transient`: of the chain's transient ones.
+    `looks`: by tag, how CVAT sees the object. `state`: key of the state file. `memories`: keys of the short-term
+    memories of the last steps that are still kept, `transient`: of the chain's transient ones.
     """
 
     id: str
@@ -49,8 +49,6 @@ class Snapshot:
     step: int
     track: Track
     looks: dict[int, Look]
-    rounds: bool = False
-    line: tuple[str, ...] = ()
     state: str | None = None
     memories: tuple[str, ...] = ()
     transient: tuple[str, ...] = ()
@@ -62,7 +60,7 @@ class TrackBook:
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
         self._model, self._store, self._settings = model, store, settings
         self.tracker = Tracker(model, features, self._picture)
-        self._live: OrderedDict[str, Snapshot] = OrderedDict()
+        self._live: LruCache[str, Snapshot] = LruCache(_LIVE_MASKS, _cost)
 
     def keep_picture(self, digest: str, data: bytes) -> None:
         """A picture with prompts is needed again, when others join."""
@@ -70,10 +68,10 @@ class TrackBook:
 
     def load(self, name: str, field: str) -> Snapshot:
         """A snapshot. Raises ApiError 404 naming `field` if it was forgotten."""
-        if name in self._live:
-            self._live.move_to_end(name)
-            self._store.touch(_keys(self._live[name]), self._settings.session_ttl)
-            return self._live[name]
+        live = self._live.get(name)
+        if live is not None:
+            self._store.touch(_keys(live), self._settings.session_ttl)
+            return live
         with phase("store"):
             data = self._store.get(_document_key(name))
             if data is None:
@@ -120,17 +118,6 @@ class TrackBook:
         self._store.put(key, data, self._settings.session_ttl)
         return key
 
-    def seen(self, session: str, digest: str) -> IndexMask | None:
-        """What was last found on a picture in a session."""
-        data = self._store.get(f"track/{session}/seen/{digest}")
-        return _read_mask(json.loads(data)) if data else None
-
-    def remember_seen(self, session: str, track: Track) -> None:
-        """Note what was found on the picture just seen."""
-        if track.mask is not None:
-            data = json.dumps(_write_mask(track.mask)).encode()
-            self._store.put(f"track/{session}/seen/{track.position}", data, self._settings.session_ttl)
-
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _picture(self, digest: str) -> Frame:
@@ -142,14 +129,7 @@ class TrackBook:
             return decode_image(data, max_pixels=self._settings.max_pixels)
 
     def _keep(self, snapshot: Snapshot) -> None:
-        self._live[snapshot.id] = snapshot
-        self._live.move_to_end(snapshot.id)
-        while len(self._live) > _LIVE or (len(self._live) > 1 and self._mask_bytes() > _LIVE_MASKS):
-            self._live.popitem(last=False)
-
-    def _mask_bytes(self) -> int:
-        masks = (kept.track.mask for kept in self._live.values())
-        return sum(mask.nbytes for mask in masks if mask is not None)
+        self._live.put(snapshot.id, snapshot)
 
     def _parse(self, name: str, document: dict[str, Any], field: str) -> Snapshot:
         height, width = document["height"], document["width"]
@@ -179,8 +159,6 @@ class TrackBook:
             document["step"],
             track,
             {int(tag): Look(**look) for tag, look in document["looks"].items()},
-            document["rounds"],
-            tuple(document["line"]),
             document["state"],
             tuple(document["memories"]),
             tuple(document["transient"]),
@@ -220,8 +198,6 @@ def _document(snapshot: Snapshot) -> dict[str, Any]:
         "mask": None if track.mask is None else _write_mask(track.mask),
         "confidence": {str(tag): score for tag, score in track.confidence.items()},
         "looks": {str(tag): vars(look) for tag, look in snapshot.looks.items()},  # asdict would copy every number
-        "rounds": snapshot.rounds,
-        "line": snapshot.line,
         "state": snapshot.state,
         "memories": snapshot.memories,
         "transient": snapshot.transient,
@@ -276,7 +252,6 @@ def _write_pending(pending: Pending) -> dict[str, Any]:
         "digest": pending.digest,
         "prompts": [_write_prompt(prompt) for prompt in pending.prompts],
         "base": None if pending.base is None else {"rles": {str(tag): rle for tag, rle in pending.base.items()}},
-        "rough": None if pending.rough is None else _write_mask(pending.rough),
     }
 
 
@@ -285,20 +260,24 @@ def _read_pending(document: dict[str, Any]) -> Pending:
         document["digest"],
         tuple(_read_prompt(prompt) for prompt in document["prompts"]),
         {int(tag): rle for tag, rle in document["base"]["rles"].items()} if document["base"] else None,
-        _read_mask(document["rough"]) if document["rough"] else None,
     )
 
 
-def _write_prompt(prompt: Prompt) -> dict[str, Any]:
+def _write_prompt(prompt: ObjectPrompt) -> dict[str, Any]:
     strokes = [{**asdict(s), "points": s.points.tolist()} for s in prompt.strokes]
     mask = None if prompt.rle is None else {"rles": {"1": prompt.rle}}
     return {"tag": prompt.tag, "strokes": strokes, "mask": mask, "box": prompt.box}
 
 
-def _read_prompt(document: dict[str, Any]) -> Prompt:
-    return Prompt(
+def _read_prompt(document: dict[str, Any]) -> ObjectPrompt:
+    return ObjectPrompt(
         document["tag"],
         tuple(Scribble(**{**s, "points": np.array(s["points"])}) for s in document["strokes"]),
         document["mask"]["rles"]["1"] if document["mask"] else None,
         tuple(document["box"]) if document["box"] else None,
     )
+
+
+def _cost(snapshot: Snapshot) -> int:
+    mask = snapshot.track.mask
+    return max(_LIVE_MASKS // _LIVE, 0 if mask is None else mask.nbytes)

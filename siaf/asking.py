@@ -1,60 +1,41 @@
 """What the interaction network is asked in a round, and how its answer becomes masks (AFI's side of a session)."""
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from siaf.boxes import Box, box_pixels, fill_boxes, surround
+from siaf.boxes import box_pixels, fill_boxes, surround
+from siaf.lru import LruCache
 from siaf.masks import IndexMask
 from siaf.network import Model, Seen
 from siaf.objects import ObjectTable
 from siaf.parts import asked_parts
 from siaf.probabilities import Probabilities
-from siaf.prompting import honour_strokes, object_tags, previous_slots, stroke_slots
+from siaf.prompting import honour_strokes, previous_slots, stroke_slots
+from siaf.prompts import FramePrompts
 from siaf.refinement import refine
-from siaf.scribbles import Scribble
 from siaf.untouched import keep_untouched
 from siaf.video import FrameSource
 
 
 @dataclass(frozen=True)
 class Question:
-    """Strokes and boxes by frame, every object.
+    """Strokes and boxes of the frames that are asked about, every object.
 
     `known`: masks by frame. Asked frames start from them; others with a mask take part in across-frame attention.
     """
 
-    strokes: Mapping[int, Sequence[Scribble]]
-    boxes: Mapping[int, Mapping[int, Box]]
+    prompts: Mapping[int, FramePrompts]
     known: Mapping[int, IndexMask]
     objects: ObjectTable
 
 
-class Context:
-    """What AFI saw of frames that others were asked about beside: the `room` that were last of use.
+Context = LruCache[tuple[int, bytes], Seen]
+"""What AFI saw of frames that others were asked about beside, by frame and the slots (G×h×w) that it has as its mask.
 
-    A click asks three times with the same two frames beside its own, and the next click once more.
-    """
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._kept: OrderedDict[tuple[int, bytes], Seen] = OrderedDict()
-
-    def find(self, frame: int, previous: NDArray[np.int16]) -> Seen | None:
-        """What was seen of a frame, with these slots (G×h×w) as its mask."""
-        key = frame, previous.tobytes()
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-    def keep(self, frame: int, previous: NDArray[np.int16], seen: Seen) -> None:
-        """Keep what was seen, for `find`."""
-        self._kept[frame, previous.tobytes()] = seen
-        while len(self._kept) > self._room:
-            self._kept.popitem(last=False)
+A click asks three times with the same two frames beside its own, and the next click once more.
+"""
 
 
 def ask(
@@ -63,27 +44,28 @@ def ask(
     """AFI on all frames of a question together (Eq. 1): by asked frame, ascending, what it makes of it."""
     whole = frames.height, frames.width
     size = model.interaction_size(*whole)
-    asked, known, objects = question.strokes, question.known, question.objects
+    asked, known, objects = question.prompts, question.known, question.objects
     numbers = sorted({*asked, *known})
     drawn, before = [], []
     for number in numbers:
-        marks, start = list(asked.get(number, ())), known.get(number)
-        framed = question.boxes.get(number)
-        if framed:
-            start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, framed)
-            marks = [*surround(framed, start, whole[0] / size[0]), *marks]
+        here, start = asked.get(number, FramePrompts()), known.get(number)
+        marks = list(here.strokes)
+        if here.boxes:
+            start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, here.boxes)
+            marks = [*surround(here.boxes, start, whole[0] / size[0]), *marks]
         drawn.append(stroke_slots(marks, objects, size, whole))
         before.append(previous_slots(start, marks, objects, size))
     strokes, previous = np.stack(drawn, axis=1), np.stack(before, axis=1)
     chosen = [i for i, number in enumerate(numbers) if number in asked]
     beside = {i: number for i, number in enumerate(numbers) if number not in asked}
-    context = context or Context(room=0)
-    seen = {i: found for i, n in beside.items() if (found := context.find(n, before[i]))}
+    context = Context(0) if context is None else context
+    keys = {i: (number, before[i].tobytes()) for i, number in beside.items()}
+    seen = {i: found for i, key in keys.items() if (found := context.get(key))}
     new = [i for i in range(len(numbers)) if i not in seen]
     looked = model.look([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
     seen |= zip(new, looked, strict=True)
-    for i in beside.keys() & new:
-        context.keep(numbers[i], before[i], seen[i])
+    for i in keys.keys() & new:
+        context.put(keys[i], seen[i])
     slots, tags = objects.channels()
     answers = model.answer([seen[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
     align = model.interaction.config.align_corners
@@ -95,14 +77,13 @@ def masks_of(
     answer: Mapping[int, Probabilities],
     question: Question,
     frames: FrameSource,
-    given: Mapping[int, IndexMask],
 ) -> dict[int, IndexMask]:
-    """Index masks of the asked frames; what the user drew, or gave as a mask (`given`), is in them as it is, and
-    objects that nobody spoke about are as they were.
+    """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
+    nobody spoke about are as they were.
     """
     result = {}
-    for number, strokes in sorted(question.strokes.items()):
-        boxes, before = question.boxes.get(number, {}), question.known.get(number)
+    for number, here in sorted(question.prompts.items()):
+        strokes, boxes, before = here.strokes, here.boxes, question.known.get(number)
         found = answer[number]
         if model.segmenter is not None:
             found = refine(model.segmenter, frames[number], found, strokes, boxes, before)
@@ -111,8 +92,7 @@ def masks_of(
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag
         if before is not None:
-            touched = {*object_tags({number: strokes}), *boxes}
-            mask = keep_untouched(mask, before, touched, strokes)
-        human = given.get(number)
+            mask = keep_untouched(mask, before, here.drawn_tags, strokes)
+        human = here.mask
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)
     return result

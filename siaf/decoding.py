@@ -1,7 +1,6 @@
 """Frame-exact, lazy reading of video files of any length."""
 
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, reduce
@@ -16,6 +15,7 @@ from av.video.frame import VideoFrame
 
 from siaf.errors import InputError
 from siaf.images import Levels, as_frame
+from siaf.lru import LruCache
 from siaf.video import CACHE_BYTES, STILL_FPS, Frame, FrameSource, frame_digest
 
 READ_AHEAD = 32
@@ -33,9 +33,9 @@ class VideoFile(FrameSource):
 
     Opening reads the timestamps of all packets and decodes the first and the last group of pictures only. If
     those do not match (cut streams, pictures that are never shown, no timestamps), it decodes the whole video
-    once. Reading keeps a bounded number of decoded frames, so that walks forward and backward decode a group
+    once. Reading keeps a bounded number of decoded frames, so walking forward or backward decodes a group
     once. A frame that is damaged in the middle of the file shows the frame before it. Rotation metadata is
-    applied. Where timestamps go back (files that were joined as they were), frames are numbered in the order in which
+    applied. Where timestamps go back (in joined files), frames are numbered in the order in which
     they decode. A file gives the same pixels on every kind of processor.
 
     Raises InputError if the file is not a video, or no frame of it can be decoded.
@@ -44,8 +44,7 @@ class VideoFile(FrameSource):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open()
-        self._cache: OrderedDict[int, VideoFrame] = OrderedDict()
-        self._capacity = READ_AHEAD
+        self._cache: LruCache[int, VideoFrame] = LruCache(READ_AHEAD)
         self._walk: Iterator[tuple[int, VideoFrame]] = iter(())
         self._next = -1
         self._previous: VideoFrame | None = None
@@ -59,7 +58,7 @@ class VideoFile(FrameSource):
         self.fps = float(rate) if rate else STILL_FPS
         first = self._decoded(0)
         frame_bytes = sum(plane.buffer_size for plane in first.planes)
-        self._capacity = max(READ_AHEAD // 2, CACHE_BYTES // frame_bytes)
+        self._cache.room = max(READ_AHEAD // 2, CACHE_BYTES // frame_bytes)
         self.height, self.width = _upright(first).shape[:2]
 
     def __len__(self) -> int:
@@ -85,7 +84,7 @@ class VideoFile(FrameSource):
         return [levels.describe()] if levels else []
 
     def shows(self, index: int, digest: str) -> bool:
-        """Also by the digest of what swscale gives without flags, as siaf read videos before."""
+        """Also accepts the digest of what swscale gives without flags, which is how siaf used to read videos."""
         frame = self._decoded(index)
         return super().shows(index, digest) or frame_digest(_turned(frame.to_ndarray(format="rgb24"), frame)) == digest
 
@@ -142,7 +141,7 @@ class VideoFile(FrameSource):
         return list(numbers) == list(range(start, stop))
 
     def _decode(self) -> Iterator[VideoFrame]:
-        """Frames from where the container stands; packets that do not decode are left out."""
+        """Frames from the container's position on, without packets that do not decode."""
         with suppress(av.FFmpegError):
             for packet in self._container.demux(self._stream):
                 frames: list[VideoFrame] = []
@@ -174,9 +173,9 @@ class VideoFile(FrameSource):
         return self._from(0)
 
     def _decoded(self, index: int) -> VideoFrame:
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
+        kept = self._cache.get(index)
+        if kept is not None:
+            return kept
         key = self._keys[bisect_right(self._keys, index) - 1]
         jump = not key <= self._next <= index
         if jump:
@@ -192,20 +191,17 @@ class VideoFile(FrameSource):
         if shown is None:
             raise InputError(f"{self._name(index)} cannot be decoded", field="video")
         if jump:
-            for number, frame in islice(self._walk, min(READ_AHEAD, self._capacity // 2)):
+            for number, frame in islice(self._walk, min(READ_AHEAD, self._cache.room // 2)):
                 self._keep(number, frame)
                 if number + 1 in self._cache:  # a walk backward comes from there
                     break
-        self._cache[index] = shown
+        self._cache.put(index, shown)
         return shown
 
     def _keep(self, number: int, frame: VideoFrame) -> None:
         self._next = number + 1
         self._previous = frame
-        self._cache[number] = frame
-        self._cache.move_to_end(number)
-        while len(self._cache) > self._capacity:
-            self._cache.popitem(last=False)
+        self._cache.put(number, frame)
 
 
 def _ascend(times: list[int | None]) -> bool:

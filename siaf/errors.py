@@ -20,7 +20,3 @@ class InputError(SiafError):
 
 class StateError(InputError):
     """A state file or weights file is damaged, of a newer format, or belongs to another model or other weights."""
-
-
-class RevisionError(SiafError):
-    """The session has moved on since the caller last looked."""

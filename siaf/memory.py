@@ -4,7 +4,6 @@ Permanent entries (the user's frames) and transient ones (frames predicted on th
 never evicted, and re-annotating it replaces its entry.
 """
 
-from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from siaf.lru import LruCache
 from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameMemory, concatenate
 from siaf.model.trail import Trail
@@ -29,7 +29,9 @@ class AcrossRoundMemory:
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
-    _joined: OrderedDict[tuple[int, ...], tuple[FrameMemory, list[FrameMemory]]] = field(default_factory=OrderedDict)
+    _joined: LruCache[tuple[int, ...], tuple[FrameMemory, list[FrameMemory]]] = field(
+        default_factory=lambda: LruCache(_KEPT_JOINED)
+    )
 
     def put(self, frame: int, memory: FrameMemory) -> None:
         """Remember an interacted frame, replacing what was known of it."""
@@ -71,12 +73,11 @@ class AcrossRoundMemory:
         """Several entries as one."""
         key = tuple(id(part) for part in parts)
         # The parts are kept beside what was joined, so that their ids stay theirs.
-        joined, _ = self._joined[key] if key in self._joined else (concatenate(parts), parts)
-        self._joined[key] = joined, parts
-        self._joined.move_to_end(key)
-        while len(self._joined) > _KEPT_JOINED:
-            self._joined.popitem(last=False)
-        return joined
+        kept = self._joined.get(key)
+        if kept is None:
+            kept = concatenate(parts), parts
+            self._joined.put(key, kept)
+        return kept[0]
 
 
 def beside(permanent: list[FrameMemory], transient: list[FrameMemory]) -> list[FrameMemory]:

@@ -47,10 +47,21 @@ class Seen:
     groups: list[Looked]
 
 
-@dataclass
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which memories a model makes: another network, other weights, another input size or precision make others."""
+
+    name: str
+    digest: str
+    short_side: int
+    autocast: bool
+    objects_per_pass: int
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
-    """Networks ready to run. `digest` identifies the weights: a session's memory is readable under the same digest
-    only.
+    """Networks ready to run. `digest` identifies the weights; a session's memory is readable by models of the same
+    `identity` only, so that a model never changes: `dataclasses.replace` makes another one.
 
     `short_side`, `interaction_short_side`: input size in pixels of the two networks. `autocast`: compute in the
     device's half precision where torch deems that safe; what comes out is float32 all the same. `segmenter` refines
@@ -70,9 +81,10 @@ class Model:
     objects_per_pass: int = MAX_TAGS
     segmenter: Segmenter | None = None
 
-    def encode(self, frame: Frame) -> FrameFeatures:
-        """Features of one frame, uint8 H×W×3 RGB, for propagation."""
-        return self.encode_batch([frame])[0]
+    @property
+    def identity(self) -> ModelIdentity:
+        """Whose memories it can read."""
+        return ModelIdentity(self.name, self.digest, self.short_side, self.autocast, self.objects_per_pass)
 
     @torch.inference_mode()
     def encode_batch(self, frames: Sequence[Frame]) -> list[FrameFeatures]:
@@ -86,17 +98,14 @@ class Model:
         # Copies, so that a cache may drop one frame without holding the batch.
         return [features.map(lambda x, i=i: x[i : i + 1].clone()) for i in range(len(frames))]  # type: ignore[misc]
 
-    def reference(self, features: FrameFeatures, masks: NDArray[np.uint8]) -> FrameMemory:
-        """Memory of a frame whose mask is known, A of Eq. 7. `masks` uint8 G×H×W: the index mask in each group's
-        slots.
-        """
-        return self.reference_batch([features], [masks])[0]
-
     @torch.inference_mode()
     def reference_batch(
         self, features: Sequence[FrameFeatures], masks: Sequence[NDArray[np.uint8]]
     ) -> list[FrameMemory]:
-        """Memories of several frames in one pass: none depends on another. `masks` as in `reference`, of each frame."""
+        """Memories of frames whose masks are known, A of Eq. 7, in one pass: none depends on another.
+
+        `masks`, of each frame: uint8 G×H×W, the index mask in each group's slots.
+        """
         groups = len(masks[0])
         labels = resize_labels(self._tensor(np.concatenate(masks)), self._input_size(features[0]))
         with self._precision():
@@ -235,19 +244,12 @@ class Model:
         """What a frame reads of parts of the long-term memory, joined with what is known of other parts."""
         return self.propagation.read(_side_by_side([features], groups), memories, known)
 
-    def interact(
-        self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16], slots: Slots
-    ) -> Tensor:
-        """AFI, Eq. 1: all interacted frames of a round, all objects.
-
-        `strokes` and `previous` int16 G×f×h×w at `interaction_size`, in slots (−1 = unmarked).
-        Returns merged probabilities float f×(1 + objects)×(h/2)×(w/2) (see `siaf.probabilities`).
-        """
-        return self.answer(self.look(frames, strokes, previous), strokes, previous, slots)
-
     @torch.inference_mode()
     def look(self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16]) -> list[Seen]:
-        """The part of `interact` in which frames do not hear of each other: what is seen of each may be kept."""
+        """The part of AFI in which frames do not hear of each other: what is seen of each may be kept.
+
+        `strokes` and `previous` int16 G×f×h×w at `interaction_size`, in slots (−1 = unmarked).
+        """
         size = (strokes.shape[2], strokes.shape[3])
         images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
         groups = []
@@ -266,7 +268,11 @@ class Model:
         slots: Slots,
         asked: Sequence[int] | None = None,
     ) -> Tensor:
-        """The rest of `interact`, for the frames with these indices only, if `asked` is given."""
+        """AFI, Eq. 1: all interacted frames of a round, all objects, from what `look` saw of them.
+
+        Returns merged probabilities float f×(1 + objects)×(h/2)×(w/2) (see `siaf.probabilities`) of all frames, or of
+        those with the indices `asked`.
+        """
         everything = list(range(len(seen)))
         chosen = everything if asked is None else list(asked)
         groups = []

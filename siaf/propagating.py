@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from siaf.confidence import Confidence, mask_confidence
 from siaf.features import FeatureCache
@@ -14,14 +13,13 @@ from siaf.model.propagation import FrameFeatures
 from siaf.model.reading import Read
 from siaf.network import Model
 from siaf.objects import ObjectTable
-from siaf.prompting import honour_strokes
 from siaf.provenance import Provenance
 from siaf.reads import KeptReads
 from siaf.results import MaskStore
 from siaf.rounds import Standing
 from siaf.schedule import CARRIED, LANES, Chain, Plan
-from siaf.scribbles import Scribble
 from siaf.shrinking import areas, losses
+from siaf.snapshot import PropagationSnapshot
 from siaf.video import Frame, FrameSource, frame_digest
 
 Repropagate = Literal["all", "near"]
@@ -29,12 +27,30 @@ Repropagate = Literal["all", "near"]
 whose nearest interacted frame changed."""
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Objects that a walk brought to an interacted frame: `mask` is what was found there, None if they are there."""
+
+    walk: Chain
+    mask: IndexMask | None
+
+    @property
+    def frame(self) -> int:
+        """Where they were brought."""
+        return self.walk.frames[-1]
+
+
 class Propagation:
-    """Memory, plan and running chains of one session. `made` says what each propagated mask was made from."""
+    """Memory, plan, running chains and propagated masks of one session. `made` says what each mask was made from.
+
+    What a user's actions have led to is only read here: `advance` returns what was carried to the user's frames.
+    """
 
     def __init__(self, model: Model, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
         self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
         self._user = object()  # of the cache; not the session, which the cache would keep alive
+        self.results = MaskStore(frames.height, frames.width)
+        self.confidence: dict[int, Confidence] = {}
         self.memory = AcrossRoundMemory()
         self.reads = KeptReads()
         self.remembered: dict[int, tuple[bytes, int]] = {}
@@ -44,7 +60,7 @@ class Propagation:
         self.made = Provenance()
         self.repropagate: Repropagate = "all"
         # On a CPU a larger batch saves nothing (docs/performance.md).
-        self.side_by_side = LANES if model.device.type != "cpu" else 1
+        self.side_by_side = 1 if model.device.type == "cpu" or frames.one_at_a_time else LANES
 
     def restart(self, stages: Sequence[Sequence[Chain]], within: range | None) -> None:
         """A new plan."""
@@ -52,45 +68,40 @@ class Propagation:
 
     # -- one frame after another ----------------------------------------------------------------------------------
 
-    def advance(
-        self,
-        now: Standing,
-        results: MaskStore,
-        confidence: dict[int, Confidence],
-        drawn: Callable[[int], Sequence[Scribble]],
-    ) -> None:
-        """Do the next entry of the plan: a mask in `results`, or, at the end of a walk, in `now`.
+    def advance(self, now: Standing) -> Carried | None:
+        """Do the next entry of the plan: a mask in `results`, or, at the end of a walk, what it carried.
 
-        `drawn(frame)` are the strokes that were drawn last on an interacted frame.
+        Whoever takes that over says so (`took_over`).
         """
         lane, step = self.plan.next()
         chain = self.plan.stage[lane]
         if (lane, step) == (0, 0):
-            self._begin(now, results)
+            self._begin(now)
+        found: IndexMask | None = None
         if lane in self.lanes and self.lanes[lane].taken <= step:
             for number, (mask, scores) in self._steps(lane, step, now).items():
-                if not chain.adopts:
-                    if not self.plan.fills(number):
-                        continue
-                    self._note_losses(number, results, mask)
-                    results[number], confidence[number] = mask, scores
+                if chain.adopts:
+                    found = mask
+                elif self.plan.fills(number):
+                    self._note_losses(number, mask)
+                    self.results[number], self.confidence[number] = mask, scores
                     self.made.record(number)
-                elif number == chain.frames[-1]:
-                    adopt(now, number, mask, chain.adopts, drawn(number))
-                    self.made.record_walk(chain, now)
-        if chain.adopts and step == len(chain.frames) - 1:
-            now.take_over(chain.frames[-1], chain.adopts)
         if self.plan.advance():
             self.lanes = {}
+        return Carried(chain, found) if chain.adopts and step == len(chain.frames) - 1 else None
 
-    def _note_losses(self, frame: int, results: MaskStore, mask: IndexMask) -> None:
+    def took_over(self, carried: Carried, now: Standing) -> None:
+        """What a walk carried is in its frame's mask: it need not be carried again from the same."""
+        self.made.record_walk(carried.walk, now)
+
+    def _note_losses(self, frame: int, mask: IndexMask) -> None:
         """Which objects the new mask of a frame takes most of."""
-        if frame in results:
-            lost = losses(areas(results[frame]), areas(mask), mask.size)
+        if frame in self.results:
+            lost = losses(areas(self.results[frame]), areas(mask), mask.size)
             if lost:
                 self.lost[frame] = lost
 
-    def _begin(self, now: Standing, results: MaskStore) -> None:
+    def _begin(self, now: Standing) -> None:
         """Start the chains of the plan's next stage, without those that would give again what is there."""
         self.remember(now)
         near_only = self.repropagate == "near"
@@ -104,7 +115,7 @@ class Propagation:
             else:
                 slots = now.objects.channels(self.model.objects_per_pass)[0]
                 select = None if near_only else self.memory.select
-                same = self.made.same(chain, versions, slots, select, results, len(self.memory.carried))
+                same = self.made.same(chain, versions, slots, select, self.results, len(self.memory.carried))
             if not same:
                 self.lanes[lane] = self._chain(chain.source, now)
 
@@ -237,6 +248,35 @@ class Propagation:
                 self.cache.put(self.feature_key(digest), features, self._user)
         return [known[digest] for digest in digests]
 
+    # -- as plain data --------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> PropagationSnapshot:
+        """All that is needed to go on; it holds what this holds, and is of use until that changes."""
+        return PropagationSnapshot(
+            results=self.results,
+            confidence=self.confidence,
+            memory=self.memory.entries,
+            carried=self.memory.carried,
+            remembered=self.remembered,
+            plan=self.plan,
+            lanes=self.lanes,
+            lost=self.lost,
+            made=self.made.frames,
+            walked=self.made.walks,
+        )
+
+    def restore(self, snapshot: PropagationSnapshot) -> None:
+        """The inverse of `snapshot`, for the same frames and model."""
+        self.results, self.confidence = snapshot.results, snapshot.confidence
+        for frame, memory in snapshot.memory.items():
+            self.memory.put(frame, memory)
+        self.memory.carry(snapshot.carried)
+        self.remembered = snapshot.remembered
+        self.plan, self.lanes, self.lost = snapshot.plan, snapshot.lanes, snapshot.lost
+        self.made.frames, self.made.walks = snapshot.made, snapshot.walked
+
+    # -- encoded frames, ahead of time ----------------------------------------------------------------------------
+
     def prepare(self, frame: int) -> bool:
         """Encode a frame before it is needed; False where the cache has no room."""
         if self.cache.full:
@@ -248,14 +288,3 @@ class Propagation:
         """What a frame's features are kept under: its content, the weights and the size they are made at."""
         model = self.model
         return f"{digest}/{model.digest}/{model.short_side}" + ("/autocast" if model.autocast else "")
-
-
-def adopt(now: Standing, frame: int, found: IndexMask, tags: frozenset[int], drawn: Sequence[Scribble]) -> None:
-    """Take objects that were annotated elsewhere into an interacted frame's mask, on its background only.
-
-    What the interaction network guessed of them there gives way; what the user said of other objects stays.
-    """
-    mask = now.masks[frame]
-    free = (mask == 0) | np.isin(mask, list(tags))
-    mask = np.where(free, np.where(np.isin(found, list(tags)), found, 0), mask).astype(np.uint8)
-    now.masks[frame] = honour_strokes(mask, drawn) if drawn else mask

@@ -18,6 +18,8 @@ from siaf.video import STILL_FPS, Frame, FrameSource
 class ArrivingFrames(FrameSource):
     """`count` frames: those in `digests` can be had again from `pictures`, and the one that has just arrived."""
 
+    one_at_a_time = True
+
     def __init__(
         self, count: int, height: int, width: int, digests: Mapping[int, str], pictures: Callable[[str], Frame]
     ) -> None:
@@ -56,8 +58,6 @@ class Relay:
             if state is None
             else parse_session(state, model, frames, cache=features, digests=frames.digests)
         )
-        # Only one frame is there at a time, so that chains cannot step in one batch, as they do on a GPU.
-        self.session._propagation.side_by_side = 1
 
     @property
     def next_frame(self) -> int | None:

@@ -13,14 +13,14 @@ class MaskStore:
     """Frame → uint8 H×W index mask; deflated, because a thousand raw 1080p masks are 2 GB and compressed ones 10 MB."""
 
     def __init__(self, height: int, width: int) -> None:
-        self._shape = (height, width)
+        self.height, self.width = height, width
         self._packed: dict[int, bytes] = {}
 
     def __setitem__(self, frame: int, mask: Mask) -> None:
         self._packed[frame] = zlib.compress(np.ascontiguousarray(mask).tobytes(), 1)
 
     def __getitem__(self, frame: int) -> Mask:
-        return np.frombuffer(zlib.decompress(self._packed[frame]), np.uint8).reshape(self._shape).copy()
+        return np.frombuffer(zlib.decompress(self._packed[frame]), np.uint8).reshape(self.height, self.width).copy()
 
     def __delitem__(self, frame: int) -> None:
         del self._packed[frame]
@@ -40,7 +40,7 @@ class MaskStore:
 
     def put_packed(self, frame: int, data: bytes) -> None:
         """Take bytes that `packed` gave; ValueError unless they hold exactly one mask of this size."""
-        check_packed(data, *self._shape, f"mask of frame {frame}")
+        check_packed(data, self.height, self.width, f"mask of frame {frame}")
         self._packed[frame] = data
 
     @classmethod
@@ -52,7 +52,7 @@ class MaskStore:
 
     def copy(self) -> "MaskStore":
         """An independent store; the packed masks are shared, as they never change."""
-        twin = MaskStore(*self._shape)
+        twin = MaskStore(self.height, self.width)
         twin._packed = dict(self._packed)
         return twin
 

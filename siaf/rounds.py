@@ -1,10 +1,13 @@
 """What a round was, and how a session stood before it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from siaf.masks import IndexMask
 from siaf.objects import ObjectTable
+from siaf.prompting import honour_strokes
 from siaf.results import MaskStore
 from siaf.scribbles import Scribble
 
@@ -35,6 +38,17 @@ class Standing:
             self.objects.copy(),
             dict(self.adopted),
         )
+
+    def adopt(self, frame: int, found: IndexMask, tags: frozenset[int], drawn: Sequence[Scribble]) -> None:
+        """Take objects that were annotated elsewhere into an interacted frame's mask, on its background only.
+
+        What the interaction network guessed of them there gives way; what the user said of other objects stays, as do
+        the strokes that were `drawn` there last.
+        """
+        mask = self.masks[frame]
+        free = (mask == 0) | np.isin(mask, list(tags))
+        mask = np.where(free, np.where(np.isin(found, list(tags)), found, 0), mask).astype(np.uint8)
+        self.masks[frame] = honour_strokes(mask, drawn) if drawn else mask
 
     def take_over(self, frame: int, tags: frozenset[int]) -> None:
         """The frame's mask now shows these tags as they were carried there."""

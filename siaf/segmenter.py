@@ -1,6 +1,5 @@
 """Segment Anything ready to run: a frame and prompts in its pixels in, a mask's logits out; embeddings are kept."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from siaf.boxes import Box
+from siaf.lru import LruCache
 from siaf.model.sam import BOTTOM_RIGHT, NEGATIVE, NO_POINT, POSITIVE, STRIDE, TOP_LEFT, SegmentAnything
 from siaf.preprocessing import resize_frames
 from siaf.video import frame_digest
@@ -41,7 +41,7 @@ class Segmenter:
 
     def __init__(self, net: SegmentAnything, device: torch.device) -> None:
         self.net, self.device = net, device
-        self._embeddings: OrderedDict[str, Tensor] = OrderedDict()
+        self._embeddings: LruCache[str, Tensor] = LruCache(_KEPT)
         self._lock = Lock()
 
     def mask_size(self, height: int, width: int) -> tuple[int, int]:
@@ -54,15 +54,13 @@ class Segmenter:
         """The embedding 1×256×h×w of a frame, uint8 H×W×3 RGB."""
         digest = frame_digest(frame)
         with self._lock:
-            if digest in self._embeddings:
-                self._embeddings.move_to_end(digest)
-                return self._embeddings[digest]
+            kept = self._embeddings.get(digest)
+        if kept is not None:
+            return kept
         image = torch.from_numpy(np.ascontiguousarray(frame))[None].to(self.device)
         found: Tensor = self.net.image_encoder(resize_frames(image, self._input_size(*frame.shape[:2])))
         with self._lock:
-            self._embeddings[digest] = found
-            while len(self._embeddings) > _KEPT:
-                self._embeddings.popitem(last=False)
+            self._embeddings.put(digest, found)
         return found
 
     def forget(self) -> None:
@@ -93,9 +91,14 @@ class Segmenter:
         return found
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:
-        scale = min(LONG_SIDE / max(height, width), _ENLARGED)
+        scale = enlargement(height, width)
         rows, columns = (max(1, round(side * scale / STRIDE)) * STRIDE for side in (height, width))
         return rows, columns
+
+
+def enlargement(height: int, width: int) -> float:
+    """How much larger than in the frame the segmenter sees its pixels."""
+    return min(LONG_SIDE / max(height, width), _ENLARGED)
 
 
 def resized(mask: Tensor, size: tuple[int, int]) -> Tensor:

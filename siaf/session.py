@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.arguments import boxes_of_frame, by_frame, frame_number, frame_range, strokes_of_frame
+from siaf.arguments import frame_number, frame_range, strokes_of_frame
 from siaf.asking import Context, Question, ask, masks_of
 from siaf.boxes import Box
 from siaf.confidence import Confidence, suggest_frames
@@ -19,13 +19,14 @@ from siaf.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.network import Model
 from siaf.objects import ObjectTable
 from siaf.probabilities import Probabilities
-from siaf.prompting import object_tags
-from siaf.propagating import Propagation, Repropagate
+from siaf.prompts import FramePrompts, Prompts
+from siaf.propagating import Carried, Propagation, Repropagate
 from siaf.results import MaskStore
 from siaf.rounds import Round, Standing, erase_other_tags
 from siaf.schedule import CARRIED, Chain, chains, limited, stages, walks
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.shrinking import Shrunk, summarise
+from siaf.snapshot import SessionSnapshot
 from siaf.video import as_frames
 
 _CONTEXT_FRAMES = 2
@@ -55,9 +56,7 @@ class Session:
         self.height, self.width = self.frames.height, self.frames.width
         self.rounds: list[Round] = []
         self.revision = 0
-        self.confidence: dict[int, Confidence] = {}
         self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
-        self._results = MaskStore(self.height, self.width)
         self._context = Context(_CONTEXT_FRAMES)
         cache = cache if cache is not None else FeatureCache()
         self._propagation = Propagation(model, self.frames, cache, dict(digests or {}))
@@ -68,6 +67,11 @@ class Session:
     def objects(self) -> ObjectTable:
         """The objects: tags, labels."""
         return self._now.objects
+
+    @property
+    def confidence(self) -> dict[int, Confidence]:
+        """By propagated frame and tag, how sure the network is."""
+        return self._propagation.confidence
 
     @property
     def memory(self) -> AcrossRoundMemory:
@@ -171,44 +175,37 @@ class Session:
         are looked for there. Returns the index masks of this round's frames. On an error the session is as before.
         Raises InputError naming `scribbles[frame]`, `references[frame]` or `boxes[frame]`.
         """
-        count = len(self.frames)
-        drawn_on = by_frame(scribbles, "{frame: [Scribble, …]}", count, "scribbles")
-        boxed = by_frame(boxes, "{frame: {tag: (left, top, right, bottom)}}", count, "boxes")
-        given_masks = by_frame(references, "{frame: index mask}", count, "references")
-        about = by_frame(about, "{frame: [tag, …]}", count, "about")
-        strokes = {f: strokes_of_frame(s, f"scribbles[{f}]") for f, s in drawn_on.items()}
-        strokes = {frame: drawn for frame, drawn in strokes.items() if drawn}
-        framed = {f: boxes_of_frame(b, self.height, self.width, f"boxes[{f}]") for f, b in boxed.items() if b}
-        for frame in framed:
-            strokes.setdefault(frame, [])
-        masks = {frame: self._check_reference(frame, mask) for frame, mask in given_masks.items()}
-        if not strokes and not masks:
-            raise InputError("a round needs at least one stroke or mask", field="scribbles")
-        for frame, drawn in strokes.items():
-            check_scribbles(drawn, height=self.height, width=self.width, field=f"scribbles[{frame}]")
+        size = {"frames": len(self.frames), "height": self.height, "width": self.width}
+        return self.interact_with(Prompts.of(scribbles, references, boxes, about, **size))
 
+    def interact_with(self, prompts: Prompts) -> dict[int, IndexMask]:
+        """As `interact`. Which pixels of a mask a person drew (`FramePrompts.fixed`) makes no difference here."""
+        given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
+        if not given:
+            raise InputError("a round needs at least one stroke or mask", field="scribbles")
         before, now = self._now, self._now.copy()
         now.let_go()
         self._now = now
         try:
-            given = {int(t) for m in masks.values() for t in np.unique(m) if t}
-            for tag in sorted(object_tags(strokes) | given | {t for b in framed.values() for t in b}):
+            for tag in sorted(given.tags):
                 self.objects.add(tag)
             number = len(self.rounds) + 1
-            result = {**masks, **self._ask(strokes, masks, framed)}
+            result = {**given.masks, **self._ask(given)}
             everything = frozenset(self.objects.tags)
             for frame, mask in result.items():
-                named = object_tags({frame: strokes.get(frame, [])}) | framed.get(frame, {}).keys()
-                if frame in masks:
-                    named |= set((about or {}).get(frame, everything))
+                here = given[frame]
+                named = frozenset(here.drawn_tags)
+                if here.mask is not None:
+                    named |= everything if here.about is None else here.about
                 now.known[frame] = (self._spoken_for(frame) | named) & everything
                 now.masks[frame] = mask
                 now.interacted[frame] = number
-            now.human = (now.human - strokes.keys()) | masks.keys()
+            now.human = (now.human - given.drawn.keys()) | given.masks.keys()
         except BaseException:
             self._now = before
             raise
-        self.rounds.append(Round(strokes, sorted(masks), before))
+        strokes = {frame: here.strokes for frame, here in given.drawn.items()}
+        self.rounds.append(Round(strokes, sorted(given.masks), before))
         self._replan(self.within)
         return {frame: now.masks[frame] for frame in sorted(result)}
 
@@ -220,7 +217,9 @@ class Session:
         """
         plan = self._propagation.plan
         while not plan.finished:
-            self._propagation.advance(self._now, self._results, self.confidence, self._drawn_last)
+            carried = self._propagation.advance(self._now)
+            if carried is not None:
+                self._take_over(carried)
             if plan.finished:
                 self.revision += 1
             yield plan.done, plan.total
@@ -246,14 +245,14 @@ class Session:
         before = self._known_mask(frame) if previous is None else previous
         shown = () if before is None else np.unique(before[before > 0]).tolist()
         objects = self.objects.copy()
-        for tag in sorted({*object_tags({frame: scribbles}), *(boxes or ()), *shown}):
+        given = FramePrompts(list(scribbles), dict(boxes or {}))
+        for tag in sorted(given.drawn_tags.union(shown)):
             objects.add(tag)
         others = sorted(self._now.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
         known = {f: self._now.masks[f] for f in others[:_CONTEXT_FRAMES]}
         if before is not None:
             known[frame] = before
-        question = Question({frame: scribbles}, {frame: boxes or {}}, known, objects)
-        return ask(self.model, self.frames, question, self._context)[frame]
+        return ask(self.model, self.frames, Question({frame: given}, known, objects), self._context)[frame]
 
     def look(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
@@ -262,7 +261,7 @@ class Session:
 
     def presume(self, frame: int, mask: IndexMask) -> None:
         """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
-        self._results[frame] = self._check_reference(frame, mask)
+        self._propagation.results[frame] = self._check_reference(frame, mask)
         self._propagation.made.forget(frame)
 
     def prepare(self, frame: int) -> bool:
@@ -275,8 +274,8 @@ class Session:
 
     def release(self, frame: int) -> IndexMask:
         """Hand out a propagated mask and keep it no longer; `presume` brings it back."""
-        mask = self._results[frame]
-        del self._results[frame]
+        mask = self._propagation.results[frame]
+        del self._propagation.results[frame]
         return mask
 
     def chain(self, source: int) -> ChainMemory:
@@ -299,7 +298,7 @@ class Session:
         if not self.rounds:
             raise InputError("there is no round to undo", field="round")
         self._now = self.rounds.pop().before
-        erase_other_tags(self._results, keep=self.objects.tags)
+        erase_other_tags(self._propagation.results, keep=self.objects.tags)
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
@@ -313,7 +312,7 @@ class Session:
             standing.known = {frame: tags - {tag} for frame, tags in standing.known.items()}
             standing.adopted = {frame: tags - {tag} for frame, tags in standing.adopted.items()}
             erase_other_tags(standing.masks, keep=standing.objects.tags)
-        erase_other_tags(self._results, keep=self.objects.tags)
+        erase_other_tags(self._propagation.results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
         if self._propagation.plan.finished:
@@ -340,7 +339,28 @@ class Session:
         self.memory.carry([fit_to(memory, groups, own, grid) for memory in memories])
         self._replan(self.within)
 
-    # -- one file -------------------------------------------------------------------------------------------------
+    # -- as plain data, and as one file ---------------------------------------------------------------------------
+
+    def snapshot(self) -> SessionSnapshot:
+        """The session as plain data. It holds what the session holds, and is of use until that goes on."""
+        return SessionSnapshot(
+            model=self.model.identity,
+            frames=len(self.frames),
+            height=self.height,
+            width=self.width,
+            grid=self.model.grid(self.height, self.width),
+            revision=self.revision,
+            digests={frame: self.frame_digest(frame) for frame in self.interacted},
+            rounds=self.rounds,
+            annotations=self._now,
+            propagation=self._propagation.snapshot(),
+        )
+
+    def restore(self, snapshot: SessionSnapshot) -> None:
+        """Become what `snapshot` gave of a session of the same model and frames; the snapshot is then this one's."""
+        self.revision, self.rounds = snapshot.revision, snapshot.rounds
+        self._now = snapshot.annotations
+        self._propagation.restore(snapshot.propagation)
 
     def save(self, path: str | Path) -> None:
         """Write the session to one `.siaf` file (safetensors), by rename."""
@@ -359,20 +379,24 @@ class Session:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _ask(
-        self,
-        strokes: Mapping[int, Sequence[Scribble]],
-        masks: Mapping[int, IndexMask],
-        boxes: Mapping[int, Mapping[int, Box]],
-    ) -> dict[int, IndexMask]:
-        """AFI's index masks of all scribbled frames."""
-        if not strokes:
+    def _ask(self, given: Prompts) -> dict[int, IndexMask]:
+        """AFI's index masks of all frames that were drawn on."""
+        drawn = given.drawn
+        if not drawn:
             return {}
         # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
         # (DAVIS, one frame a round), for up to three times the frames.
-        known = {f: mask for f in strokes if (mask := self._mask_before(f, masks)) is not None}
-        question = Question(strokes, boxes, known, self.objects)
-        return masks_of(self.model, ask(self.model, self.frames, question), question, self.frames, masks)
+        known = {f: mask for f, here in drawn.items() if (mask := self._mask_before(f, here.mask)) is not None}
+        question = Question(drawn, known, self.objects)
+        return masks_of(self.model, ask(self.model, self.frames, question), question, self.frames)
+
+    def _take_over(self, carried: Carried) -> None:
+        """Objects that were carried to an interacted frame become part of its mask."""
+        now, frame, tags = self._now, carried.frame, carried.walk.adopts
+        if carried.mask is not None:
+            now.adopt(frame, carried.mask, tags, self._drawn_last(frame))
+            self._propagation.took_over(carried, now)
+        now.take_over(frame, tags)
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""
@@ -395,16 +419,16 @@ class Session:
             mask = self._propagation.step(features, [frame], [chain], self.objects)[0][0]
         return mask
 
-    def _mask_before(self, frame: int, given: Mapping[int, IndexMask]) -> IndexMask | None:
+    def _mask_before(self, frame: int, given: IndexMask | None) -> IndexMask | None:
         """What a round on a frame starts from. Objects that come from another clip are looked for in its memory: no
         other frame of this one can tell where they are.
         """
-        if frame in given:
-            return given[frame]
+        if given is not None:
+            return given
         return self._known_mask(frame) if self.memory.carried else self._current(frame)
 
     def _current(self, frame: int) -> IndexMask | None:
-        for store in (self._now.masks, self._results):
+        for store in (self._now.masks, self._propagation.results):
             if frame in store:
                 return store[frame]
         return None

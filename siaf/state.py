@@ -25,18 +25,22 @@ from siaf.features import FeatureCache
 from siaf.files import atomic_write
 from siaf.memory import ChainMemory
 from siaf.model.propagation import FrameMemory
-from siaf.network import Model
+from siaf.network import Model, ModelIdentity
 from siaf.objects import ObjectInfo, ObjectTable
 from siaf.results import MaskStore
 from siaf.rounds import Round, Standing
 from siaf.schedule import Plan
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session import Session
-from siaf.state_document import Kind, StandingEntry, StateDocument, StrokeEntry, read_text
-from siaf.state_tensors import StateTensors, read_tensors, split_file
+from siaf.snapshot import PropagationSnapshot, SessionMasks, SessionSnapshot, StateSummary
+from siaf.state_document import Kind, MasksDocument, StandingEntry, StateDocument, StrokeEntry, read_text
+from siaf.state_tensors import StateTensors, read_masks_tensors, read_tensors, split_file
+from siaf.video import as_frames
 
 FORMAT = "siaf-state"
 VERSION = 2
+_MASKS_ONLY = "masks only"
+"""In place of a model's name: no session can go on from it."""
 
 
 def save_session(session: Session, path: Path) -> None:
@@ -57,55 +61,85 @@ def load_session(path: Path, model: Model, frames: Sequence[NDArray[np.uint8]]) 
 
 def dump_session(session: Session) -> bytes:
     """A session as the bytes of a state file."""
+    return dump_snapshot(session.snapshot())
+
+
+def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
+    """A session's data as the bytes of a state file."""
     masks = _MaskTable()
     tensors: dict[str, Tensor] = {}
-    for frame, memory in session.memory.entries.items():
+    running = snapshot.propagation
+    for frame, memory in running.memory.items():
         _put_memory(tensors, f"memory.{frame}", memory)
-    for i, memory in enumerate(session.memory.carried):
+    for i, memory in enumerate(running.carried):
         _put_memory(tensors, f"carried.{i}", memory)
-    running = session._propagation
     for lane, chain in running.lanes.items():
         _put_memory(tensors, f"lane.{lane}.short", chain.short)
         for i, memory in enumerate(chain.transient):
             _put_memory(tensors, f"lane.{lane}.transient.{i}", memory)
         if chain.trail is not None:
             tensors |= {f"lane.{lane}.trail.{name}": tensor for name, tensor in chain.trail.named().items()}
+    within = running.plan.within
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "model": session.model.name,
-        "weights": session.model.digest,
-        "short_side": session.model.short_side,
-        "autocast": session.model.autocast,
-        "objects_per_pass": session.model.objects_per_pass,
-        "frames": len(session.frames),
-        "height": session.height,
-        "width": session.width,
-        "grid": list(session.model.grid(session.height, session.width)),
-        "revision": session.revision,
-        "digests": {str(f): session.frame_digest(f) for f in session.interacted},
+        "model": snapshot.model.name,
+        "weights": snapshot.model.digest,
+        "short_side": snapshot.model.short_side,
+        "autocast": snapshot.model.autocast,
+        "objects_per_pass": snapshot.model.objects_per_pass,
+        "frames": snapshot.frames,
+        "height": snapshot.height,
+        "width": snapshot.width,
+        "grid": list(snapshot.grid),
+        "revision": snapshot.revision,
+        "digests": {str(f): digest for f, digest in snapshot.digests.items()},
         "rounds": [
             {
                 "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
                 "references": past.references,
                 "before": _standing(past.before, masks),
             }
-            for past in session.rounds
+            for past in snapshot.rounds
         ],
-        "now": _standing(session._now, masks),
-        "results": masks.add(session._results),
-        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()},
+        "now": _standing(snapshot.annotations, masks),
+        "results": masks.add(running.results),
+        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in running.confidence.items()},
         "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in running.remembered.items()},
         "plan": {
             "stages": [[[c.source, list(c.frames), sorted(c.adopts)] for c in s] for s in running.plan.stages],
             "at": running.plan.at,
             "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
-            **({} if session.within is None else {"within": [session.within.start, session.within.stop]}),
+            **({} if within is None else {"within": [within.start, within.stop]}),
         },
         "lost": {str(frame): {str(t): gone for t, gone in lost.items()} for frame, lost in running.lost.items()},
-        "made": {str(frame): made for frame, made in running.made.frames.items()},
-        "walked": running.made.walks,
+        "made": {str(frame): made for frame, made in running.made.items()},
+        "walked": running.walked,
     }
+    return _pack(document, masks, tensors)
+
+
+def dump_masks(masks: SessionMasks) -> bytes:
+    """Masks alone in the form of a state file, for `read_masks`: no session can go on from it."""
+    table = _MaskTable()
+    drawn = set(masks.interacted)
+    numbers = {frame: table.index(masks.masks.packed(frame)) for frame in masks.masks}
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": _MASKS_ONLY,
+        "frames": masks.frames,
+        "height": masks.height,
+        "width": masks.width,
+        "digests": {},
+        "results": {str(f): n for f, n in numbers.items() if f not in drawn},
+        "now": {"masks": {str(f): n for f, n in numbers.items() if f in drawn}},
+        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in masks.confidence.items()},
+    }
+    return _pack(document, table, {})
+
+
+def _pack(document: dict[str, Any], masks: "_MaskTable", tensors: dict[str, Tensor]) -> bytes:
     tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
     # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
     # One metadata entry: with several, safetensors writes them in random order, and equal sessions would differ.
@@ -122,14 +156,15 @@ def parse_session(
     name: str = "state",
 ) -> Session:
     """The inverse of `dump_session`; `cache` and `digests` as for `Session`, `name` is what errors call the file."""
+    source = as_frames(frames)
     document = _document_of(data, model, name)
-    session = Session(model, frames, cache=cache, digests=digests)
-    for key, here in (("frames", len(session.frames)), ("height", session.height), ("width", session.width)):
+    for key, here in (("frames", len(source)), ("height", source.height), ("width", source.width)):
         if getattr(document, key) != here:
             raise StateError(f"{key}: the state has {getattr(document, key)}, the video {here}", field=name)
     with _damage(name):
-        tensors = read_tensors(data, document, model)
-        _fill(session, document, tensors)
+        snapshot = _snapshot(document, read_tensors(data, document, model), model.identity)
+    session = Session(model, source, cache=cache, digests=digests)
+    session.restore(snapshot)
     changed = [f for f, digest in document.digests.items() if not session.shows(f, digest)]
     if changed:
         raise StateError(f"frame {changed[0]} of the video is not the one that was annotated", field=name)
@@ -154,14 +189,14 @@ def parse_memories(
 def _document_of(data: bytes, model: Model, name: str) -> StateDocument:
     """A document whose memories this model can read."""
     text, kind = _text_of(data, name)
-    for key, ours in memories_of(model).items():
+    for key, ours in memories_of(model.identity).items():
         if _differs(kind, key, ours):
             raise StateError(f"{key}: the state has {getattr(kind, key)!r}, this is {ours!r}", field=name)
     with _damage(name):
         return read_text(text)
 
 
-def memories_of(model: Model) -> dict[str, object]:
+def memories_of(model: ModelIdentity) -> dict[str, object]:
     """What tells a model's memories from those that it cannot read: another input size or precision makes others."""
     return {
         "model": model.name,
@@ -187,24 +222,48 @@ def _differs(kind: Kind, key: str, ours: object) -> bool:
     return theirs != ours and (theirs is not None or key in ("model", "weights"))
 
 
-def read_document(data: bytes, name: str = "state") -> dict[str, Any]:
-    """The JSON document of a state file as it is, without its tensors."""
-    document: dict[str, Any] = json.loads(_text_of(data, name)[0])
-    return document
+def read_summary(data: bytes, name: str = "state") -> StateSummary:
+    """What a state file says of itself, be it of another model, or masks alone. StateError names the file and the first
+    place that is wrong.
+    """
+    text, kind = _text_of(data, name)
+    with _damage(name):
+        document = MasksDocument.read(text) if kind.model == _MASKS_ONLY else read_text(text)
+    return StateSummary(
+        model=document.model,
+        weights=document.weights,
+        frames=document.frames,
+        height=document.height,
+        width=document.width,
+        digests=document.digests,
+        objects=[ObjectInfo(o.tag, o.label, o.origin) for o in document.now.objects],
+        rounds=len(document.rounds),
+    )
 
 
 def with_digests(data: bytes, digests: Mapping[int, str]) -> bytes:
     """A state file with other content digests of some frames."""
-    document = read_document(data)
+    document = json.loads(_text_of(data, "state")[0])
     document["digests"] |= {str(frame): digest for frame, digest in digests.items()}
     return save_tensors(load_tensors(data), {"siaf": json.dumps(document)})
 
 
-def read_state(data: bytes, name: str = "state") -> StateDocument:
-    """The document of a state file, checked. StateError names the file and the first place that is wrong."""
+def read_masks(data: bytes, name: str = "state") -> SessionMasks:
+    """The masks in a state file. An interacted frame's own mask stands before what an earlier round propagated to it.
+
+    StateError, as `read_summary`.
+    """
     text, _ = _text_of(data, name)
     with _damage(name):
-        return read_text(text)
+        document = MasksDocument.read(text)
+        numbers = {**document.results, **document.now.masks}
+        packed = read_masks_tensors(data, set(numbers.values()), document.height, document.width)
+    return SessionMasks(
+        masks=MaskStore.of_packed({f: packed[n] for f, n in numbers.items()}, document.height, document.width),
+        interacted=sorted(document.now.masks),
+        confidence={f: scores for f, scores in document.confidence.items() if f not in document.now.masks},
+        frames=document.frames,
+    )
 
 
 def _text_of(data: bytes, name: str) -> tuple[str, Kind]:
@@ -279,41 +338,53 @@ def _objects(entry: StandingEntry) -> ObjectTable:
     return ObjectTable.restore(entry.places, [ObjectInfo(o.tag, o.label, o.origin) for o in entry.objects])
 
 
-def _fill(session: Session, document: StateDocument, tensors: StateTensors) -> None:
+def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdentity) -> SessionSnapshot:
+    """The data in a state file that was made with this model."""
+    height, width = document.height, document.width
+
     def store(numbers: dict[int, int]) -> MaskStore:
-        packed = {frame: tensors.masks[number] for frame, number in numbers.items()}
-        return MaskStore.of_packed(packed, session.height, session.width)
+        return MaskStore.of_packed({f: tensors.masks[number] for f, number in numbers.items()}, height, width)
 
     def standing(entry: StandingEntry) -> Standing:
         return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, _objects(entry), entry.adopted)
 
     def strokes(place: str, entries: list[StrokeEntry]) -> list[Scribble]:
         drawn = [Scribble(s.tag, np.array(s.points), s.width, s.polarity) for s in entries]
-        check_scribbles(drawn, height=session.height, width=session.width, field=place)
+        check_scribbles(drawn, height=height, width=width, field=place)
         return drawn
 
-    session._now = standing(document.now)
-    session._results = store(document.results)
-    session.rounds = [
-        Round(
-            {f: strokes(f"rounds.{i}.scribbles.{f}", drawn) for f, drawn in past.scribbles.items()},
-            past.references,
-            standing(past.before),
-        )
-        for i, past in enumerate(document.rounds)
-    ]
-    session.confidence = document.confidence
-    running = session._propagation
-    for frame, memory in tensors.frames.items():
-        number, groups = document.remembered[frame]
-        session.memory.put(frame, memory)
-        running.remembered[frame] = (tensors.masks[number], groups)
-    session.memory.carry(tensors.carried)
     within = None if document.plan.within is None else range(*document.plan.within)
-    running.plan = Plan(document.chains(), document.plan.at, within)
+    lanes = {}
     for lane, (_, since, taken) in document.plan.lanes.items():
         short, *transient = tensors.lanes[lane]
-        running.lanes[lane] = ChainMemory(short, transient, since, taken, tensors.trails.get(lane))
-    running.lost = document.lost
-    running.made.frames, running.made.walks = document.made, document.walked
-    session.revision = document.revision
+        lanes[lane] = ChainMemory(short, transient, since, taken, tensors.trails.get(lane))
+    return SessionSnapshot(
+        model=model,
+        frames=document.frames,
+        height=height,
+        width=width,
+        grid=document.grid,
+        revision=document.revision,
+        digests=document.digests,
+        rounds=[
+            Round(
+                {f: strokes(f"rounds.{i}.scribbles.{f}", drawn) for f, drawn in past.scribbles.items()},
+                past.references,
+                standing(past.before),
+            )
+            for i, past in enumerate(document.rounds)
+        ],
+        annotations=standing(document.now),
+        propagation=PropagationSnapshot(
+            results=store(document.results),
+            confidence=document.confidence,
+            memory=tensors.frames,
+            carried=tensors.carried,
+            remembered={f: (tensors.masks[number], groups) for f, (number, groups) in document.remembered.items()},
+            plan=Plan(document.chains(), document.plan.at, within),
+            lanes=lanes,
+            lost=document.lost,
+            made=document.made,
+            walked=document.walked,
+        ),
+    )

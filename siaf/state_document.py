@@ -4,7 +4,7 @@ Types and ranges are the models' business, `check` knows what must agree with wh
 document has a hundred places where a wrong type would otherwise come up in some later call.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
@@ -21,6 +21,7 @@ Frame = Count
 Size = Annotated[int, Field(ge=1, lt=2**20)]
 Tag = Annotated[int, Field(ge=1, le=MAX_TAG)]
 Tags = Annotated[frozenset[Tag], FailFast()]
+_Document = TypeVar("_Document", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -144,16 +145,45 @@ class StateDocument(_Part):
         return not plan.finished and plan.next() != (0, 0)
 
 
+class _Drawn(BaseModel):
+    masks: dict[Frame, Count]
+    objects: list[ObjectEntry] = []
+
+
+class MasksDocument(BaseModel):
+    """What every document says of masks, be it a session's or one of masks alone, which has little else."""
+
+    model: str
+    weights: str | None = None
+    frames: Annotated[int, Field(ge=1, lt=2**31)]
+    height: Size
+    width: Size
+    digests: dict[Frame, str] = {}
+    rounds: list[object] = []
+    now: _Drawn
+    results: dict[Frame, Count]
+    confidence: dict[Frame, dict[Tag, float]]
+
+    @classmethod
+    def read(cls, text: str) -> "MasksDocument":
+        """ValueError, one line that names the place, for a document that is wrong."""
+        return _validated(cls, text)
+
+
 def read_text(text: str) -> StateDocument:
     """A document that is sound in itself. ValueError, one line that names the place, for any other."""
+    document = _validated(StateDocument, text)
+    check(document)
+    return document
+
+
+def _validated(kind: type[_Document], text: str) -> _Document:
     try:
-        document = StateDocument.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         where = ".".join(str(part)[:40] for part in first["loc"]) or "document"
         raise ValueError(f"{where}: {first['msg']}") from None
-    check(document)
-    return document
 
 
 def check(document: StateDocument) -> None:

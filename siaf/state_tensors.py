@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,28 @@ def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTen
     return result
 
 
+def read_masks_tensors(data: bytes, numbers: Collection[int], height: int, width: int) -> dict[int, bytes]:
+    """Packed masks by number. ValueError, naming the tensor, for one that is missing or of another size."""
+    raw = split_file(data)
+    return {number: _mask(raw, number, height, width) for number in sorted(numbers)}
+
+
+def _mask(raw: Raw, number: int, height: int, width: int) -> bytes:
+    name = f"mask.{number}"
+    data = bytes(_entry(raw, name, "U8", 1)["data"])
+    check_packed(data, height, width, name)
+    return data
+
+
+def _entry(raw: Raw, name: str, dtype: str, rank: int) -> dict[str, Any]:
+    entry = raw.get(name)
+    if entry is None:
+        raise ValueError(f"{name}: this tensor is missing")
+    if entry["dtype"] != dtype or len(entry["shape"]) != rank:
+        raise ValueError(f"{name}: is {entry['dtype']} of rank {len(entry['shape'])}, not {dtype} of rank {rank}")
+    return entry
+
+
 def _carried(raw: Mapping[str, Any]) -> int:
     """How many memories of another clip there are."""
     count = len({name.split(".")[1] for name in raw if re.fullmatch(r"carried\.\d\.\d+\.key", name)})
@@ -104,10 +126,8 @@ class _Reader:
         self.read: set[str] = set()
 
     def mask(self, number: int, height: int, width: int) -> bytes:
-        name = f"mask.{number}"
-        data = bytes(self._take(name, "U8", 1)["data"])
-        check_packed(data, height, width, name)
-        return data
+        self.read.add(f"mask.{number}")
+        return _mask(self._raw, number, height, width)
 
     def memory(self, name: str, groups: int | None) -> FrameMemory:
         """The memory of a frame; of so many groups, if that is known."""
@@ -145,10 +165,6 @@ class _Reader:
         return tensor.to(self._model.device)
 
     def _take(self, name: str, dtype: str, rank: int) -> dict[str, Any]:
-        entry = self._raw.get(name)
-        if entry is None:
-            raise ValueError(f"{name}: this tensor is missing")
-        if entry["dtype"] != dtype or len(entry["shape"]) != rank:
-            raise ValueError(f"{name}: is {entry['dtype']} of rank {len(entry['shape'])}, not {dtype} of rank {rank}")
+        entry = _entry(self._raw, name, dtype, rank)
         self.read.add(name)
         return entry

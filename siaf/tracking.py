@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.boxes import Box
 from siaf.confidence import Confidence
 from siaf.errors import InputError
 from siaf.features import FeatureCache
-from siaf.masks import IndexMask, decode_rle, index_mask_to_rles, rles_to_index_mask
+from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.memory import MAX_PERMANENT, ChainMemory
 from siaf.network import Model
-from siaf.scribbles import Scribble
+from siaf.prompts import ObjectPrompt, Prompts
 from siaf.session import Session
 from siaf.state import dump_session, parse_session
 from siaf.video import STILL_FPS, Frame, FrameSource
@@ -44,29 +43,14 @@ class SeenPictures(FrameSource):
 
 
 @dataclass(frozen=True, eq=False)
-class Prompt:
-    """What a user gave for one object on one picture: strokes, or its pixels, or a box around it. Tag 0: background.
-
-    `rle`: the pixels as of `siaf.masks.encode_rle`, because a track may hold many prompts of a large picture.
-    """
-
-    tag: int
-    strokes: tuple[Scribble, ...] = ()
-    rle: Sequence[int] | None = None
-    box: Box | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class Pending:
     """Prompts on a picture that the network has not seen yet. `base`: the objects there that are right as they are, run
     lengths by tag.
     """
 
     digest: str
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[ObjectPrompt, ...]
     base: Mapping[int, Sequence[int]] | None = None
-    rough: IndexMask | None = None
-    """Where the objects were found before the user corrected them: strokes start from this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,30 +120,22 @@ class Tracker:
         session = self._copy(track)
         frames = session.frames
         assert isinstance(frames, SeenPictures)
-        scribbles: dict[int, list[Scribble]] = {}
-        references: dict[int, NDArray[np.uint8]] = {}
-        boxes: dict[int, dict[int, Box]] = {}
-        spoken: dict[int, set[int]] = {}
+        given = Prompts()
         for pending in track.pending:
             if pending.digest not in frames.digests:
                 frames.digests.append(pending.digest)
-            number = frames.digests.index(pending.digest)
-            if pending.rough is not None and number not in session.interacted:
-                session.presume(number, pending.rough)
+            here = given.at(frames.digests.index(pending.digest))
             if pending.base is not None:
+                mask = here.own_mask(track.height, track.width)
                 base = rles_to_index_mask(pending.base, height=track.height, width=track.width)
-                references[number] = np.where(base > 0, base, references.get(number, 0)).astype(np.uint8)
-            spoken.setdefault(number, set()).update(pending.base or (), (p.tag for p in pending.prompts if p.tag))
+                np.copyto(mask, base, where=base > 0)
+            spoken = {*(pending.base or ()), *(p.tag for p in pending.prompts if p.tag)}
+            here.about = (here.about or frozenset()) | spoken
             for prompt in pending.prompts:
-                if prompt.rle is not None:
-                    given = references.setdefault(number, np.zeros((track.height, track.width), np.uint8))
-                    given[given == prompt.tag] = 0
-                    given[decode_rle(prompt.rle, height=track.height, width=track.width)] = prompt.tag
-                if prompt.box is not None:
-                    boxes.setdefault(number, {})[prompt.tag] = prompt.box
-                if prompt.strokes:
-                    scribbles.setdefault(number, []).extend(prompt.strokes)
-        session.interact(scribbles, references, boxes, about=spoken)
+                if prompt.rle is not None and here.mask is not None:  # it is all there is of the object
+                    here.mask[here.mask == prompt.tag] = 0
+                here.add(prompt, track.height, track.width)
+        session.interact_with(given)
         for _ in session.propagate():  # objects drawn on one of the pictures are looked for on the others
             pass
         near = frames.digests.index(track.pending[-1].digest)
@@ -195,9 +171,8 @@ class Tracker:
                     if p.tag in tags
                 )
                 base = None if entry.base is None else {tags[t]: rle for t, rle in entry.base.items() if t in tags}
-                rough = None if entry.rough is None else table[entry.rough]
                 if prompts:
-                    pending.append(Pending(entry.digest, prompts, base, rough))
+                    pending.append(Pending(entry.digest, prompts, base))
         if session is not None and here.any():
             pending = [
                 replace(p, base=index_mask_to_rles(_beneath(p.base, here))) if p.digest == joined.position else p
@@ -243,16 +218,16 @@ class Tracker:
         frames = session.frames
         assert isinstance(frames, SeenPictures) and track.session is not None
         masks = {number: table[track.session.mask(number)] for number in _recent(track.session, table)}
-        references: dict[int, IndexMask] = {}
-        spoken: dict[int, set[int]] = {}
+        given = Prompts()
+        spoken = frozenset(int(table[tag]) for tag in track.session.objects.tags if table[tag])
         for number, mask in masks.items():
             digest = track.prompted[number]
             if digest not in frames.digests:
                 frames.digests.append(digest)
             at = frames.digests.index(digest)
-            references[at] = np.where(mask > 0, mask, session.mask(at)).astype(np.uint8)
-            spoken[at] = {int(table[tag]) for tag in track.session.objects.tags if table[tag]}
-        session.interact(references=references, about=spoken)
+            here = given.at(at)
+            here.mask, here.about = np.where(mask > 0, mask, session.mask(at)).astype(np.uint8), spoken
+        session.interact_with(given)
         return session
 
 

@@ -1,5 +1,7 @@
 """Shared fixtures: a model with random weights and a small moving-square video, so that tests need no downloads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,8 +17,7 @@ torch.set_num_threads(1)
 def tiny_model() -> Model:
     """siaf-t with random weights at a small working resolution: real code paths, meaningless masks."""
     model = build_model("siaf-t", device="cpu", seed=3)
-    model.short_side = model.interaction_short_side = 65
-    return model
+    return replace(model, short_side=65, interaction_short_side=65)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Clicks and boxes on a frame: which object is meant, and what the network is asked."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,16 +120,20 @@ class _Flood:
 
 
 @pytest.fixture
-def flood(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> _Flood:
-    flood = _Flood()
-    monkeypatch.setattr(tiny_model, "segmenter", flood)
-    return flood
+def flood() -> _Flood:
+    return _Flood()
+
+
+@pytest.fixture
+def flooded(tiny_model: Model, flood: _Flood) -> Model:
+    """A model with that segmenter."""
+    return replace(tiny_model, segmenter=flood)
 
 
 def test_a_second_click_asks_the_segmenter_only(
-    tiny_model: Model, clip: Frames, flood: _Flood, monkeypatch: pytest.MonkeyPatch
+    flooded: Model, clip: Frames, flood: _Flood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session(tiny_model, clip)
+    session = Session(flooded, clip)
     (first,) = segment_clicks(session, 0, Clicks(at((50, 5)), NONE))
     monkeypatch.setattr(Session, "preview", None)
     earlier = np.zeros((72, 96), bool)
@@ -143,22 +148,22 @@ def test_a_second_click_asks_the_segmenter_only(
     assert np.array_equal(last.mask.numpy() > 0, earlier[::2, ::2])
 
 
-def test_a_box_bounds_what_the_segmenter_finds(tiny_model: Model, clip: Frames, flood: _Flood) -> None:
-    (segment,) = segment_clicks(Session(tiny_model, clip), 0, Clicks(NONE, NONE, ((40.0, 2.0, 55.0, 12.0),)))
+def test_a_box_bounds_what_the_segmenter_finds(flooded: Model, clip: Frames, flood: _Flood) -> None:
+    (segment,) = segment_clicks(Session(flooded, clip), 0, Clicks(NONE, NONE, ((40.0, 2.0, 55.0, 12.0),)))
     expected = np.zeros((72, 96), bool)
     expected[2:12, 40:55] = True
     assert np.array_equal(segment.mask, expected)
     assert flood.asked[-1].box == (40.0, 2.0, 55.0, 12.0)
 
 
-def test_a_part_without_a_click_goes_and_a_denied_one_too(tiny_model: Model, clip: Frames, flood: _Flood) -> None:
+def test_a_part_without_a_click_goes_and_a_denied_one_too(flooded: Model, clip: Frames, flood: _Flood) -> None:
     def halves(frame: NDArray[np.uint8], prompt: Prompt) -> torch.Tensor:
         found = torch.full((36, 48), 20.0)
         found[:, 20:28] = -20.0
         return found
 
     flood.segment = halves  # type: ignore[method-assign]
-    session = Session(tiny_model, clip)
+    session = Session(flooded, clip)
     (segment,) = segment_clicks(session, 0, Clicks(at((10, 30)), NONE))
     assert segment.mask[:, :36].all()
     assert not segment.mask[:, 60:].any()

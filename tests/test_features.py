@@ -14,7 +14,7 @@ from siaf.network import Model
 
 @pytest.fixture(scope="module")
 def features(tiny_model: Model, clip: NDArray[np.uint8]) -> list[FrameFeatures]:
-    return [tiny_model.encode(frame) for frame in clip[:4]]
+    return [tiny_model.encode_batch([frame])[0] for frame in clip[:4]]
 
 
 def equal(one: FrameFeatures | None, other: FrameFeatures) -> bool:

@@ -16,6 +16,7 @@ from siaf.masks import (
     encode_rle,
     from_polygon,
     index_mask_to_rles,
+    outline,
     rles_to_index_mask,
     to_polygons,
 )
@@ -194,6 +195,25 @@ class TestPolygons:
 
     def test_an_empty_mask_has_none(self) -> None:
         assert to_polygons(np.zeros((4, 4), bool)) == []
+
+    def test_an_outline_has_few_corners_and_follows_the_largest_part(self) -> None:
+        rows, columns = np.mgrid[:60, :80]
+        disc = (rows - 30) ** 2 + (columns - 40) ** 2 <= 20**2
+        mask = disc.copy()
+        mask[2:4, 2:4] = True
+        corners = outline(mask)
+        assert 8 <= len(corners) <= 32 < len(to_polygons(mask)[0].points)
+        drawn = from_polygon(corners, height=60, width=80)
+        assert (drawn ^ disc).sum() <= 0.05 * disc.sum()
+
+    def test_an_outline_of_a_single_pixel_has_three_corners(self) -> None:
+        mask = np.zeros((4, 5), bool)
+        mask[2, 3] = True
+        assert outline(mask).tolist() == [[3, 2]] * 3
+
+    def test_an_empty_mask_has_no_outline(self) -> None:
+        with pytest.raises(InputError, match="mask: the mask is empty"):
+            outline(np.zeros((4, 4), bool))
 
     def test_what_lies_outside_the_frame_is_cut_off(self) -> None:
         assert from_polygon([(-5, -5), (50, -5), (50, 50), (-5, 50)], height=4, width=3).all()

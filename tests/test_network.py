@@ -1,14 +1,16 @@
 """From frames to masks: what the plain interface promises about sizes and caching."""
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
-from siaf.model.propagation import concatenate
+from siaf.model.identity import Slots
+from siaf.model.propagation import FrameFeatures, FrameMemory, concatenate
 from siaf.network import Model
 from siaf.preprocessing import network_size, normalise, resize_frames
 from siaf.probabilities import Probabilities
@@ -52,15 +54,31 @@ def test_frames_are_normalised_like_imagenet() -> None:
     assert normalise(frame).abs().max() < 0.02
 
 
+def encode(model: Model, frame: NDArray[np.uint8]) -> FrameFeatures:
+    (features,) = model.encode_batch([frame])
+    return features
+
+
+def reference(model: Model, features: FrameFeatures, masks: NDArray[np.uint8]) -> FrameMemory:
+    (memory,) = model.reference_batch([features], [masks])
+    return memory
+
+
+def interact(
+    model: Model, frames: list[NDArray[np.uint8]], strokes: NDArray[np.int16], previous: NDArray[np.int16], slots: Slots
+) -> Tensor:
+    return model.answer(model.look(frames, strokes, previous), strokes, previous, slots)
+
+
 def test_interaction_and_propagation_answer_at_the_frames_own_size(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
     size = tiny_model.interaction_size(72, 96)
     strokes = np.full((1, 2, *size), -1, np.int16)
     strokes[0, 0, 3:9, 3:9] = 1
-    found = tiny_model.interact(list(clip[:2]), strokes, np.full_like(strokes, -1), [[1, 2]])
+    found = interact(tiny_model, list(clip[:2]), strokes, np.full_like(strokes, -1), [[1, 2]])
     assert found.shape == (2, 3, *(-(-side // 2) for side in size))
     shown = Probabilities(found[0], np.array([0, 1, 2], np.uint8), (72, 96), align_corners=True)
-    features = tiny_model.encode(clip[0])
-    memory = tiny_model.reference(features, shown.likeliest()[None])
+    features = encode(tiny_model, clip[0])
+    memory = reference(tiny_model, features, shown.likeliest()[None])
     (step,) = tiny_model.propagate([features], [memory], [memory], [[1, 2]], (72, 96))
     assert step.labels.shape == (72, 96) and int(step.labels.max()) <= 2
     assert torch.allclose(step.scores.sum(0), torch.ones(step.scores.shape[1:]), atol=1e-5)
@@ -70,7 +88,7 @@ def test_interaction_and_propagation_answer_at_the_frames_own_size(tiny_model: M
 def test_frames_encoded_together_are_as_encoded_alone(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
     together = tiny_model.encode_batch(list(clip[:3]))
     for frame, found in zip(clip, together, strict=False):
-        alone = tiny_model.encode(frame).named()
+        alone = encode(tiny_model, frame).named()
         assert "stream" in alone
         assert all(torch.allclose(alone[name], x, atol=1e-4) for name, x in found.named().items())
 
@@ -79,12 +97,12 @@ def test_frames_encoded_together_are_as_encoded_alone(tiny_model: Model, clip: N
 def test_chains_stepped_together_are_as_stepped_alone(
     tiny_model: Model, clip: NDArray[np.uint8], slots: list[list[int]]
 ) -> None:
-    features = [tiny_model.encode(frame) for frame in clip[:3]]
+    features = [encode(tiny_model, frame) for frame in clip[:3]]
     masks = [np.zeros((len(slots), 72, 96), np.uint8) for _ in features]
     for i, mask in enumerate(masks):
         mask[:, 10 : 30 + i, 5 + 4 * i : 25 + 4 * i] = 1
     together = tiny_model.reference_batch(features, masks)
-    alone = [tiny_model.reference(f, m) for f, m in zip(features, masks, strict=True)]
+    alone = [reference(tiny_model, f, m) for f, m in zip(features, masks, strict=True)]
     for one, other in zip(alone, together, strict=True):
         for (key, value), (other_key, other_value) in zip(one, other, strict=True):
             assert torch.allclose(key, other_key, atol=1e-4) and torch.allclose(value, other_value, atol=1e-4)
@@ -97,10 +115,10 @@ def test_chains_stepped_together_are_as_stepped_alone(
 
 def test_a_memory_may_be_read_in_parts(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
     """Largest difference of probabilities 1e-4: the fast way is the plain one."""
-    features = tiny_model.encode(clip[2])
+    features = encode(tiny_model, clip[2])
     mask = np.zeros((1, 72, 96), np.uint8)
     mask[:, 10:30, 5:25] = 1
-    one, two, three = (tiny_model.reference(tiny_model.encode(clip[i]), np.roll(mask, 4 * i, 2)) for i in (0, 5, 9))
+    one, two, three = (reference(tiny_model, encode(tiny_model, clip[i]), np.roll(mask, 4 * i, 2)) for i in (0, 5, 9))
     (expected,) = tiny_model.propagate([features], [concatenate([one, two, three])], [one], [[1]], (72, 96))
     known = tiny_model.read(features, [two], 1, tiny_model.read(features, [one], 1))
     assert torch.equal(known.found, tiny_model.read(features, [one, two], 1).found)
@@ -117,19 +135,19 @@ def test_half_precision_is_asked_for_and_hands_out_single_precision(tiny_model: 
     half = replace(tiny_model, autocast=True)
     mask = np.zeros((1, 72, 96), np.uint8)
     mask[0, 10:30, 5:25] = 1
-    features, plain = half.encode(clip[0]).named(), tiny_model.encode(clip[0]).named()
+    features, plain = encode(half, clip[0]).named(), encode(tiny_model, clip[0]).named()
     assert {x.dtype for x in features.values()} == {torch.float32}
     assert not torch.equal(features["embedding"], plain["embedding"])
     assert (features["embedding"] - plain["embedding"]).abs().mean() <= 0.02 * plain["embedding"].abs().mean()
-    memory = tiny_model.reference(tiny_model.encode(clip[0]), mask)
-    given = [tiny_model.encode(clip[1])], [memory], [memory], [[1]], (72, 96)
+    memory = reference(tiny_model, encode(tiny_model, clip[0]), mask)
+    given = [encode(tiny_model, clip[1])], [memory], [memory], [[1]], (72, 96)
     (found,), (expected,) = half.propagate(*given), tiny_model.propagate(*given)
     assert {x.dtype for layer in found.memory for x in layer} == {torch.float32}
     assert 0 < (found.scores - expected.scores).abs().max() <= 0.1
     strokes = np.full((1, 1, *half.interaction_size(72, 96)), -1, np.int16)
     strokes[0, 0, 3:9, 3:9] = 1
     asked = [clip[0]], strokes, np.full_like(strokes, -1), [[1]]
-    assert 0 < (half.interact(*asked) - tiny_model.interact(*asked)).abs().mean() <= 0.02
+    assert 0 < (interact(half, *asked) - interact(tiny_model, *asked)).abs().mean() <= 0.02
 
 
 def test_frames_seen_one_by_one_answer_as_those_seen_together(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
@@ -139,7 +157,17 @@ def test_frames_seen_one_by_one_answer_as_those_seen_together(tiny_model: Model,
     previous = np.full_like(strokes, -1)
     previous[:, 1, 20:30] = 1
     slots = [[1, 2], [1, 2]]
-    together = tiny_model.interact(list(clip[:3]), strokes, previous, slots)
+    together = interact(tiny_model, list(clip[:3]), strokes, previous, slots)
     seen = [tiny_model.look([clip[i]], strokes[:, [i]], previous[:, [i]])[0] for i in range(3)]
     found = tiny_model.answer(seen, strokes, previous, slots, [2, 0])
     assert torch.allclose(found, together[[2, 0]], atol=1e-4)
+
+
+def test_a_model_never_changes_as_memories_are_made_with_it(tiny_model: Model) -> None:
+    with pytest.raises(FrozenInstanceError):
+        tiny_model.short_side = 97  # type: ignore[misc]
+    others = [
+        replace(tiny_model, **{key: value}) for key, value in (("short_side", 97), ("autocast", True), ("digest", "x"))
+    ]
+    assert len({tiny_model.identity, *(other.identity for other in others)}) == 4
+    assert replace(tiny_model, interaction_short_side=97).identity == tiny_model.identity

@@ -13,6 +13,7 @@ from siaf.features import FeatureCache
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.model.reading import Read
 from siaf.network import Found, Model
+from siaf.state import dump_session, parse_session
 
 Frames = NDArray[np.uint8]
 
@@ -118,3 +119,30 @@ def test_more_than_ten_objects_are_read_in_parts_too(
     kept = run()
     monkeypatch.setattr(Model, "reads_in_parts", False)
     assert np.array_equal(run(), kept)
+
+
+def test_what_was_carried_is_handed_out_and_changes_nothing_by_itself(tiny_model: Model, clip: Frames) -> None:
+    """Objects that were drawn on other frames come back as a value: only the session changes what people made."""
+    session = Session(tiny_model, clip)
+    mask = np.zeros((72, 96), np.uint8)
+    mask[10:30, 5:25] = 1
+    session.interact(references={0: mask}, about={0: [1]})
+    session.interact(references={3: mask * 2}, about={3: [2]})
+    now, running = session.snapshot().annotations, session._propagation
+    before = {frame: (now.masks.packed(frame), now.known[frame]) for frame in now.masks}
+    carried = []
+    while not carried:
+        carried += [found for found in [running.advance(now)] if found is not None]
+        assert {frame: (now.masks.packed(frame), now.known[frame]) for frame in now.masks} == before
+    assert (carried[0].frame, carried[0].walk.adopts) == (3, {1})
+    assert carried[0].mask is not None and carried[0].mask.shape == (72, 96)
+
+
+def test_a_snapshot_makes_the_same_session(tiny_model: Model, clip: Frames) -> None:
+    session = Session(tiny_model, clip)
+    play(session, 3)
+    session.interact({8: [Scribble(2, np.array([[45.0, 50.0], [55.0, 50.0]]))]})
+    next(session.propagate())
+    twin = Session(tiny_model, clip)
+    twin.restore(parse_session(dump_session(session), tiny_model, clip).snapshot())
+    assert dump_session(twin) == dump_session(session)

@@ -52,9 +52,9 @@ def test_a_frame_that_nobody_waits_for_is_refused(tiny_model: Model, clip: Frame
         relay.arrive(clip[0])
 
 
-def test_no_two_frames_are_asked_for_at_once(tiny_model: Model) -> None:
+def test_no_two_frames_are_asked_for_at_once(tiny_model: Model, clip: Frames) -> None:
     """On a GPU the chains of a session step side by side; here only one frame is at hand."""
     on_gpu = replace(tiny_model, device=torch.device("meta"))
     frames = ArrivingFrames(12, 72, 96, {}, lambda digest: pytest.fail("no picture is needed"))
-    assert Session(on_gpu, frames)._propagation.side_by_side > 1
+    assert Session(on_gpu, clip)._propagation.side_by_side > 1
     assert Relay(on_gpu, FeatureCache(), frames).session._propagation.side_by_side == 1

@@ -1,5 +1,6 @@
 """Rounds of interaction: what a labeler can rely on, shown with random weights on a small clip."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def test_a_new_round_ends_a_propagation_that_is_still_held(session: Session) -> 
 def test_the_least_confident_frames_are_suggested_apart_from_each_other(session: Session) -> None:
     session.interact({0: [stroke(1, 20, 20)]})
     run(session)
-    session.confidence = {f: {1: 0.9} for f in range(1, 12)} | {5: {1: 0.2}, 6: {1: 0.3}, 10: {1: 0.4}}
+    session.confidence.update({f: {1: 0.9} for f in range(1, 12)} | {5: {1: 0.2}, 6: {1: 0.3}, 10: {1: 0.4}})
     assert session.suggest(2) == [5, 6]
     assert all(0 <= f < 12 for f in session.suggest(5))
 
@@ -299,7 +300,7 @@ def test_frames_prepared_before_a_round_are_not_encoded_in_it(
 
 
 def test_preparing_frames_pushes_none_out_of_the_cache(tiny_model: Model, clip: Frames) -> None:
-    room = 3 * feature_bytes(tiny_model.encode(clip[0]))
+    room = 3 * feature_bytes(tiny_model.encode_batch(clip[:1])[0])
     session = Session(tiny_model, clip, cache=FeatureCache(room))
     assert [session.prepare(frame) for frame in range(5)] == [True, True, True, False, False]
 
@@ -446,12 +447,9 @@ def test_a_round_names_objects_that_it_made_vanish_or_shrink(session: Session, c
     assert {(s.tag, s.gone): list(s.frames) for s in session.shrunk} == expected
 
 
-def test_with_one_object_it_does_not_matter_how_many_share_a_pass(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_one_object_it_does_not_matter_how_many_share_a_pass(tiny_model: Model, clip: Frames) -> None:
     def masks(per_pass: int) -> dict[int, NDArray[np.uint8]]:
-        monkeypatch.setattr(tiny_model, "objects_per_pass", per_pass)
-        session = Session(tiny_model, clip)
+        session = Session(replace(tiny_model, objects_per_pass=per_pass), clip)
         session.interact({3: [stroke(1, 20, 20)]})
         return run(session)
 

@@ -4,6 +4,7 @@ import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,16 @@ from safetensors.torch import load, save
 from siaf import Scribble, Session
 from siaf.errors import InputError, StateError
 from siaf.network import Model
-from siaf.state import dump_session, made_with, memories_of, parse_session, read_document, with_digests
+from siaf.state import (
+    dump_masks,
+    dump_session,
+    made_with,
+    memories_of,
+    parse_session,
+    read_masks,
+    read_summary,
+    with_digests,
+)
 from siaf.weights import build_model
 
 Frames = NDArray[np.uint8]
@@ -94,8 +104,14 @@ def test_another_video_is_refused(session: Session, tiny_model: Model, clip: Fra
         parse_session(data, tiny_model, clip[::-1])
 
 
+def document_of(data: bytes) -> dict[str, Any]:
+    """The JSON document of a state file."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return dict(json.loads(header["__metadata__"]["siaf"]))
+
+
 def with_changes(data: bytes, **changes: object) -> bytes:
-    return save(load(data), {"siaf": json.dumps({**read_document(data), **changes})})
+    return save(load(data), {"siaf": json.dumps({**document_of(data), **changes})})
 
 
 @pytest.mark.parametrize(("version", "age"), [(1, "older"), (3, "newer")])
@@ -139,7 +155,7 @@ def test_a_mask_that_unpacks_to_something_huge_is_refused(session: Session, tiny
     bomb = zlib.compress(bytes(50_000_000))
     tensors["mask.0"] = torch.frombuffer(bytearray(bomb), dtype=torch.uint8)
     with pytest.raises(StateError, match="not a mask"):
-        parse_session(save(tensors, {"siaf": json.dumps(read_document(data))}), tiny_model, clip)
+        parse_session(save(tensors, {"siaf": json.dumps(document_of(data))}), tiny_model, clip)
 
 
 def test_another_clip_inherits_objects_and_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
@@ -201,7 +217,7 @@ class TestGolden:
     @pytest.fixture
     def model(self, tiny_model: Model) -> Model:
         """Its weights were random; later random ones may be others."""
-        return replace(tiny_model, digest=read_document(self.DATA)["weights"])
+        return replace(tiny_model, digest=document_of(self.DATA)["weights"])
 
     def test_it_loads_as_it_was_and_goes_on(self, model: Model, clip: Frames) -> None:
         session = parse_session(self.DATA, model, clip)
@@ -233,6 +249,35 @@ class TestGolden:
             parse_session(self.DATA, replace(model, short_side=97), clip)
 
 
+def test_a_summary_needs_no_model(session: Session) -> None:
+    found = read_summary(dump_session(session))
+    assert (found.model, found.weights) == ("siaf-t", session.model.digest)
+    assert (found.frames, found.height, found.width, found.rounds) == (12, 72, 96, 2)
+    assert [(known.tag, known.label) for known in found.objects] == [(1, None), (2, "car")]
+    assert found.digests == {frame: session.frame_digest(frame) for frame in (3, 8)}
+
+
+def test_masks_can_be_read_alone_and_kept_alone(session: Session, tiny_model: Model, clip: Frames) -> None:
+    advance(session, 99)
+    of_session = read_masks(dump_session(session))
+    alone = dump_masks(of_session)
+    for found in (of_session, read_masks(alone)):
+        assert (found.interacted, found.frames, found.height, found.width) == ([3, 8], 12, 72, 96)
+        assert all(np.array_equal(found.mask(f), mask) for f, mask in enumerate(masks(session)))
+        assert found.score(5, 1) == session.confidence[5][1]
+        assert found.score(3, 1) == 1
+    assert read_summary(alone).weights is None
+    with pytest.raises(StateError, match="model: the state has 'masks only'"):
+        parse_session(alone, tiny_model, clip)
+
+
+def test_masks_of_another_size_are_damage(session: Session) -> None:
+    tensors = load(data := dump_session(session))
+    tensors["mask.0"] = torch.frombuffer(bytearray(zlib.compress(bytes(72 * 95))), dtype=torch.uint8)
+    with pytest.raises(StateError, match="mask.0: not a mask of 72x96 pixels"):
+        read_masks(save(tensors, {"siaf": json.dumps(document_of(data))}))
+
+
 @pytest.mark.parametrize(("key", "value"), [("short_side", 97), ("autocast", True), ("objects_per_pass", 2)])
 def test_what_a_memory_was_made_with_is_part_of_the_file(
     session: Session, tiny_model: Model, clip: Frames, key: str, value: object
@@ -253,7 +298,7 @@ def test_the_size_at_which_strokes_are_read_makes_no_memory(session: Session, ti
 def test_whether_a_memory_can_be_read_is_known_beforehand(
     session: Session, tiny_model: Model, clip: Frames, key: str, value: object
 ) -> None:
-    data, own = dump_session(session), memories_of(tiny_model)
+    data, own = dump_session(session), memories_of(tiny_model.identity)
     assert made_with(data, own)
     assert not made_with(data, {**own, key: value})
     assert made_with(data, {"model": own["model"], "weights": own["weights"]})  # what an older function says of itself

@@ -2,6 +2,7 @@
 and Tables IV to VI)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,15 +34,15 @@ class Bench:
         self.masks = self.objects.to_slots(clip.mask(0), model.objects_per_pass)
         size = model.interaction_size(height, width)
         self.strokes = np.stack([stroke_slots(self.lines, self.objects, size, self.size)] * frames, axis=1)
-        self.features = model.encode(self.pictures[0])
-        self.memory = model.reference(self.features, self.masks)
+        (self.features,) = model.encode_batch(self.pictures[:1])
+        (self.memory,) = model.reference_batch([self.features], [self.masks])
         self.trail = model.trail(self.features, clip.mask(0))
 
     def encode(self) -> object:
-        return self.model.encode(self.pictures[0])
+        return self.model.encode_batch(self.pictures[:1])
 
     def reference(self) -> object:
-        return self.model.reference(self.features, self.masks)
+        return self.model.reference_batch([self.features], [self.masks])
 
     def propagate(self) -> object:
         """One propagated frame whose features are known, to its index mask."""
@@ -52,8 +53,9 @@ class Bench:
 
     def interact(self) -> torch.Tensor:
         """AFI on all frames."""
-        slots = self.objects.channels()[0]
-        return self.model.interact(self.pictures, self.strokes, np.full_like(self.strokes, -1), slots)
+        slots, previous = self.objects.channels()[0], np.full_like(self.strokes, -1)
+        seen = self.model.look(self.pictures, self.strokes, previous)
+        return self.model.answer(seen, self.strokes, previous, slots)
 
     def across(self) -> Callable[[], object]:
         """AFA alone, on what it gets in `interact`."""
@@ -121,26 +123,22 @@ def _refinement(bench: Bench, probabilities: Probabilities) -> dict[str, Callabl
 
 def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds and bytes by input size, one object; accuracy by size is in docs/performance.md."""
-    before = model.short_side, model.interaction_short_side
-    try:
-        for short_side in (241, 321, 401, 481, 601, 721):
-            if short_side > min(height, width) + 1:  # enlarging says nothing about a size's worth
-                break
-            model.short_side = model.interaction_short_side = short_side
-            bench = Bench(model, height, width, 1)
-            times = clock.best(
-                {"encode ms": bench.encode, "propagate ms": bench.propagate, "AFI ms": bench.interact}
-                | {"AFA ms": bench.across()}
-            )
-            entry = sum(key.nbytes + value.nbytes for key, value in bench.memory)
-            yield {
-                "short side": short_side,
-                **times,
-                "features MB": feature_bytes(bench.features) / 2**20,
-                "memory entry MB": entry / 2**20,
-            }
-    finally:
-        model.short_side, model.interaction_short_side = before
+    for short_side in (241, 321, 401, 481, 601, 721):
+        if short_side > min(height, width) + 1:  # enlarging says nothing about a size's worth
+            break
+        sized = replace(model, short_side=short_side, interaction_short_side=short_side)
+        bench = Bench(sized, height, width, 1)
+        times = clock.best(
+            {"encode ms": bench.encode, "propagate ms": bench.propagate, "AFI ms": bench.interact}
+            | {"AFA ms": bench.across()}
+        )
+        entry = sum(key.nbytes + value.nbytes for key, value in bench.memory)
+        yield {
+            "short side": short_side,
+            **times,
+            "features MB": feature_bytes(bench.features) / 2**20,
+            "memory entry MB": entry / 2**20,
+        }
 
 
 def interacted(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:

@@ -88,15 +88,16 @@ class _Ours:
         self._model = Model(variant, "random", interaction, net, torch.device("cpu"), short_side=480)
         clip = MovingObjects(2, _HEIGHT, _WIDTH, objects)
         self._frame, self._slots = clip[1], [list(range(1, objects + 1))]
-        self._memory = self._model.reference(self._model.encode(clip[0]), clip.mask(0)[None])
+        before, here = (self._model.encode_batch([clip[i]])[0] for i in (0, 1))
+        (self._memory,) = self._model.reference_batch([before], [clip.mask(0)[None]])
         with torch.inference_mode():
-            self.first = net.propagate(self._model.encode(self._frame), self._memory, self._memory)[0]
+            self.first = net.propagate(here, self._memory, self._memory)[0]
 
     def step(self) -> None:
         """Encode, propagate, remember."""
         chain = ChainMemory(self._memory)
-        features = self._model.encode(self._frame)
-        self._model.propagate([features], [self._memory], [chain.short], self._slots, (_HEIGHT, _WIDTH))
+        features = self._model.encode_batch([self._frame])
+        self._model.propagate(features, [self._memory], [chain.short], self._slots, (_HEIGHT, _WIDTH))
 
 
 class _Theirs(Official):
@@ -173,7 +174,7 @@ def _dense_attention() -> Iterator[None]:
 def _mivos(checkout: Path) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
     """MiVOS's propagation network with random weights, and its inference core; both gone afterwards."""
     if not (checkout / "inference_core.py").is_file():
-        raise InputError(f"{checkout} is no checkout of MiVOS", field="mivos")
+        raise InputError(f"{checkout} is not a checkout of MiVOS", field="mivos")
     from torchvision import models
 
     model_zoo: Any = importlib.import_module("torch.utils.model_zoo")

@@ -1,4 +1,4 @@
-"""`siaf pseudo-label`: photos and a teacher network in, training data out."""
+"""`siaf pseudo-label`: let a teacher network label photos for training."""
 
 import argparse
 from pathlib import Path
@@ -20,7 +20,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Label what is not labelled yet."""
+    """Label the photos that have no labels yet."""
     from siaf.training.teacher import OnnxTeacher, label_folder
 
     teacher = OnnxTeacher(arguments.encoder, arguments.decoder, arguments.threads)

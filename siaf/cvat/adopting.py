@@ -5,13 +5,13 @@ import numpy as np
 from siaf.cvat.jobs import JobClip
 from siaf.cvat.ledger import Ledger, OwnShape
 from siaf.cvat.reading import HumanMask, Reading
-from siaf.cvat.results import Results
+from siaf.snapshot import SessionMasks
 
 _MANY = 0.5
 """Share of a job's frames from which masks look imported rather than drawn."""
 
 
-def adopt_equal_masks(reading: Reading, ledger: Ledger, results: Results, clip: JobClip) -> int:
+def adopt_equal_masks(reading: Reading, ledger: Ledger, results: SessionMasks, clip: JobClip) -> int:
     """Make masks that equal the session's own its own in `reading` and `ledger`; how many there were.
 
     Only masks that no round took and nothing stands beside: a second one of the same object was drawn on purpose.

@@ -82,7 +82,7 @@ def read_items(
             only = f", only ground-truth jobs: {', '.join(str(row.id) for row in truths)}" if truths else ""
             raise InputError(f"no job matches {query!r}{only}", field="query")
     if not items:
-        raise InputError("no job and no task is given: give --jobs, --tasks, --list or --query", field="jobs")
+        raise InputError("nothing to do; give --jobs, --tasks, --list or --query", field="jobs")
     return list(dict.fromkeys(items))
 
 
@@ -254,7 +254,7 @@ def _known_rows(path: Path | None) -> dict[Item, BulkRow]:
     try:
         table = json.loads(path.read_bytes())
         if not isinstance(table, list):
-            raise ValueError("it holds no table")
+            raise ValueError("it does not hold a table")
         rows = [BulkRow(**row) for row in table]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} is not a result of an earlier run ({error})", field="results") from None

@@ -9,11 +9,11 @@ from siaf.cvat.jobs import JobClip, jobs_of_task, open_job
 from siaf.cvat.labels import LabelBook
 from siaf.cvat.ledger import Known, Ledger
 from siaf.cvat.report import SyncReport
-from siaf.cvat.results import Results
 from siaf.cvat.store import JobStore, StateStore
 from siaf.cvat.sync import JobSync, SyncOptions
 from siaf.errors import InputError
 from siaf.masks import IndexMask
+from siaf.state import read_masks
 
 
 class Inheritance:
@@ -26,9 +26,9 @@ class Inheritance:
         state = jobs.state(self._ledger)
         if state is None or not self._ledger.propagated:
             why = "has no session in this store" if state is None else "is not finished"
-            raise InputError(f"{why}: sync it first", field=f"job {number}")
+            raise InputError(f"{why}; sync it first", field=f"job {number}")
         self._state = state
-        self._results = Results(state)
+        self._results = read_masks(state)
 
     def __call__(self, clip: JobClip, ledger: Ledger, engine: Callable[[], Engine]) -> Mapping[int, IndexMask]:
         """As `siaf.cvat.sync.Carried`: a job without a session inherits; frames of both jobs become references."""
@@ -92,7 +92,7 @@ def carry_task(
     jobs = jobs_of_task(server, task)
     begun = [i for i, job in enumerate(jobs) if _has_session(job, store, server)]
     if not begun:
-        raise InputError("no job of it has a session in this store: sync one first", field=f"task {task}")
+        raise InputError("none of its jobs has a session in this store; sync one first", field=f"task {task}")
     reports = []
     for walk in (jobs[begun[0] :], jobs[begun[0] :: -1]):
         source = walk[0]

@@ -1,41 +1,27 @@
 """Where a session lives: in this process here, in a deployed function in siaf.cvat.remote and siaf.cvat.through."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 
-from siaf.boxes import Box
 from siaf.cvat.frames import JobFrames
-from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput
 from siaf.masks import IndexMask
 from siaf.network import Model
-from siaf.scribbles import Scribble
+from siaf.prompts import FramePrompts, Prompts
 from siaf.session import Session
-from siaf.state import dump_session, made_with, memories_of, parse_session, read_document
+from siaf.state import dump_session, made_with, memories_of, parse_session, read_masks, read_summary
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) frames."""
 
 
-@dataclass(frozen=True)
-class Interaction:
-    """What a session is told at once, as `Session.interact`; `labels` are the objects' label names by tag."""
-
-    strokes: Mapping[int, Sequence[Scribble]] = field(default_factory=dict)
-    boxes: Mapping[int, Mapping[int, Box]] = field(default_factory=dict)
-    references: Mapping[int, IndexMask] = field(default_factory=dict)
-    about: Mapping[int, set[int]] = field(default_factory=dict)
-    labels: Mapping[int, str] = field(default_factory=dict)
-
-
 class Engine(Protocol):
     """One session. All frames are the session's, from 0."""
 
-    def interact(self, call: Interaction) -> dict[int, IndexMask]:
-        """One round; the masks of its frames."""
+    def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
+        """One round, as `Session.interact_with`; the masks of its frames. `labels`: the objects' label names by tag."""
 
     def remove_object(self, tag: int) -> None:
         """Forget an object that the session has."""
@@ -77,7 +63,7 @@ class LocalEngine:
 
     def __init__(self, model: Model, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
         self._digests = digests
-        self.restarted = state is not None and not made_with(state, memories_of(model))
+        self.restarted = state is not None and not made_with(state, memories_of(model.identity))
         if state is None or self.restarted:
             self._session = Session(model, frames, digests=digests)
         else:  # a state of other frames is refused
@@ -85,10 +71,10 @@ class LocalEngine:
         if state is not None and self.restarted:
             begin_with_masks(self, state)
 
-    def interact(self, call: Interaction) -> dict[int, IndexMask]:
-        """As `Session.interact`."""
-        masks = self._session.interact(call.strokes, call.references, call.boxes, call.about)
-        for tag, label in call.labels.items():
+    def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
+        """As `Session.interact_with`."""
+        masks = self._session.interact_with(prompts)
+        for tag, label in labels.items():
             if tag in self._session.objects:
                 self._session.objects.add(tag, label)
         return masks
@@ -126,22 +112,18 @@ class LocalEngine:
 
 def begin_with_masks(engine: Engine, state: bytes) -> None:
     """What can be taken over from another model's session: the masks of its interacted frames."""
-    results = Results(state)
-    masks = {frame: results.mask(frame) for frame in results.interacted}
+    kept = read_masks(state)
+    masks = {frame: FramePrompts(mask=kept.mask(frame)) for frame in kept.interacted}
     if masks:
-        engine.interact(Interaction(references=masks))
+        engine.interact(Prompts(masks), {})
 
 
 def same_frames(state: bytes, session: Session) -> bool:
     """Whether a state is of a session's own clip: as many frames, of its size, the same pictures where people drew."""
-    document = read_document(state)
-    if (document["frames"], document["height"], document["width"]) != (
-        len(session.frames),
-        session.height,
-        session.width,
-    ):
+    summary = read_summary(state)
+    if (summary.frames, summary.height, summary.width) != (len(session.frames), session.height, session.width):
         return False
-    return all(session.shows(int(f), digest) for f, digest in document["digests"].items())
+    return all(session.shows(frame, digest) for frame, digest in summary.digests.items())
 
 
 def local_engines(load: Callable[[], Model]) -> EngineFactory:
@@ -164,27 +146,34 @@ def run_round(engine: Engine, planned: RoundInput) -> None:
     Boxes are as strokes.
     """
     labels = {tag: known.label for tag, known in planned.objects.items()}
-    references, fixed, strokes = planned.references, planned.fixed, planned.strokes
-    boxes = planned.boxes
-    asked = {f: {s.tag for s in strokes.get(f, ()) if s.tag} | {*boxes.get(f, ())} for f in {*strokes, *boxes}}
-    both = {f for f in asked.keys() & references.keys() if not np.array_equal(references[f], fixed[f])}
-    groups: dict[frozenset[int], dict[int, IndexMask]] = {}
-    for frame, mask in references.items():
-        groups.setdefault(frozenset(planned.about[frame]), {})[frame] = mask
-    drawn = {tag for tags in asked.values() for tag in tags}
+    given = planned.prompts
+    asked = {frame: here.drawn_tags for frame, here in given.drawn.items()}
+    both = {f for f in asked.keys() & given.masks.keys() if not _all_fixed(given[f])}
+    groups: dict[frozenset[int], list[int]] = {}
+    for frame in given.masks:
+        groups.setdefault(given[frame].about or frozenset(), []).append(frame)
+    drawn = given.drawn_tags
     if not both and (not groups or (len(groups) == 1 and drawn <= next(iter(groups)))):
-        engine.interact(Interaction(strokes, boxes, references, planned.about, labels))
+        engine.interact(given, labels)
         return
-    for about, masks in sorted(groups.items(), key=lambda group: (len(group[0]), sorted(group[1]))):
-        spoken = {frame: set(about) for frame in masks}
-        engine.interact(Interaction(references=masks, about=spoken, labels=labels))
+    for about, frames in sorted(groups.items(), key=lambda group: (len(group[0]), sorted(group[1]))):
+        alone = {frame: FramePrompts(mask=given[frame].mask, about=about) for frame in frames}
+        engine.interact(Prompts(alone), labels)
     if not asked:
         return
-    found = engine.interact(Interaction(strokes, boxes, labels=labels))
+    unmasked = {frame: FramePrompts(here.strokes, here.boxes) for frame, here in given.drawn.items()}
+    found = engine.interact(Prompts(unmasked), labels)
     again = {}
     for frame in both:
-        rest = np.where(np.isin(found[frame], np.unique(fixed[frame][fixed[frame] > 0])), 0, found[frame])
-        again[frame] = np.where(fixed[frame] > 0, fixed[frame], rest).astype(np.uint8)
+        here = given[frame]
+        fixed = np.zeros_like(found[frame]) if here.fixed is None else here.fixed
+        rest = np.where(np.isin(found[frame], np.unique(fixed[fixed > 0])), 0, found[frame])
+        mask = np.where(fixed > 0, fixed, rest).astype(np.uint8)
+        again[frame] = FramePrompts(mask=mask, about=(here.about or frozenset()) | asked[frame])
     if again:
-        spoken = {f: planned.about[f] | asked[f] for f in both}
-        engine.interact(Interaction(references=again, about=spoken, labels=labels))
+        engine.interact(Prompts(again), labels)
+
+
+def _all_fixed(here: FramePrompts) -> bool:
+    """Whether the person drew all of a frame's mask."""
+    return here.fixed is None or (here.mask is not None and np.array_equal(here.mask, here.fixed))

@@ -9,11 +9,10 @@ from siaf.cvat.frames import JobFrames
 from siaf.cvat.jobs import JobClip, open_job
 from siaf.cvat.labels import LabelBook
 from siaf.cvat.ledger import Known, Ledger
-from siaf.cvat.results import Results
 from siaf.cvat.store import StateStore
 from siaf.errors import InputError, StateError
 from siaf.files import atomic_write
-from siaf.state import read_document
+from siaf.state import read_masks, read_summary
 
 _STATE, _LEDGER = "session.siaf", "ledger.json"
 
@@ -24,7 +23,7 @@ def export_state(server: Server, number: int, store: StateStore, path: Path) -> 
     ledger = jobs.ledger()
     state = jobs.state(ledger)
     if state is None:
-        raise InputError("has no session in this store: sync it first, or give its --store", field=f"job {number}")
+        raise InputError("has no session in this store; sync it first, or name its --store", field=f"job {number}")
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(_STATE, state)
         archive.writestr(_LEDGER, ledger.dump())
@@ -40,7 +39,7 @@ def import_state(server: Server, number: int, store: StateStore, path: Path) -> 
     jobs = store.job(server.url, number)
     with jobs.locked():
         if not jobs.ledger().empty:
-            raise InputError("has a session in this store already", field=f"job {number}")
+            raise InputError("already has a session in this store", field=f"job {number}")
         state, ledger = _read(path, number)
         _check_frames(server, clip, state, str(path))
         if ledger is None:
@@ -70,26 +69,28 @@ def _read(path: Path, number: int) -> tuple[bytes, Ledger | None]:
 
 
 def _check_frames(server: Server, clip: JobClip, state: bytes, name: str) -> None:
-    document = read_document(state, name)
-    Results(state)  # says if it is damaged
+    summary = read_summary(state, name)
+    read_masks(state, name)  # says if it is damaged
     for key, here in (("frames", len(clip)), ("height", clip.height), ("width", clip.width)):
-        if document.get(key) != here:
-            raise StateError(f"{key}: the session has {document.get(key)}, the job {here}", field=name)
+        if getattr(summary, key) != here:
+            raise StateError(f"{key}: the session has {getattr(summary, key)}, the job {here}", field=name)
     frames = JobFrames(server, clip)
     try:
-        for frame, digest in document["digests"].items():
-            if not frames.shows(int(frame), digest):
+        for frame, digest in summary.digests.items():
+            if not frames.shows(frame, digest):
                 raise StateError(f"frame {frame} is not the job's", field=name)
     finally:
         frames.close()
 
 
 def _ledger_of(number: int, state: bytes, book: LabelBook) -> Ledger:
-    document = read_document(state)
+    summary = read_summary(state)
+    if summary.weights is None:
+        raise StateError("holds masks alone, no session: export the job with its ledger", field="state")
     objects = {}
-    for entry in document["now"]["objects"]:
-        label = entry["label"] or (book.objects[0].name if len(book.objects) == 1 else None)
+    for known in summary.objects:
+        label = known.label or (book.objects[0].name if len(book.objects) == 1 else None)
         if label is None:
-            raise InputError(f"object {entry['tag']} of the session has no label", field=f"job {number}")
-        objects[int(entry["tag"])] = Known(book.named(label).name)
-    return Ledger(number, round=len(document["rounds"]), objects=objects, propagated=False)
+            raise InputError(f"object {known.tag} of the session has no label", field=f"job {number}")
+        objects[known.tag] = Known(book.named(label).name)
+    return Ledger(number, round=summary.rounds, objects=objects, propagated=False)

@@ -2,7 +2,6 @@
 
 import tempfile
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ from siaf.cvat.connection import Server
 from siaf.cvat.jobs import JobClip
 from siaf.errors import SiafError
 from siaf.images import decode_image
+from siaf.lru import LruCache
 from siaf.video import Frame, FrameSource, open_video
 
 _OPEN_VIDEOS = 2
@@ -32,7 +32,7 @@ class JobFrames(FrameSource):
         self._server = server
         self._clip = clip
         self._folder = tempfile.TemporaryDirectory(prefix="siaf-")
-        self._videos: OrderedDict[int, FrameSource] = OrderedDict()
+        self._videos: LruCache[int, FrameSource] = LruCache(_OPEN_VIDEOS)
 
     @property
     def job(self) -> int:
@@ -83,14 +83,12 @@ class JobFrames(FrameSource):
             return archive.read(names[at])
 
     def _video(self, chunk: int) -> FrameSource:
-        if chunk not in self._videos:
+        video = self._videos.get(chunk)
+        if video is None:
             video = open_video(self._chunk(chunk))
             self._check_count(chunk, len(video))
-            self._videos[chunk] = video
-            while len(self._videos) > _OPEN_VIDEOS:
-                self._videos.popitem(last=False)
-        self._videos.move_to_end(chunk)
-        return self._videos[chunk]
+            self._videos.put(chunk, video)
+        return video
 
     def _chunk(self, chunk: int) -> Path:
         path = Path(self._folder.name) / f"{chunk}{'.mp4' if self._clip.is_video else '.zip'}"

@@ -20,14 +20,14 @@ from PIL import Image
 
 from siaf.boxes import Box, as_box, mask_box
 from siaf.clicks import Clicks, segment_clicks
-from siaf.cvat.results import Results
 from siaf.errors import InputError, SiafError
 from siaf.features import FeatureCache
-from siaf.masks import Bitmap, decode_rle, encode_rle, from_polygon, index_mask_to_rles, to_polygons
+from siaf.masks import Bitmap, decode_rle, encode_rle, from_polygon, index_mask_to_rles, outline
 from siaf.network import Model
+from siaf.prompts import ObjectPrompt
 from siaf.session import Session
-from siaf.state import read_document
-from siaf.tracking import Pending, Prompt, Track, Tracker
+from siaf.state import read_masks, read_summary
+from siaf.tracking import Pending, Track, Tracker
 from siaf.video import Frame, as_frames, frame_digest
 from siaf.weights import load_model
 
@@ -125,13 +125,13 @@ class SessionReplay:
 
     def __init__(self, state: bytes | str | Path, frames: Any) -> None:
         data = state if isinstance(state, bytes) else Path(state).read_bytes()
-        document = read_document(data)
-        self._results = Results(data)
+        summary = read_summary(data)
+        self._results = read_masks(data)
         source = as_frames(frames)
-        if len(source) != document["frames"]:
-            raise InputError(f"has {len(source)} frames, the session {document['frames']}", field="frames")
+        if len(source) != summary.frames:
+            raise InputError(f"has {len(source)} frames, the session {summary.frames}", field="frames")
         self._numbers = {frame_digest(source[i]): i for i in range(len(source))}
-        labels = {int(o["tag"]): o["label"] or f"object {o['tag']}" for o in document["now"]["objects"]}
+        labels = {o.tag: o.label or f"object {o.tag}" for o in summary.objects}
         names = sorted(set(labels.values()))
         self._label_ids = {tag: names.index(label) for tag, label in labels.items()}
         self.spec = cvataa.DetectionFunctionSpec(
@@ -162,17 +162,17 @@ def _pairs(points: Sequence[Any]) -> NDArray[np.float64]:
     return np.array(points, np.float64).reshape(-1, 2)
 
 
-def _prompt(kind: str, points: list[float], height: int, width: int) -> Prompt:
+def _prompt(kind: str, points: list[float], height: int, width: int) -> ObjectPrompt:
     if kind == "mask":
-        return Prompt(1, rle=encode_rle(decode_rle(points, height=height, width=width, clip=True, field="shape")))
+        return ObjectPrompt(1, rle=encode_rle(decode_rle(points, height=height, width=width, clip=True, field="shape")))
     if kind == "polygon":
-        return Prompt(1, rle=encode_rle(from_polygon(_pairs(points), height=height, width=width, field="shape")))
-    return Prompt(1, box=as_box(points, height=height, width=width, field="shape"))
+        return ObjectPrompt(1, rle=encode_rle(from_polygon(_pairs(points), height=height, width=width, field="shape")))
+    return ObjectPrompt(1, box=as_box(points, height=height, width=width, field="shape"))
 
 
 def _points(kind: str, mask: Bitmap) -> list[float]:
     if kind == "mask":
         return [float(value) for value in encode_rle(mask)]
     if kind == "polygon":
-        return [float(value) for value in to_polygons(mask)[0].points.ravel()]
+        return [float(value) for value in outline(mask).ravel()]
     return list(mask_box(mask))

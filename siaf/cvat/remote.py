@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 import urllib3
 
 from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
-from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress, begin_with_masks
+from siaf.cvat.engine import Engine, EngineFactory, Progress, begin_with_masks
 from siaf.cvat.faults import ServerFault, Throttled, patiently, retry_after
 from siaf.cvat.frames import JobFrames
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
-from siaf.state import made_with, read_document, with_digests
+from siaf.prompts import Prompts
+from siaf.state import made_with, read_summary, with_digests
 from siaf.video import frame_digest
 
 Json = dict[str, Any]
@@ -65,7 +66,7 @@ class FunctionClient:
             reason = ""
         except UnexpectedAnswer as error:
             reason = f" ({error})"
-        raise InputError(f"{self.url} does not answer as a siaf function does{reason}", field="url")
+        raise InputError(f"{self.url} does not answer like a siaf function{reason}", field="url")
 
     def raw(self, method: str, path: str, body: bytes | None = None, kind: str = "application/octet-stream") -> bytes:
         """A call with an answer of bytes."""
@@ -83,7 +84,7 @@ class FunctionClient:
         try:
             response = self._pool.request(method, self.url + path, body=body, headers=headers)
         except urllib3.exceptions.NameResolutionError:
-            raise InputError(f"there is no host of this name: {self.url}", field="url") from None
+            raise InputError(f"no host has this name: {self.url}", field="url") from None
         except urllib3.exceptions.HTTPError as error:
             raise ServerFault(f"the function at {self.url} does not answer ({error})") from None
         self._reached = True
@@ -103,11 +104,11 @@ class FunctionClient:
         if status == 404:
             return Gone(f"{text}{field}")
         if status == 409:
-            return Stale(f"the session was changed by somebody else: {text}")
+            return Stale(f"somebody else changed the session: {text}")
         if status == 422 and "state" in text:
             return StateError(text, field="state")
         if status == 429:  # a proxy's: the function itself says 503
-            return Throttled(f"{self.url} asks for fewer requests: 429 {text}", retry_after(headers))
+            return Throttled(f"{self.url} wants fewer requests: 429 {text}", retry_after(headers))
         if status >= 500 or status == 408:
             return ServerFault(f"the function at {self.url} failed: {status} {code} {text}")
         return InputError(f"refused by the function: {status} {text}{field}", field="url")
@@ -156,34 +157,26 @@ class RemoteEngine:
         else:
             self._renew()
 
-    def interact(self, call: Interaction) -> dict[int, IndexMask]:
-        """As `Session.interact`."""
-        tags = {s.tag for strokes in call.strokes.values() for s in strokes if s.tag} | set(self._tags)
-        tags |= {tag for boxes in call.boxes.values() for tag in boxes}
-        references = []
-        for frame, mask in call.references.items():
-            rles = index_mask_to_rles(mask)
-            tags |= set(rles)
-            about = {"about": sorted(call.about[frame])} if frame in call.about else {}
-            masks = [{"tag": tag, "rle": rle} for tag, rle in rles.items()]
-            references.append({"frame": frame, "masks": masks, **about})
-        body: Json = {
-            "scribbles": [
-                {
-                    "frame": frame,
-                    "strokes": [
-                        {"tag": s.tag, "points": s.points.tolist(), "width": s.width, "polarity": s.polarity}
-                        for s in strokes
-                    ],
-                }
-                for frame, strokes in call.strokes.items()
-            ],
-            "references": references,
-            "objects": [{"tag": tag, "label": label} for tag, label in call.labels.items() if tag in tags],
-        }
-        if call.boxes:
-            framed = ((frame, tag, box) for frame, boxes in call.boxes.items() for tag, box in boxes.items())
-            body["boxes"] = [{"frame": frame, "tag": tag, "box": list(box)} for frame, tag, box in framed]
+    def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
+        """As `Session.interact_with`."""
+        tags = prompts.tags | set(self._tags)
+        body: Json = {"scribbles": [], "references": []}
+        boxes: list[Json] = []
+        for frame, here in prompts.items():
+            if here.strokes:
+                strokes = [
+                    {"tag": s.tag, "points": s.points.tolist(), "width": s.width, "polarity": s.polarity}
+                    for s in here.strokes
+                ]
+                body["scribbles"].append({"frame": frame, "strokes": strokes})
+            if here.mask is not None:
+                about = {} if here.about is None else {"about": sorted(here.about)}
+                masks = [{"tag": tag, "rle": rle} for tag, rle in index_mask_to_rles(here.mask).items()]
+                body["references"].append({"frame": frame, "masks": masks, **about})
+            boxes += [{"frame": frame, "tag": tag, "box": list(box)} for tag, box in here.boxes.items()]
+        body["objects"] = [{"tag": tag, "label": label} for tag, label in labels.items() if tag in tags]
+        if boxes:
+            body["boxes"] = boxes
         answer = self._change("POST", "/rounds", body, _ROUND)
         self._tags = sorted(tags)
         self._done = 0
@@ -323,11 +316,11 @@ class RemoteEngine:
 
         Earlier versions read videos a little differently; only who has the video can tell.
         """
-        document = read_document(state)
-        if document["frames"] != len(self._frames):
+        summary = read_summary(state)
+        if summary.frames != len(self._frames):
             return state
-        known = {int(frame): digest for frame, digest in document["digests"].items()}
-        others = [f for f, digest in known.items() if digest != self._digests[f] and self._frames.shows(f, digest)]
+        known = summary.digests.items()
+        others = [f for f, digest in known if digest != self._digests[f] and self._frames.shows(f, digest)]
         return with_digests(state, {f: self._digests[f] for f in others}) if others else state
 
     def _put_state(self, state: bytes) -> None:

@@ -40,7 +40,7 @@ def store(arguments: argparse.Namespace) -> "StateStore":
     return StateStore(arguments.store or default_store())
 
 
-def engines(arguments: argparse.Namespace, connected: "Client") -> "Sequence[EngineFactory]":
+def engines(arguments: argparse.Namespace, connected: "Client | None" = None) -> "Sequence[EngineFactory]":
     """One for every replica; one for CVAT's door, one for this process."""
     if arguments.url and arguments.via:
         raise InputError("give --url or --via, not both", field="via")
@@ -50,6 +50,7 @@ def engines(arguments: argparse.Namespace, connected: "Client") -> "Sequence[Eng
         token = os.environ.get("SIAF_TOKEN")
         return [remote_engines(FunctionClient(url, token)) for url in arguments.url]
     if arguments.via:
+        assert connected is not None
         from siaf.cvat.connection import Server
         from siaf.cvat.through import through_cvat
 

@@ -15,24 +15,19 @@ from siaf.cvat.rectangles import Rectangle
 from siaf.cvat.strokes import Stroke, shape_name
 from siaf.errors import InputError
 from siaf.masks import MAX_TAG, IndexMask
-from siaf.scribbles import Scribble
+from siaf.prompts import Prompts
 
 
 @dataclass
 class RoundInput:
     """What the job has that no round took yet. Frames are the session's, from 0.
 
-    `references` are whole index masks of the corrected frames; `fixed` only those pixels of them that a human drew;
-    `about` the objects that they speak for, be it that those are absent. `boxes` are by frame and tag. `objects` is the
-    whole table as it will be. `used` and `human` go into the ledger once the round is done. `ignored`: what cannot be
-    used, by reason; `questions`: what should not be done unasked.
+    `prompts` have whole index masks of the corrected frames, with the pixels that a human drew, and the objects that
+    they speak for. `objects` is the whole table as it will be. `used` and `human` go into the ledger once the round is
+    done. `ignored`: what cannot be used, by reason; `questions`: what should not be done unasked.
     """
 
-    strokes: dict[int, list[Scribble]] = field(default_factory=dict)
-    boxes: dict[int, dict[int, Box]] = field(default_factory=dict)
-    references: dict[int, IndexMask] = field(default_factory=dict)
-    fixed: dict[int, IndexMask] = field(default_factory=dict)
-    about: dict[int, set[int]] = field(default_factory=dict)
+    prompts: Prompts = field(default_factory=Prompts)
     objects: dict[int, Known] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
     absent: set[tuple[int, int]] = field(default_factory=set)
@@ -45,7 +40,7 @@ class RoundInput:
     @property
     def draws(self) -> bool:
         """Whether it says where something is, or is not."""
-        return bool(self.strokes or self.boxes or self.references)
+        return bool(self.prompts)
 
     @property
     def empty(self) -> bool:
@@ -78,22 +73,21 @@ def plan_round(
     new_strokes = _usable(new_strokes, clip, book, naming, result.ignored)
     tags = naming.of_strokes(new_strokes)
     for stroke, tag in zip(new_strokes, tags, strict=True):
-        result.strokes.setdefault(clip.to_clip(stroke.frame), []).extend(stroke.scribbles(tag, clip))
+        result.prompts.at(clip.to_clip(stroke.frame)).strokes.extend(stroke.scribbles(tag, clip))
         result.used.append(stroke.marks[0])
     for rectangle in reading.rectangles:
         if rectangle.mark not in ledger.strokes:
             naming.of_rectangle(rectangle)
-            here = result.boxes.setdefault(clip.to_clip(rectangle.frame), {})
+            here = result.prompts.at(clip.to_clip(rectangle.frame)).boxes
             box = rectangle.box(clip)
             here[rectangle.tag] = _around(box, here.get(rectangle.tag, box))
             result.used.append(rectangle.mark)
 
     drawn = {
-        (clip.to_task(frame), stroke.tag)
-        for frame, strokes in result.strokes.items()
-        for stroke in strokes
-        if stroke.polarity == "positive"
-    } | {(clip.to_task(frame), tag) for frame, boxes in result.boxes.items() for tag in boxes}
+        (clip.to_task(frame), tag)
+        for frame, here in result.prompts.items()
+        for tag in {stroke.tag for stroke in here.strokes if stroke.polarity == "positive"} | here.boxes.keys()
+    }
     taken = {(mask.frame, mask.tag) for mask in masks}
     result.absent = {(f, tag) for f, tag in (ledger.absent | reading.missing) - drawn - taken if tag in naming.objects}
     result.human = {mask.key: HumanShape(mask.frame, mask.tag, mask.mark) for mask in masks}
@@ -105,10 +99,11 @@ def plan_round(
         at = clip.to_clip(frame)
         base = handed[frame] if frame in handed else current(at)
         whole, fixed = _corrected(frame, masks, result, clip, base)
-        result.references[at], result.fixed[at] = whole, whole if frame in handed else fixed
+        corrected = result.prompts.at(at)
+        corrected.mask, corrected.fixed = whole, None if frame in handed else fixed
         decided = {tag for f, tag in taken | result.absent if f == frame}
         known = set(naming.objects) if frame in handed else seen
-        result.about[at] = decided | known | {int(tag) for tag in np.unique(whole) if tag}
+        corrected.about = frozenset(decided | known | {int(tag) for tag in np.unique(whole) if tag})
     result.objects = naming.objects
     result.questions = find_questions(reading, masks, clip, book, current)
     result.relabelled = sorted(tag for tag in reading.relabelled if tag in naming.objects)
@@ -123,7 +118,7 @@ def _usable(
     names = {label.name for label in book.objects}
     for stroke in strokes:
         if not stroke.has_pixels(clip):
-            reason = "without a pixel in the frame"
+            reason = "no pixel of it is in the frame"
         elif stroke.polarity is None:
             reason = "their polarity is neither positive nor negative: was an option renamed? (siaf cvat setup adds it)"
         elif stroke.label is None or stroke.label in names:
@@ -133,7 +128,7 @@ def _usable(
             usable.append(replace(stroke, label=None))  # an option that was renamed; which object it is, is clear
             continue
         else:
-            reason = f"{LABEL!r} is {stroke.label!r}, which no label for objects is called (any more): set it again"
+            reason = f"{LABEL!r} is {stroke.label!r}, but no label for objects has that name (any more); set it again"
         ignored.setdefault(reason, []).append(shape_name(stroke.shape))
     return usable
 
@@ -179,7 +174,7 @@ class _Naming:
         for tag, labels in relabelled.items():
             if len(labels) > 1:
                 names = " and ".join(sorted(map(repr, labels)))
-                raise InputError(f"was given the labels {names}; give it one", field=f"object {tag}")
+                raise InputError(f"has several labels: {names}; choose one", field=f"object {tag}")
             if tag in self.objects:
                 self.objects[tag] = Known(next(iter(labels)))
 
@@ -215,7 +210,7 @@ class _Naming:
             self.objects[tag] = Known(self._book.named(label).name)
         elif known.label != label:
             raise InputError(
-                f"object {tag} is a {known.label!r}, here it is called {label!r}: use another number, "
+                f"object {tag} is a {known.label!r}, but a {label!r} here; use another number, "
                 f"or change the label of one of its masks",
                 field=where,
             )

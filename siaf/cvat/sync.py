@@ -18,7 +18,6 @@ from siaf.cvat.ledger import Ledger, Pending
 from siaf.cvat.questions import Unanswered
 from siaf.cvat.reading import Reading, marks_of, read_job
 from siaf.cvat.report import SyncReport, ignored_lines
-from siaf.cvat.results import Results
 from siaf.cvat.rounds import RoundInput, plan_round
 from siaf.cvat.store import JobStore
 from siaf.cvat.tidying import Scribbles, plan_tidying
@@ -26,6 +25,8 @@ from siaf.cvat.writing import Change, Wanted, batches, plan_changes
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 from siaf.shrinking import summarise
+from siaf.snapshot import SessionMasks
+from siaf.state import read_masks
 
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
@@ -40,7 +41,7 @@ class NothingDrawn(InputError):
     """People have not worked on the job yet."""
 
     def __init__(self, job: int, book: LabelBook, ignored: Mapping[str, list[str]]) -> None:
-        how = f"draw polylines with the label {book.scribble_name!r} on one or more frames, or a mask, save, call again"
+        how = f"draw lines with the label {book.scribble_name!r} on one or more frames, or a mask, save, and sync again"
         first = "" if book.scribble is not None else " (siaf cvat setup adds that label)"
         there = "".join(f"; {line}" for line in ignored_lines(ignored))
         super().__init__(f"nothing is drawn: {how}{first}{there}", field=f"job {job}")
@@ -115,12 +116,12 @@ class JobSync:
         reading = read_job(annotations, self._clip, self._book, ledger)
         if reading.lost:
             raise InputError(
-                f"{len(reading.lost)} automatic masks with object numbers are not in this store: give the one they "
-                "were written from with --store, import its state, or delete them",
+                f"{len(reading.lost)} automatic masks with object numbers are not in this store: name the store they "
+                "were written from with --store, import its state, or delete the masks",
                 field=f"job {self._clip.id}",
             )
         if _was_emptied(reading, ledger):
-            self._report.notes.append("all masks and used scribbles are gone: the job starts again")
+            self._report.notes.append("all masks and used scribbles are gone, so the job starts again")
             ledger = Ledger(
                 self._clip.id,
                 undecided=ledger.undecided,
@@ -146,9 +147,11 @@ class JobSync:
 
     def _adopt(self, ledger: Ledger, reading: Reading) -> None:
         state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
-        adopted = adopt_equal_masks(reading, ledger, Results(state), self._clip) if state is not None else 0
+        adopted = adopt_equal_masks(reading, ledger, read_masks(state), self._clip) if state is not None else 0
         if adopted:
-            self._report.notes.append(f"{adopted} masks equal the session's: siaf's own from now on")
+            self._report.notes.append(
+                f"{adopted} masks equal the session's, so siaf treats them as its own from now on"
+            )
 
     def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
         ledger.write_as = self._write_as(ledger)
@@ -177,12 +180,12 @@ class JobSync:
         return self._engine
 
     def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:
-        results: list[Results] = []
+        results: list[SessionMasks] = []
 
         def current(frame: int) -> IndexMask:
             state = self._jobs.state(ledger) if not results else None
             if state is not None:
-                results.append(Results(state))
+                results.append(read_masks(state))
             if results:
                 return results[0].mask(frame)
             return np.zeros((self._clip.height, self._clip.width), np.uint8)
@@ -207,7 +210,7 @@ class JobSync:
         state = engine.state()
         self._jobs.save(ledger, state)
         if before is not None:
-            lost = Results(state).lost_since(Results(before), ledger.objects)
+            lost = read_masks(state).lost_since(read_masks(before), ledger.objects)
             by_task = {self._clip.to_task(frame): tags for frame, tags in lost.items()}
             self._report.shrunk = [str(one) for one in summarise(by_task)]
 
@@ -228,7 +231,7 @@ class JobSync:
         if state is None:
             return
         wanted = Wanted(
-            Results(state),
+            read_masks(state),
             {tag: known for tag, known in ledger.objects.items() if tag not in reading.gone},
             ledger.absent | reading.missing,
             reading.human_at(),
@@ -268,7 +271,9 @@ class JobSync:
         now = marks_of(self._server.annotations(self._clip.id), self._book)
         left = batch.only({key for key, mark in now.items() if before.get(key) == mark})
         if len(left) < len(batch):
-            self._report.notes.append(f"{len(batch) - len(left)} shapes were changed by people meanwhile: left alone")
+            self._report.notes.append(
+                f"{len(batch) - len(left)} shapes were left alone, because people changed them in the meantime"
+            )
         return left
 
     def _put_scribbles_away(self, reading: Reading, planned_on: Json, ledger: Ledger) -> None:
@@ -292,9 +297,10 @@ class JobSync:
 
     def _describe(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> None:
         to_task = self._clip.to_task
-        self._report.scribbles = {to_task(f): len(strokes) for f, strokes in sorted(planned.strokes.items())}
-        self._report.boxes = {to_task(f): len(boxes) for f, boxes in sorted(planned.boxes.items())}
-        self._report.references = [to_task(f) for f in sorted(planned.references)]
+        given = sorted(planned.prompts.items())
+        self._report.scribbles = {to_task(f): len(here.strokes) for f, here in given if here.strokes}
+        self._report.boxes = {to_task(f): len(here.boxes) for f, here in given if here.boxes}
+        self._report.references = [to_task(f) for f, here in given if here.mask is not None]
         self._report.removed = sorted(planned.removed)
         self._report.relabelled = planned.relabelled
         self._report.round = ledger.round if planned.empty else ledger.round + 1
@@ -303,14 +309,14 @@ class JobSync:
         imported = imported_frames(reading, ledger, self._clip)
         if imported:
             self._report.notes.append(
-                f"masks on {imported} of {len(self._clip)} frames count as drawn by people: siaf changes none of them; "
-                "if they are siaf's own, from its annotations.xml, use that or siaf cvat import-state, not both"
+                f"masks on {imported} of {len(self._clip)} frames are human work for siaf, which changes none of them; "
+                "if you imported them from siaf's annotations.xml, use either that or siaf cvat import-state, not both"
             )
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
             self._report.notes.append(
-                "the session was of another model or size: begun again from the masks of annotated frames"
+                "the session had another model or input size, so this round started from the annotated frames' masks"
             )
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]

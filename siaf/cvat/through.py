@@ -7,19 +7,21 @@ the masks of the interacted frames.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
 from siaf.cvat.connection import Json, Refusal, Server
-from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress
+from siaf.cvat.engine import Engine, EngineFactory, Progress
 from siaf.cvat.frames import JobFrames
-from siaf.cvat.results import Results, pack_results
 from siaf.errors import InputError, StateError
 from siaf.masks import MAX_TAG, IndexMask, decode_rle, index_mask_to_rles
+from siaf.prompts import FramePrompts, Prompts
 from siaf.results import MaskStore
 from siaf.rounds import erase_other_tags
+from siaf.snapshot import SessionMasks
+from siaf.state import dump_masks, read_masks
 
 _EXPIRED = (400, 404, 422)
 """What CVAT answers to a state older than 8 hours, and the function to one that it forgot."""
@@ -51,18 +53,18 @@ class ThroughEngine:
             memo.clear()
         memo["function"] = function
         if state is not None:
-            self._take_results(Results(state))
+            self._take_masks(read_masks(state))
 
-    def interact(self, call: Interaction) -> dict[int, IndexMask]:
-        """As `Session.interact`: collects frame by frame, then asks for the masks of these frames."""
+    def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
+        """As `Session.interact_with`, without `labels`: collects frame by frame, then asks for these frames' masks."""
         if self._states() or not self._interacted:
             try:
-                return self._interact(call)
+                return self._interact(prompts)
             except Refusal as refusal:
                 if refusal.status not in _EXPIRED or not self._states():
                     raise
         self._begin_again()
-        return self._interact(call)
+        return self._interact(prompts)
 
     def remove_object(self, tag: int) -> None:
         """Forget an object: here at once, in the function with the next round."""
@@ -76,7 +78,7 @@ class ThroughEngine:
         """Asks for frame after frame, as the function's own plan goes."""
         if not self._states():
             if not self._interacted:
-                reason = "the jobs share no frame: memory is not handed over through CVAT; use --url"
+                reason = "the jobs share no frame, and memory cannot travel through CVAT; use --url"
                 raise InputError(reason, field="via")
             self._begin_again()
         while (frame := json.loads(self._memo["next"])) is not None:
@@ -99,9 +101,11 @@ class ThroughEngine:
         return self._suggest
 
     def state(self) -> bytes:
-        """The masks alone (`pack_results`)."""
-        size = {"height": self._frames.height, "width": self._frames.width}
-        return pack_results(self._masks, self._interacted, self._confidence, frames=len(self._frames), **size)
+        """The masks alone (`siaf.state.dump_masks`)."""
+        drawn = sorted(self._interacted)
+        return dump_masks(
+            SessionMasks(masks=self._masks, interacted=drawn, confidence=self._confidence, frames=len(self._frames))
+        )
 
     def tags(self) -> list[int]:
         """Objects that some mask shows."""
@@ -116,10 +120,10 @@ class ThroughEngine:
         """The function forgot the session, or CVAT the states: go on from the masks that the interacted frames had."""
         self._memo.pop("states", None)
         self.restarted = True
-        self._interact(Interaction(references={frame: self._masks[frame] for frame in sorted(self._interacted)}))
+        self._interact(Prompts({frame: FramePrompts(mask=self._masks[frame]) for frame in sorted(self._interacted)}))
 
-    def _interact(self, call: Interaction) -> dict[int, IndexMask]:
-        shapes = dict(_shapes(call))
+    def _interact(self, prompts: Prompts) -> dict[int, IndexMask]:
+        shapes = {frame: _shapes(here) for frame, here in sorted(prompts.items()) if here}
         more = {"frames": len(self._frames)}
         removed = [{**_NO_POINTS, "tag": tag, "remove": True} for tag in self._removed()]
         for frame in sorted(shapes):
@@ -146,7 +150,7 @@ class ThroughEngine:
             check_answer(answer, form)
         except UnexpectedAnswer as error:
             field = f"function {self._function!r}"
-            raise InputError(f"does not answer as a siaf function does ({error})", field=field) from None
+            raise InputError(f"does not answer like a siaf function ({error})", field=field) from None
         self._memo["states"] = json.dumps(answer["states"])
         return dict(answer)
 
@@ -167,31 +171,30 @@ class ThroughEngine:
         self._masks[frame] = mask
         self._confidence[frame] = scores
 
-    def _take_results(self, results: Results) -> None:
-        if (results.height, results.width) != (self._frames.height, self._frames.width):
-            raise StateError("is of a clip of another size", field="state")
-        self._masks = results.masks.copy()
-        self._confidence = {f: results.scores(f) for f in self._masks}
-        self._interacted = set(results.interacted)
+    def _take_masks(self, kept: SessionMasks) -> None:
+        if (kept.height, kept.width) != (self._frames.height, self._frames.width):
+            raise StateError("belongs to a clip of another size", field="state")
+        self._masks = kept.masks.copy()
+        self._confidence = {f: kept.confidence.get(f, {}) for f in self._masks}
+        self._interacted = set(kept.interacted)
 
 
-def _shapes(call: Interaction) -> Iterator[tuple[int, list[Json]]]:
-    """Strokes, boxes and references of a round as shapes, frame by frame."""
-    for frame in sorted({*call.strokes, *call.boxes, *call.references}):
-        shapes: list[Json] = []
-        if frame in call.references:
-            about = {"about": sorted(call.about[frame])} if frame in call.about else {}
-            shapes.append({**_NO_POINTS, "tag": 0, "reference": True, **about})
-            for tag, rle in index_mask_to_rles(call.references[frame]).items():
-                shapes.append({"type": "mask", "points": [float(n) for n in rle], "tag": tag})
-        for stroke in call.strokes.get(frame, ()):
-            flat = [float(value) for value in stroke.points.ravel()]
-            kind = "polyline" if len(stroke.points) > 1 else "points"
-            more = {"tag": stroke.tag, "polarity": stroke.polarity, "width": stroke.width}
-            shapes.append({"type": kind, "points": flat, **more})
-        for tag, box in call.boxes.get(frame, {}).items():
-            shapes.append({"type": "rectangle", "points": list(box), "tag": tag})
-        yield frame, shapes
+def _shapes(here: FramePrompts) -> list[Json]:
+    """Strokes, boxes and mask of a frame as shapes."""
+    shapes: list[Json] = []
+    if here.mask is not None:
+        about = {} if here.about is None else {"about": sorted(here.about)}
+        shapes.append({**_NO_POINTS, "tag": 0, "reference": True, **about})
+        for tag, rle in index_mask_to_rles(here.mask).items():
+            shapes.append({"type": "mask", "points": [float(n) for n in rle], "tag": tag})
+    for stroke in here.strokes:
+        flat = [float(value) for value in stroke.points.ravel()]
+        kind = "polyline" if len(stroke.points) > 1 else "points"
+        more = {"tag": stroke.tag, "polarity": stroke.polarity, "width": stroke.width}
+        shapes.append({"type": kind, "points": flat, **more})
+    for tag, box in here.boxes.items():
+        shapes.append({"type": "rectangle", "points": list(box), "tag": tag})
+    return shapes
 
 
 def through_cvat(server: Server, function: str) -> EngineFactory:
@@ -211,7 +214,7 @@ def _check(server: Server, function: str) -> str:
     found = server.function(function)
     if found.get("kind") != "tracker" or not needed <= set(found.get("supported_shape_types") or ()):
         raise InputError(
-            f"is not a tracker for {', '.join(sorted(needed))}: deploy siaf's function as CVAT's tracker",
+            f"is not a tracker for {', '.join(sorted(needed))}; deploy siaf's function as CVAT's tracker",
             field=f"function {function!r}",
         )
     return function

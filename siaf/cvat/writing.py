@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from siaf.boxes import mask_box
@@ -13,10 +12,9 @@ from siaf.cvat.labels import SHAPE_OF, Label, LabelBook, WriteAs
 from siaf.cvat.ledger import Known, Ledger, OwnShape, OwnTrack
 from siaf.cvat.marks import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.reading import Reading, Spot
-from siaf.cvat.results import Results
-from siaf.masks import Bitmap, encode_rle, to_polygons
+from siaf.masks import Bitmap, encode_rle, outline
+from siaf.snapshot import SessionMasks
 
-_POLYGON_TOLERANCE = 0.75
 MAX_BATCH_SHAPES = 500
 MAX_BATCH_NUMBERS = 400_000
 """Per request; one bad shape refuses its whole request, and CVAT's limit is 100 MB."""
@@ -57,7 +55,7 @@ class Change:
 class Wanted:
     """What decides about writing: the session's results and the human's spots."""
 
-    results: Results
+    results: SessionMasks
     objects: Mapping[int, Known]
     absent: set[Spot]
     human: set[Spot]
@@ -165,7 +163,8 @@ def _track_changes(
 ) -> list[Change]:
     figures: dict[int, dict[int, list[float]]] = {}
     for frame, tag, bitmap in wanted.spots(clip):
-        figures.setdefault(tag, {})[frame] = _polygon(bitmap) if kind == "polygon" else list(mask_box(bitmap))
+        corners = outline(bitmap).ravel().tolist() if kind == "polygon" else list(mask_box(bitmap))
+        figures.setdefault(tag, {})[frame] = corners
     existing: dict[int, Json] = {}
     doubled = []  # by a write that was done twice; the one that a human worked on is the one to keep
     for number in sorted(reading.tracks, key=lambda number: (number not in reading.kept, number)):
@@ -283,14 +282,6 @@ def attributes_of(label: Label, tag: int, *, mutable: bool | None, given: Sequen
         for a in label.attributes
         if mutable in (None, a.mutable)
     ]
-
-
-def _polygon(bitmap: Bitmap) -> list[float]:
-    """The largest part's outline, simplified: a track's keyframe has one polygon without holes."""
-    corners = to_polygons(bitmap)[0].points
-    simple = cv2.approxPolyDP(corners.astype(np.float32)[:, None], _POLYGON_TOLERANCE, True)[:, 0]
-    chosen = simple if len(simple) >= 3 else corners
-    return [float(value) for value in chosen.ravel()]
 
 
 def as_sent(entry: Json) -> Json:

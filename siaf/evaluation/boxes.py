@@ -10,7 +10,8 @@ from siaf.boxes import Box, mask_box
 from siaf.evaluation.metrics import box_iou
 from siaf.features import FeatureCache
 from siaf.network import Model
-from siaf.tracking import Pending, Prompt, Track, Tracker
+from siaf.prompts import ObjectPrompt
+from siaf.tracking import Pending, Track, Tracker
 from siaf.video import Frame, frame_digest
 
 Boxes = NDArray[np.float64]
@@ -22,7 +23,7 @@ def siaf_boxes(model: Model, frames: Sequence[Frame], boxes: Mapping[int, Box]) 
     first = frames[0]
     height, width = first.shape[:2]
     tracker = Tracker(model, FeatureCache(), lambda _: first)
-    prompts = tuple(Prompt(tag, box=box) for tag, box in boxes.items())
+    prompts = tuple(ObjectPrompt(tag, box=box) for tag, box in boxes.items())
     track = tracker.prompt(Track(height, width), Pending(frame_digest(first), prompts))
     found = {tag: [box] for tag, box in boxes.items()}
     for i in range(1, len(frames)):

@@ -31,7 +31,7 @@ class LabelTransport(LocalAttention):
         assert self.relative_emb_k.bias is not None
         nn.init.zeros_(self.relative_emb_k.bias)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]
         """Maps of unit vectors B×C×h×w of this frame and of the one before, labels B×K×h×w there → labels here.
 
         Channel 0 of the labels is the background. Where a window sees nothing else, nothing is looked up.

@@ -61,7 +61,7 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         (["cvat", "sync", "--job", "0"], "argument --job: must be at least 1, not 0"),
         (["cvat", "bulk", "--jobs", "x"], "argument --jobs: must be a whole number, not 'x'"),
         (["serve", "--host", "no.such.host.invalid"], "--host: cannot listen on no.such.host.invalid"),
-        (["weights", "fetch", "siaf-x"], "unknown weights 'siaf-x'; there are: "),
+        (["weights", "fetch", "siaf-x"], "unknown weights 'siaf-x'; known: "),
     ],
 )
 def test_a_wrong_call_is_one_line_that_says_what_to_do(

@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -298,8 +299,7 @@ def run_seed(engines: EngineFactory, seed: int) -> Counter[str]:
 def tiny() -> Model:
     """siaf-t with random weights at a small working resolution."""
     model = build_model("siaf-t", device="cpu", seed=3)
-    model.short_side = model.interaction_short_side = 65
-    return model
+    return replace(model, short_side=65, interaction_short_side=65)
 
 
 def main() -> None:

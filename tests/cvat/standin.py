@@ -18,7 +18,8 @@ from standin_annotations import Refused
 from standin_forms import job_form, meta_form, project_form, request_form, self_form, task_form, user_form, webhook_form
 from standin_http import Answer, HttpSide, Request
 from standin_lambda import Function, call
-from standin_world import Job, Task, Token, World
+from standin_sessions import check_csrf, sign_in
+from standin_world import Job, Task, World
 
 Json = dict[str, Any]
 
@@ -57,6 +58,8 @@ class StandIn(HttpSide):
         if token is None or token.expired:
             raise Refused(401, {"detail": "Invalid token."})
         request.user = token.user
+        if session and not header:
+            check_csrf(request, token)
         if token.read_only and request.method != "GET":
             raise Refused(403, _FORBIDDEN)
 
@@ -64,7 +67,8 @@ class StandIn(HttpSide):
         job = self.world.jobs.get(number)
         if job is None:
             raise Refused(404, {"detail": "No Job matches the given query."})
-        if request.user not in ("admin", job.assignee):
+        may_see = request.user == "viewer" and request.method == "GET"
+        if request.user not in ("admin", job.assignee) and not may_see:
             raise Refused(403, _FORBIDDEN)
         return job
 
@@ -101,8 +105,7 @@ class StandIn(HttpSide):
         user = request.body["username"]
         if self.world.passwords.get(user) != request.body["password"]:
             raise Refused(400, {"non_field_errors": ["Unable to log in with provided credentials."]})
-        self.world.tokens[f"session-{user}"] = Token(user)
-        cookies = [("Set-Cookie", f"sessionid=session-{user}; Path=/"), ("Set-Cookie", "csrftoken=x; Path=/")]
+        cookies = [("Set-Cookie", f"{name}={value}; Path=/") for name, value in sign_in(self.world, user).items()]
         return Answer(body={"key": "x"}, headers=cookies)
 
     def users_self(self, request: Request) -> Answer:

@@ -13,11 +13,12 @@ Json = dict[str, Any]
 
 @dataclass
 class Token:
-    """A personal access token."""
+    """A personal access token; `csrf` is of a browser's session, whose cookie is the token."""
 
     user: str
     read_only: bool = False
     expired: bool = False
+    csrf: str = ""
 
 
 @dataclass
@@ -67,7 +68,7 @@ class World:
     """All of it. Not locked: the HTTP side lets in one request at a time."""
 
     def __init__(self) -> None:
-        self.users = {"admin": 1, "annot1": 2, "stranger": 3}
+        self.users = {"admin": 1, "annot1": 2, "stranger": 3, "annot2": 4, "viewer": 5}
         self.tokens = {
             "full": Token("admin"),
             "annot1": Token("annot1"),

@@ -29,7 +29,7 @@ from siaf.cvat.faults import ServerFault
 from siaf.cvat.remote import FunctionClient, remote_engines
 from siaf.errors import InputError, SiafError
 from siaf.network import Model
-from siaf.state import read_document, with_digests
+from siaf.state import read_summary, with_digests
 from siaf.video import frame_digest
 from siaf.weights import load_model, save_weights
 
@@ -60,7 +60,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path
 def engines(weights: Path) -> EngineFactory:
     """This process, with the function's weights."""
     model = load_model("siaf-t", device="cpu", weights=weights)
-    model.short_side = model.interaction_short_side = 65
+    model = replace(model, short_side=65, interaction_short_side=65)
     return local_engines(lambda: model)
 
 
@@ -166,7 +166,9 @@ def test_new_weights_begin_again_from_the_annotated_frames(
     bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
     use(bench, serve())
     report = bench.sync(job)
-    assert report.notes == ["the session was of another model or size: begun again from the masks of annotated frames"]
+    assert report.notes == [
+        "the session had another model or input size, so this round started from the annotated frames' masks"
+    ]
     assert {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)} == kept
     assert bench.sync(job).notes == []
 
@@ -183,7 +185,9 @@ def test_another_input_size_begins_again_in_this_process_too(
     other = replace(tiny_model, **change)
     bench.engines = local_engines(lambda: other)
     report = bench.sync(job)
-    assert report.notes == ["the session was of another model or size: begun again from the masks of annotated frames"]
+    assert report.notes == [
+        "the session had another model or input size, so this round started from the annotated frames' masks"
+    ]
     assert {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)} == kept
     assert bench.sync(job).notes == []
 
@@ -197,7 +201,9 @@ def test_a_function_of_another_input_size_begins_again(
     bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
     use(bench, serve(short_side=97))
     report = bench.sync(job)
-    assert report.notes == ["the session was of another model or size: begun again from the masks of annotated frames"]
+    assert report.notes == [
+        "the session had another model or input size, so this round started from the annotated frames' masks"
+    ]
 
 
 def test_a_state_of_a_video_that_was_read_without_exact_rounding_goes_on(
@@ -218,7 +224,7 @@ def test_a_state_of_a_video_that_was_read_without_exact_rounding_goes_on(
     bench.scribble(other, 3, (72, 50, 85, 50), tag=2, label="person")
     with av.open(io.BytesIO(bench.server.chunk(job, 0))) as chunk:
         former = frame_digest(next(chunk.decode(video=0)).to_ndarray(format="rgb24"))
-    assert former != read_document(state)["digests"]["0"]
+    assert former != read_summary(state).digests[0]
     old = with_digests(state, {0: former})
     (tmp_path / "old.siaf").write_bytes(old)
     commands.import_state(bench.client, other, tmp_path / "old.siaf", store=bench.store)
@@ -226,8 +232,9 @@ def test_a_state_of_a_video_that_was_read_without_exact_rounding_goes_on(
     report = bench.sync(other)
     assert report.round == 2
     jobs = bench.store.job(bench.server.url, other)
-    assert read_document(jobs.state(jobs.ledger()) or b"")["digests"].keys() == {"0", "3"}
-    assert len(read_document(jobs.state(jobs.ledger()) or b"")["rounds"]) == 2
+    summary = read_summary(jobs.state(jobs.ledger()) or b"")
+    assert summary.digests.keys() == {0, 3}
+    assert summary.rounds == 2
 
 
 @pytest.mark.parametrize("done", [True, False])
@@ -354,7 +361,7 @@ def test_an_answer_of_another_form_is_named(bench: Bench, standin: StandIn, pict
     job = drawn(bench, pictures)
     bench.engines = remote_engines(FunctionClient(standin.url))
     standin.fault = lambda request: Answer(200, body) if request.path.startswith("/v1/") else None
-    with pytest.raises(InputError, match="^url: .* does not answer as a siaf function does"):
+    with pytest.raises(InputError, match="^url: .* does not answer like a siaf function"):
         bench.sync(job)
 
 
@@ -371,7 +378,7 @@ def test_too_many_requests_are_waited_out(standin: StandIn, monkeypatch: pytest.
     ("url", "error", "message"),
     [
         ("function:8000", InputError, "url: 'function:8000' is not an http"),
-        ("http://no-such-host.invalid", InputError, "url: there is no host of this name"),
+        ("http://no-such-host.invalid", InputError, "url: no host has this name"),
         ("http://127.0.0.1:9", ServerFault, "does not answer"),
     ],
 )

@@ -10,11 +10,11 @@ from siaf.cvat.jobs import JobClip
 from siaf.cvat.labels import LabelBook
 from siaf.cvat.ledger import Known, Ledger
 from siaf.cvat.reading import Reading
-from siaf.cvat.results import Results, pack_results
 from siaf.cvat.writing import Change, Wanted, batches, plan_changes
 from siaf.errors import InputError
 from siaf.masks import IndexMask
 from siaf.results import MaskStore
+from siaf.snapshot import SessionMasks
 
 HEIGHT, WIDTH = 40, 60
 OBJECT = {
@@ -54,8 +54,9 @@ def wanted(masks: dict[int, IndexMask], **more: Any) -> Wanted:
     store = MaskStore(HEIGHT, WIDTH)
     for frame, mask in masks.items():
         store[frame] = mask
-    packed = pack_results(store, [], {f: {1: 0.75} for f in masks}, frames=6, height=HEIGHT, width=WIDTH)
-    return Wanted(Results(packed), {1: Known("car")}, more.get("absent", set()), more.get("human", set()))
+    scores = {f: {1: 0.75} for f in masks}
+    shown = SessionMasks(masks=store, interacted=[], confidence=scores, frames=6)
+    return Wanted(shown, {1: Known("car")}, more.get("absent", set()), more.get("human", set()))
 
 
 def plan(target: Wanted, write_as: Any = "mask", job: JobClip | None = None) -> list[Change]:

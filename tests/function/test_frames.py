@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from function import frames
 from function.frames import FramesMissing, StoredFrames, session_frame_key
 from function.store.memory import MemoryStore
 
@@ -47,15 +46,13 @@ def test_every_access_gives_an_array_of_its_own(
     assert np.array_equal(source[3], clip[3])
 
 
-def test_few_decoded_frames_are_kept(
-    stored: tuple[StoredFrames, CountingStore], clip: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_decoded_frames_are_kept(stored: tuple[StoredFrames, CountingStore], clip: NDArray[np.uint8]) -> None:
     source, store = stored
-    monkeypatch.setattr(frames, "_DECODED_BYTES", 2 * clip[0].nbytes)
+    source._decoded.room = 2 * clip[0].nbytes
     for number in (0, 1, 2, 1, 2, 0):
         source[number]
     assert store.reads == 4
-    monkeypatch.setattr(frames, "_DECODED_BYTES", 0)  # a frame larger than all room
+    source._decoded.room = 0  # a frame larger than all room
     assert np.array_equal(source[5], clip[5])
 
 

@@ -1,5 +1,6 @@
 """Rounds through CVAT's own door: tracker calls that give exactly what the library gives."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,7 @@ def strokes(lines: list[tuple[int, list[list[float]]]]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def model(weights: Any) -> Model:
     model = load_model("siaf-t", device="cpu", weights=weights)
-    model.short_side = model.interaction_short_side = 65
-    return model
+    return replace(model, short_side=65, interaction_short_side=65)
 
 
 @pytest.fixture(scope="module")

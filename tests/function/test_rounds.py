@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,7 @@ def propagate(client: Client, session: str, budget_s: float = 60) -> Masks:
 @pytest.fixture(scope="module")
 def model(weights: Path) -> Model:
     model = load_model("siaf-t", device="cpu", weights=weights)
-    model.short_side = model.interaction_short_side = 65
-    return model
+    return replace(model, short_side=65, interaction_short_side=65)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crafted_states import crafted
+from crafted_states import crafted, document_of
 from function_client import Client, base64_of
 from numpy.typing import NDArray
 
@@ -151,9 +151,7 @@ class TestInputSize:
     ) -> None:
         from safetensors.torch import load, save
 
-        from siaf.state import read_document
-
-        older = {k: v for k, v in read_document(good).items() if k not in ("short_side", "autocast")}
+        older = {k: v for k, v in document_of(good).items() if k not in ("short_side", "autocast")}
         data = save(load(good), {"siaf": json.dumps(older)})
         assert put(client, new_session(client, jpegs), data)[0] == 200
         other = start(short_side=97)

@@ -218,69 +218,20 @@ class TestObjects:
 
 
 class TestRounds:
-    """Shapes with tags are collected until a call comes without any."""
+    """Shapes with tags are parts of a round on numbered frames (test_relay.py)."""
 
-    def stroke(self, tag: int, *points: float, **more: Any) -> dict[str, Any]:
-        return {"type": "polyline", "points": list(points), "tag": tag, **more}
-
-    def test_prompts_of_several_frames_are_one_joint_pass(
-        self, client: Client, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked: list[int] = []
-        answer = Model.answer
-        monkeypatch.setattr(Model, "answer", lambda m, seen, *rest: asked.append(len(seen)) or answer(m, seen, *rest))
-        shapes = [
-            self.stroke(3, 20, 20, 30, 20),
-            self.stroke(0, 2, 2, 9, 2),
-            self.stroke(3, 50, 5, 55, 5, polarity="negative"),
-        ]
-        first = client.cvat(jpegs[2], shapes=shapes, states=[])
-        assert first["shapes"] == shapes
-        second = client.cvat(jpegs[8], shapes=[self.stroke(5, 45, 50, 55, 50)], states=first["states"][:1])
-        assert asked == []
-        # The state of object 3 is older than that of 5: while prompts are collected, that does not matter.
-        answer = follow(client, jpegs[2], [first["states"][0], second["states"][0]])
-        assert asked == [2]
-        mask = decode_rle(answer["shapes"][0]["points"], height=HEIGHT, width=WIDTH)
-        assert answer["shapes"][0]["tag"] == 3
-        assert mask[20, 20:31].all()
-        assert not mask[5, 50:56].any()
-        answer = follow(client, jpegs[3], answer["states"])
-        assert [s["tag"] for s in answer["states"]] == [3, 5]
-        assert all(s is None or (s["type"], 0 <= s["confidence"] <= 1) == ("mask", True) for s in answer["shapes"])
-
-    def test_a_second_round_starts_from_what_was_found(self, client: Client, jpegs: list[bytes]) -> None:
-        states = client.cvat(jpegs[0], shapes=[mask_shape(square(5, 10), tag=4)], states=[])["states"]
-        for image in jpegs[1:4]:
-            answer = follow(client, image, states)
-            states = answer["states"]
-        corrected = client.cvat(jpegs[3], shapes=[self.stroke(4, 20, 20, 30, 22)], states=states)
-        answer = follow(client, jpegs[3], corrected["states"])
-        assert decode_rle(answer["shapes"][0]["points"], height=HEIGHT, width=WIDTH)[20, 20]
-        assert follow(client, jpegs[0], answer["states"])["shapes"][0]["points"] == mask_shape(square(5, 10))["points"]
-
-    def test_tags_on_some_shapes_only(self, client: Client, jpegs: list[bytes]) -> None:
-        body = {"image": base64_of(jpegs[0]), "shapes": [self.stroke(4, 20, 20, 30, 22), BOX], "states": []}
+    @pytest.mark.parametrize("tag", [0, 4])
+    def test_a_tag_needs_a_numbered_frame(self, client: Client, jpegs: list[bytes], tag: int) -> None:
+        stroke = {"type": "polyline", "points": [20, 20, 30, 22], "tag": tag}
+        body = {"image": base64_of(jpegs[0]), "shapes": [BOX, stroke], "states": []}
         status, answer = client.call("POST", "/", body)
-        assert (status, answer["error"]["field"]) == (400, "shapes[1].tag")
+        assert (status, answer["error"]["field"]) == (400, "shapes[1].frame")
 
-    def test_the_background_is_no_object_to_follow(self, client: Client, jpegs: list[bytes]) -> None:
-        """Strokes of tag 0 have states as all shapes have; what is drawn at their index next is a new object."""
-        one = client.cvat(jpegs[0], shapes=[self.stroke(3, 20, 20, 30, 20), self.stroke(0, 2, 2, 9, 2)], states=[])
-        other = client.cvat(jpegs[0], shapes=[self.stroke(0, 2, 2, 9, 2), {**BOX, "tag": 5}], states=[])
-        answer = follow(client, jpegs[0], [*one["states"], *other["states"]])
-        assert [state["tag"] for state in answer["states"]] == [1, 0, 0, 2]
-        assert [shape is None for shape in answer["shapes"]] == [False, True, True, False]
-        drawn = client.cvat(jpegs[1], shapes=[None, BOX, None, None], states=answer["states"])
-        assert [bool(state["tag"]) for state in drawn["states"]] == [True, True, False, True]
-        assert drawn["shapes"][1:3] == [BOX, None]
-
-    def test_states_of_two_sessions(self, client: Client, jpegs: list[bytes]) -> None:
-        states = [*init(client, jpegs[0], BOX), *init(client, jpegs[0], BOX)]
-        shapes = [self.stroke(4, 20, 20, 30, 22), self.stroke(5, 20, 20, 30, 22)]
-        body = {"image": base64_of(jpegs[0]), "shapes": shapes, "states": states}
+    def test_a_round_and_shapes_to_follow_in_one_call(self, client: Client, jpegs: list[bytes]) -> None:
+        stroke = {"type": "polyline", "points": [20, 20, 30, 22], "tag": 4, "frame": 0, "frames": 12}
+        body = {"image": base64_of(jpegs[0]), "shapes": [stroke, BOX], "states": []}
         status, answer = client.call("POST", "/", body)
-        assert (status, answer["error"]["field"]) == (422, "states")
+        assert (status, answer["error"]["field"]) == (400, "shapes[0].frame")
 
 
 class TestTokens:

@@ -16,6 +16,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,7 +183,7 @@ def _send(port: int, method: str, path: str, data: bytes, kind: str) -> tuple[in
 def _state(settings: Settings) -> bytes:
     """A session under way on a video of the size that the requests are about, other pictures than theirs."""
     model = load_model("siaf-t", device="cpu", weights=settings.weights)
-    model.short_side = settings.short_side or model.short_side
+    model = replace(model, short_side=settings.short_side or model.short_side)
     frames = np.random.default_rng(0).integers(0, 255, (12, 72, 96, 3), np.uint8)
     session = Session(model, frames)
     for frame, tag, x, y in ((3, 1, 20, 20), (8, 2, 45, 50), (11, 1, 60, 20)):

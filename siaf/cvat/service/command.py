@@ -1,0 +1,59 @@
+"""`siaf cvat service`: its parts put together, and run."""
+
+import argparse
+import logging
+import sys
+
+from siaf.cvat import resources
+from siaf.cvat.engine import EngineFactory
+from siaf.cvat.service.app import App, make_server
+from siaf.cvat.service.board import Board, EngineMaker
+from siaf.cvat.service.calls import Calls
+from siaf.cvat.service.metrics import Metrics
+from siaf.cvat.service.site import Site
+from siaf.cvat.sync import SyncOptions
+from siaf.cvat.through import through_cvat
+from siaf.errors import InputError
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Serve until stopped. Raises InputError naming what is wrong."""
+    if arguments.user or arguments.org:
+        raise InputError(
+            "rounds run as whoever asks for them in the browser: give no --user and no --org", field="user"
+        )
+    if not arguments.host:
+        raise InputError("give --host, or set CVAT_HOST", field="host")
+    host = arguments.host if "://" in arguments.host else f"https://{arguments.host}"
+    site = Site.parse(arguments.site or host, host)
+    address, port = _listen(arguments.listen)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("cvat_sdk").setLevel(logging.ERROR)
+    app = make_app(site, arguments)
+    print(f"rounds for {site.origin} on {arguments.listen}; Ctrl-C ends it", file=sys.stderr)
+    make_server(app, address, port).run()
+
+
+def make_app(site: Site, arguments: argparse.Namespace) -> App:
+    """The application that arguments describe."""
+    store, metrics = resources.store(arguments), Metrics()
+    options = SyncOptions(arguments.write_as, arguments.scribbles)
+    board = Board(store, site.origin, _engines(arguments), options, metrics)
+    return App(Calls(site, store, board, metrics), board)
+
+
+def _engines(arguments: argparse.Namespace) -> list[EngineMaker]:
+    if arguments.via and not arguments.url:  # CVAT's door is passed as the person who asks
+        return [lambda server: through_cvat(server, arguments.function)]
+    return [_for_all(engine) for engine in resources.engines(arguments)]
+
+
+def _for_all(engine: EngineFactory) -> EngineMaker:
+    return lambda server: engine
+
+
+def _listen(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise InputError(f"{address!r} is not like 127.0.0.1:8098", field="listen")
+    return host.strip("[]") or "0.0.0.0", int(port)

@@ -1,0 +1,90 @@
+"""One round by `JobSync`, with progress and a way to stop it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from siaf.cvat.connection import Refusal, Server
+from siaf.cvat.faults import ServerFault
+from siaf.cvat.frames import JobFrames
+from siaf.cvat.questions import Unanswered
+from siaf.cvat.service.round import STOPPED, Round
+from siaf.cvat.store import Busy, JobStore
+from siaf.cvat.sync import JobSync, NothingDrawn, SyncOptions
+from siaf.errors import InputError, SiafError
+
+if TYPE_CHECKING:
+    from siaf.cvat.engine import Engine
+    from siaf.cvat.service.board import EngineMaker
+
+_AGAIN = "ask again: it goes on where it was"
+log = logging.getLogger("siaf.cvat.service")
+
+
+class Stopped(BaseException):
+    """Somebody wants the round to end. As Ctrl-C is, so that nothing on the way takes it for a failure."""
+
+
+def run_round(
+    asked: Round,
+    server: Server,
+    jobs: JobStore,
+    engine: "EngineMaker",
+    options: SyncOptions,
+    *,
+    yes: bool,
+    closing: Callable[[], bool],
+) -> None:
+    """Run it to its end, whatever that is; `closing` tells a stop of the service from a cancelled round."""
+
+    def look() -> None:
+        if asked.stop.is_set():
+            raise Stopped
+
+    def progress(done: int, total: int) -> None:
+        asked.progress(done, total)
+        look()
+
+    def opened(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> "Engine":
+        look()
+        asked.placing()
+        return engine(server)(frames, state, memo, digests)
+
+    try:
+        look()
+        report = JobSync(server, asked.job, jobs, opened, replace(options, yes=yes, progress=progress)).run()
+    except Stopped:
+        if closing():
+            asked.end("interrupted", STOPPED)
+        else:
+            asked.end("cancelled", f"cancelled at {asked.percent} %: what is done is kept, the next round goes on")
+    except SiafError as error:
+        asked.error = _told(error)
+        asked.end("failed", str(asked.error["message"]))
+    except Exception as error:  # a bug on one job must not end the service for all others
+        log.exception("job %s: %s", asked.job, error)
+        asked.error = {"code": "bug", "message": f"{type(error).__name__}: see the service's log", "field": None}
+        asked.end("failed", str(asked.error["message"]))
+    else:
+        asked.report, asked.lines = report.as_json(), report.lines()
+        asked.end("done", "done")
+
+
+def _told(error: SiafError) -> dict[str, Any]:
+    """Why a round failed, with a code for machines."""
+    field = error.field if isinstance(error, InputError) else None
+    told: dict[str, Any] = {"code": "impossible", "message": str(error), "field": field}
+    if isinstance(error, Unanswered):
+        told |= {"code": "questions", "questions": error.questions}
+    elif isinstance(error, NothingDrawn):
+        told["code"] = "nothing_drawn"
+    elif isinstance(error, Refusal):
+        told["code"] = "refused"
+        if error.status == 401:
+            told["message"] = f"CVAT does not know this session any more: log in, then {_AGAIN}"
+    elif isinstance(error, Busy):
+        told["code"] = "busy"
+    elif isinstance(error, ServerFault):
+        told |= {"code": "fault", "message": f"{error}; {_AGAIN}"}
+    return told
