@@ -55,7 +55,7 @@ class Adapter:
         if net.fine is not None:
             key = net.fine.encode(target.levels, net.config.align_corners)
             kb = net.fine.encode(before_f.levels, net.config.align_corners)
-            before = kb, stride_four(table[before_l.long()], len(used))
+            b = stride_four(table[before_l.long()], len(used)); before = net.fine.carry(b, key, (kb, b))
         return Sample(streams, target, used, key, before, table[labels.long()])
 
     def lab(self, mask, group):
@@ -112,7 +112,7 @@ class Adapter:
         used = logits[:, s.channels]
         if net.fine is None: return used
         valid = torch.ones(1, len(s.channels), dtype=torch.bool)
-        return net.fine(used.softmax(1), net.fine.look(hidden, s.key)[:, None], s.key, s.before, valid)
+        return net.fine.weigh(used.softmax(1), net.fine.look(hidden, s.key)[:, None], s.before, valid)
 
     def big(self, x):
         return F.interpolate(x.float(), size=self.size, mode="bilinear", align_corners=self.net.config.align_corners)
@@ -144,6 +144,7 @@ class Adapter:
         groups = range(self.objects.groups(self.per))
         pairs = [self.pair(t, [f for f in frames if f != t], g) for t in frames for g in groups] if len(frames) > 1 and o["pairs"] else []
         views = self.views(frames) if o["views"] else []
+        mean = [torch.zeros_like(p) for p in params]; n_mean = 0
         opt = torch.optim.AdamW(params, lr=o["rate"], weight_decay=0)
         for step in range(o["steps"]):
             up = min(1, (step + 1) / max(1, o["warm"])); down = 1 - 0.9 * step / o["steps"]
@@ -157,6 +158,11 @@ class Adapter:
             opt.zero_grad(); loss.backward()
             torch.nn.utils.clip_grad_norm_(params, 1.0)
             opt.step()
+            if o.get('avg') and step >= o['steps'] * (1 - o['avg']):
+                n_mean += 1
+                for m_, p_ in zip(mean, params): m_ += p_.detach()
+        if n_mean:
+            for m_, p_ in zip(mean, params): p_.data = m_ / n_mean
         net.requires_grad_(False)
         return net
 

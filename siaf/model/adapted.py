@@ -12,7 +12,7 @@ from torch import Tensor
 from siaf.model.propagation import PropagationNet
 
 _EARLY = "decoder.adapter_"
-_KEY = "fine.key."  # a frame's own key is part of what chains leave behind
+_FIXED = ("fine.key.", "fine.transport.")  # a frame's key is part of what chains leave behind
 
 
 def decoder_tensors(net: PropagationNet) -> dict[str, Tensor]:
@@ -26,7 +26,7 @@ def decoder_tensors(net: PropagationNet) -> dict[str, Tensor]:
         name: parameter
         for name, parameter in net.named_parameters()
         if name.startswith(("decoder.", "LSTT.decoder_norms.", "fine."))
-        and not name.startswith((_KEY, *early))
+        and not name.startswith((*_FIXED, *early))
     }
 
 
