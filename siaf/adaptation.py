@@ -1,188 +1,166 @@
-"""draft"""
-import dataclasses
-import numpy as np, torch, cv2
-import torch.nn.functional as F
-from siaf.model.adapted import decoder_tensors, with_decoder
-from siaf.model.fine import stride_four
-from siaf.model.propagation import concatenate
-from siaf.model.identity import one_hot_mask
-from siaf.preprocessing import resize_labels
+"""A session's own decoder: the shipped one, trained for a few steps on the masks that a human made of its frames.
+
+It finds the same objects in the same clip better, edges above all. Masks that no human has seen would teach it their
+faults, so they take no part. docs/training.md has the measurements.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siaf.examples import Annotated, Example, Examples
+from siaf.model.adapted import decoder_parameters, with_decoder
+from siaf.model.propagation import PropagationNet
+from siaf.network import Model
+from siaf.objects import ObjectTable
 from siaf.training.losses import segmentation_loss
-from siaf.views import moved
 
-DEF = dict(steps=40, rate=5e-4, views=8, pairs=.5, short="near", fine=True, both=False, kept=1.0, warm=5, hold=False, whole=.45, noise=False)
-
-
-@dataclasses.dataclass
-class Sample:
-    streams: list
-    features: object
-    channels: list
-    key: object
-    before: object   # key, shares
-    labels: object   # 1×H×W 0..K
-    weight: float = 1.0
+MIN_FRAMES = 2
+MAX_FRAMES = 8
+"""More add time and little else; those that are used are spread over all."""
+LARGEST_CHANGE = 0.05
+"""No parameter moves as far in so few steps of AdamW."""
+_HOLD_OUT_FROM = 3
+_STEPS, _WARM_UP, _RATE, _LEAST_RATE, _CLIP = 40, 5, 5e-4, 0.1, 1.0
+_VIEWS, _PAIRS = 8, 0.5
 
 
-def plain(features):
-    return features.map(lambda x: x.clone())
+@dataclass(frozen=True, eq=False)
+class Decoder:
+    """What came of an adaptation. `content`: digest of all that it was made from. `change`: what is added to the
+    shipped parameters (`siaf.model.adapted`), float16 by name; None where the shipped ones did as well on the frame held out.
+    """
+
+    content: str
+    change: Mapping[str, Tensor] | None
+
+    @property
+    def version(self) -> str:
+        """Digest of the change; empty if there is none."""
+        if self.change is None:
+            return ""
+        found = hashlib.blake2b(digest_size=12)
+        for name in sorted(self.change):
+            found.update(name.encode() + self.change[name].cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def model(self, shipped: Model) -> Model:
+        """A model with this decoder; it shares all else with the shipped one, which stays as it is."""
+        if self.change is None:
+            return shipped
+        return replace(shipped, propagation=with_decoder(shipped.propagation, self.change))
 
 
-class Adapter:
-    def __init__(self, model, frames, masks, objects, o):
-        self.model, self.o = model, {**DEF, **o}
-        self.net = model.propagation
-        self.rng = np.random.default_rng(0)
-        self.per = model.objects_per_pass
-        self.objects = objects
-        self.frames, self.masks = frames, masks
-        self.features = {f: plain(model.encode(frames[f])) for f in masks}
-        self.size = model._input_size(next(iter(self.features.values())))
-
-    def slots(self, mask):
-        return [torch.from_numpy(m) for m in self.objects.to_slots(mask, self.per)]
-
-    def memory(self, features, labels):
-        return self.net.reference(features, labels)
-
-    def sample(self, target, labels, long, short, before_f, before_l, group):
-        net = self.net
-        streams, seen = net.transform(target, long, short)
-        used = [0, *self.objects.slots(group, self.per)]
-        table = torch.zeros(256, dtype=torch.long)
-        table[torch.tensor(used)] = torch.arange(len(used))
-        key = before = None
-        if net.fine is not None:
-            key = net.fine.encode(target.levels, net.config.align_corners)
-            kb = net.fine.encode(before_f.levels, net.config.align_corners)
-            b = stride_four(table[before_l.long()], len(used)); before = net.fine.carry(b, key, (kb, b))
-        return Sample(streams, target, used, key, before, table[labels.long()])
-
-    def lab(self, mask, group):
-        return resize_labels(self.slots(mask)[group][None], self.size)
-
-    @torch.no_grad()
-    def pair(self, target, others, group):
-        o = self.o
-        L = {f: self.lab(self.masks[f], group) for f in (target, *others)}
-        long = concatenate([self.memory(self.features[f], L[f]) for f in others])
-        near = min(others, key=lambda f: abs(f - target))
-        short, bf, bl = self.memory(self.features[near], L[near]), self.features[near], L[near]
-        if o["short"] == "view":
-            seen, lab = self.view(target, gentle=True)
-            bf = plain(self.model.encode(seen)); bl = torch.from_numpy(self.objects.to_slots(lab, self.per)[group])[None]
-            if o["noise"]:
-                s = self.sample(bf, bl, long, self.memory(self.features[near], L[near]), self.features[near], L[near], group)
-                bl = self.predict(self.net, s)
-            short = self.memory(bf, bl)
-        return self.sample(self.features[target], L[target], long, short, bf, bl, group)
-
-    def small(self, f):
-        h, w = self.size
-        return cv2.resize(self.frames[f], (w, h), interpolation=cv2.INTER_AREA), cv2.resize(self.masks[f], (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
-
-    def view(self, f, gentle=False):
-        p, m = self.small(f)
-        return moved(p, m, self.rng, {"mirror": 0.0, "whole": 0.3} if gentle else {"whole": self.o["whole"]})
-
-    @torch.no_grad()
-    def views(self, frames):
-        out = []
-        o = self.o
-        for i in range(o["views"]):
-            f = frames[i % len(frames)]
-            if o["both"] == "two":
-                a, la = self.view(f); fa = plain(self.model.encode(a))
-            else:
-                a, la = None, self.small(f)[1]; fa = self.features[f]
-            seen, lab = self.view(f)
-            fb = plain(self.model.encode(seen))
-            for g in range(self.objects.groups(self.per)):
-                A = torch.from_numpy(self.objects.to_slots(la, self.per)[g])[None]
-                B = torch.from_numpy(self.objects.to_slots(lab, self.per)[g])[None]
-                ma = self.memory(fa, A)
-                out.append(self.sample(fb, B, ma, ma, fa, A, g))
-                if o["both"] is True:
-                    mb = self.memory(fb, B)
-                    out.append(self.sample(fa, A, mb, mb, fb, B, g))
-        return out
-
-    def logits(self, net, s):
-        logits, hidden = net.decode(s.streams, s.features)
-        used = logits[:, s.channels]
-        if net.fine is None: return used
-        valid = torch.ones(1, len(s.channels), dtype=torch.bool)
-        return net.fine.weigh(used.softmax(1), net.fine.look(hidden, s.key)[:, None], s.before, valid)
-
-    def big(self, x):
-        return F.interpolate(x.float(), size=self.size, mode="bilinear", align_corners=self.net.config.align_corners)
-
-    @torch.no_grad()
-    def predict(self, net, s):
-        w = self.big(self.logits(net, s)).argmax(1)
-        return torch.tensor(s.channels)[w].to(torch.uint8)
-
-    @torch.no_grad()
-    def score(self, net, samples):
-        js = []
-        for s in samples:
-            w = self.big(self.logits(net, s)).argmax(1)
-            for c in range(1, len(s.channels)):
-                a, b = w == c, s.labels == c
-                if (a | b).any(): js.append(float((a & b).sum() / (a | b).sum()))
-        return float(np.mean(js))
-
-    def train(self, frames):
-        o = self.o
-        names = decoder_tensors(self.net)
-        if not o["fine"]: names = {k: v for k, v in names.items() if not k.startswith("fine.")}
-        if o["fine"] == "only": names = {k: v for k, v in names.items() if k.startswith("fine.")}
-        net = with_decoder(self.net, names)
-        net.requires_grad_(False)
-        params = [p for n, p in net.named_parameters() if n in names]
-        for p in params: p.requires_grad_(True)
-        groups = range(self.objects.groups(self.per))
-        pairs = [self.pair(t, [f for f in frames if f != t], g) for t in frames for g in groups] if len(frames) > 1 and o["pairs"] else []
-        views = self.views(frames) if o["views"] else []
-        mean = [torch.zeros_like(p) for p in params]; n_mean = 0
-        opt = torch.optim.AdamW(params, lr=o["rate"], weight_decay=0)
-        for step in range(o["steps"]):
-            up = min(1, (step + 1) / max(1, o["warm"])); down = 1 - 0.9 * step / o["steps"]
-            for g in opt.param_groups: g["lr"] = o["rate"] * min(up, down)
-            src = pairs if pairs and (not views or self.rng.random() < o["pairs"]) else views
-            s = src[int(self.rng.integers(len(src)))]
-            x = self.big(self.logits(net, s))
-            present = torch.ones(1, x.shape[1], dtype=torch.bool)
-            kept = 1 - (1 - o["kept"]) * step / o["steps"]
-            loss = segmentation_loss(x, s.labels, present, kept)
-            opt.zero_grad(); loss.backward()
-            torch.nn.utils.clip_grad_norm_(params, 1.0)
-            opt.step()
-            if o.get('avg') and step >= o['steps'] * (1 - o['avg']):
-                n_mean += 1
-                for m_, p_ in zip(mean, params): m_ += p_.detach()
-        if n_mean:
-            for m_, p_ in zip(mean, params): p_.data = m_ / n_mean
-        net.requires_grad_(False)
-        return net
+def choose(frames: list[int]) -> list[int]:
+    """Annotated frames that an adaptation looks at, ascending: at most MAX_FRAMES."""
+    if len(frames) <= MAX_FRAMES:
+        return sorted(frames)
+    return [sorted(frames)[round(i)] for i in np.linspace(0, len(frames) - 1, MAX_FRAMES)]
 
 
-def adapt_model(model, frames, masks, objects, o):
-    a = Adapter(model, frames, masks, objects, o)
-    fs = sorted(masks)
-    info = ""
-    if o.get("hold") and len(fs) > 2:
-        held = fs[len(fs) // 2]
-        rest = [f for f in fs if f != held]
-        net = a.train(rest)
-        with torch.no_grad():
-            t = [a.pair(held, rest, g) for g in range(objects.groups(a.per))]
-        s0, s1 = a.score(a.net, t), a.score(net, t)
-        info = f"held {s0:.3f}>{s1:.3f}"
-        if s1 <= s0: return model, info + " shipped"
-        if o["hold"] == "all":
-            a.rng = np.random.default_rng(0)
-            net = a.train(fs)
-    else:
-        net = a.train(fs)
-    return dataclasses.replace(model, propagation=net), info
+def content_of(
+    model: Model, digests: Mapping[int, str], masks: Mapping[int, tuple[bytes, frozenset[int]]], objects: ObjectTable
+) -> str:
+    """Digest of all that a decoder is made from: weights, frames, masks (their pixels and the tags they speak of)."""
+    found = hashlib.blake2b(digest_size=12)
+    found.update(f"{model.digest}|{model.short_side}|{model.objects_per_pass}|{objects.places()}".encode())
+    for frame, (pixels, tags) in sorted(masks.items()):
+        found.update(f"|{frame}|{digests[frame]}|{sorted(tags)}|".encode() + pixels)
+    return found.hexdigest()
+
+
+class Adaptation:
+    """One adaptation, step by step: `done` of `total`; `decoder` once it is through.
+
+    `frames`: at least MIN_FRAMES, by number. Of three or more the middle one is held out, and judges.
+    """
+
+    def __init__(self, model: Model, content: str, frames: Mapping[int, Annotated], objects: ObjectTable) -> None:
+        self.content, self._shipped = content, model.propagation
+        self.done, self.decoder = 0, Decoder(content, None)
+        self._rng = np.random.default_rng(int(content, 16))
+        self._frames = sorted(frames)
+        self._held = self._frames.pop(len(frames) // 2) if len(frames) >= _HOLD_OUT_FROM else None
+        self.total = _STEPS + (self._held is not None)
+        self._examples = Examples(model, frames, objects)
+        self._known: dict[tuple[str, int], list[Example]] = {}
+        start = decoder_parameters(model.propagation)
+        self._net = with_decoder(model.propagation, {name: torch.zeros_like(x) for name, x in start.items()})
+        self._own = {name: x.requires_grad_() for name, x in self._net.named_parameters() if name in start}
+        self._optimizer = torch.optim.AdamW(self._own.values(), lr=_RATE, weight_decay=0.0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether `decoder` is what came of it."""
+        return self.done == self.total
+
+    def step(self) -> None:
+        """One step of training; the last judges what has been learnt."""
+        if self.done < _STEPS:
+            self._learn()
+        self.done += 1
+        if self.finished:
+            self.decoder = Decoder(self.content, self._change() if self._is_better() else None)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _learn(self) -> None:
+        example = self._draw()
+        if example is None:
+            return
+        for group in self._optimizer.param_groups:
+            falling = 1 - (1 - _LEAST_RATE) * self.done / _STEPS
+            group["lr"] = _RATE * min((self.done + 1) / _WARM_UP, falling)
+        with torch.enable_grad():
+            logits = example.logits(self._net)
+            present = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+            loss = segmentation_loss(logits, example.labels, present, kept=1.0)
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._own.values(), _CLIP)
+        self._optimizer.step()
+
+    def _draw(self) -> Example | None:
+        """An example of a frame and a group of objects; None where the frames drawn have no object in common."""
+        paired = len(self._frames) > 1 and self._rng.random() < _PAIRS
+        number = int(self._rng.integers(len(self._frames) if paired else _VIEWS))
+        frame = self._frames[number % len(self._frames)]
+        place = ("pair" if paired else "view", number)
+        if place not in self._known:
+            others = [f for f in self._frames if f != frame]
+            self._known[place] = (
+                self._examples.pairs(frame, others) if paired else self._examples.views(frame, self._rng)
+            )
+        found = self._known[place]
+        return found[int(self._rng.integers(len(found)))] if found else None
+
+    def _change(self) -> dict[str, Tensor] | None:
+        """How far the parameters have come; None if they are no numbers any more."""
+        start = decoder_parameters(self._shipped)
+        change = {name: (x.detach() - start[name]).half() for name, x in self._own.items()}
+        sound = all(bool((x.abs() <= LARGEST_CHANGE).all()) for x in change.values())
+        return change if sound else None
+
+    def _is_better(self) -> bool:
+        if self._held is None:
+            return True
+        judges = self._examples.pairs(self._held, self._frames)
+        return bool(_score(self._net, judges) > _score(self._shipped, judges))
+
+
+@torch.no_grad()
+def _score(net: PropagationNet, examples: list[Example]) -> float:
+    """Mean intersection over union of the objects of all examples; 0 without any."""
+    found = []
+    for example in examples:
+        winner = example.logits(net)[0].max(0).indices
+        for channel in range(1, len(example.slots)):
+            own, true = winner == channel, example.labels[0] == channel
+            union = int((own | true).sum())
+            if union:
+                found.append(int((own & true).sum()) / union)
+    return float(np.mean(found)) if found else 0.0

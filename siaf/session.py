@@ -8,11 +8,13 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from siaf.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
 from siaf.arguments import boxes_of_frame, by_frame, frame_number, strokes_of_frame
 from siaf.asking import Context, Question, ask, masks_of
 from siaf.boxes import Box
 from siaf.confidence import Confidence, suggest_frames
 from siaf.errors import InputError
+from siaf.examples import Annotated
 from siaf.features import FeatureCache
 from siaf.masks import IndexMask, as_index_mask
 from siaf.memory import AcrossRoundMemory, ChainMemory, fit_to
@@ -59,6 +61,7 @@ class Session:
         self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
         self._results = MaskStore(self.height, self.width)
         self._context = Context(_CONTEXT_FRAMES)
+        self._adapting: Adaptation | None = None
         cache = cache if cache is not None else FeatureCache()
         self._propagation = Propagation(model, self.frames, cache, dict(digests or {}))
 
@@ -91,6 +94,16 @@ class Session:
     def interacted(self) -> list[int]:
         """Frames that a user scribbled on or gave a mask for, ascending."""
         return sorted(self._now.interacted)
+
+    @property
+    def verified(self) -> list[int]:
+        """Frames whose mask a human made, or saw and gave back, and that show an object: what `adapt` learns from."""
+        return sorted(f for f in self._now.human if self._verified(f)[0].any())
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """What came of the last `adapt`, of this round or one before; None if there was none."""
+        return self._now.decoder
 
     @property
     def pending(self) -> int:
@@ -188,7 +201,10 @@ class Session:
                 now.known[frame] = (self._spoken_for(frame) | named) & everything
                 now.masks[frame] = mask
                 now.interacted[frame] = number
-            now.human = (now.human - strokes.keys()) | masks.keys()
+            whole = {
+                f for f, mask in masks.items() if set(np.unique(mask)) - {0} <= set((about or {}).get(f, everything))
+            }
+            now.human = (now.human - masks.keys() | whole) - strokes.keys()  # strokes draw what nobody has seen yet
         except BaseException:
             self._now = before
             raise
@@ -210,6 +226,24 @@ class Session:
             yield plan.done, plan.total
             if plan is not self._propagation.plan:  # a new round began while the caller held this generator
                 return
+
+    def adapt(self) -> Iterator[tuple[int, int]]:
+        """Fit the session's own decoder to the `verified` masks; it then finds their objects in all other frames.
+
+        A generator of (done, total) steps. It always starts from the shipped weights, and the same masks give the same
+        bits. Until it is through, the session is as before; if it was dropped, the next call goes on there. Then the
+        round's propagation begins again, unless the decoder stayed what it was: of three masks or more one is held out,
+        and if the shipped decoder does as well on it, that one stays. Call it before `propagate`.
+        Raises InputError if less than two masks are verified.
+        """
+        frames = self.verified
+        if len(frames) < MIN_FRAMES:
+            raise InputError(
+                f"needs masks on {MIN_FRAMES} frames that somebody has drawn, corrected or accepted, there are"
+                f" {len(frames)}; what strokes give does not count",
+                field="adapt",
+            )
+        return self._adapt(choose(frames))
 
     def preview(
         self,
@@ -357,6 +391,40 @@ class Session:
         known = {f: mask for f in strokes if (mask := self._mask_before(f, masks)) is not None}
         question = Question(strokes, boxes, known, self.objects)
         return masks_of(self.model, ask(self.model, self.frames, question), question, self.frames, masks)
+
+    def _verified(self, frame: int) -> tuple[IndexMask, frozenset[int]]:
+        """What a human says of a frame: its mask without objects that were carried there, and the tags it speaks of."""
+        tags = self._now.known[frame] - self._now.adopted.get(frame, frozenset())
+        mask = self._now.masks[frame]
+        return np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8), tags
+
+    def _adapt(self, frames: list[int]) -> Iterator[tuple[int, int]]:
+        now = self._now
+        said = {f: self._verified(f) for f in frames}
+        features = dict(zip(frames, self._propagation.features(frames), strict=True))
+        digests = {f: self.frame_digest(f) for f in frames}
+        packed = {f: (mask.tobytes(), tags) for f, (mask, tags) in said.items()}
+        content = content_of(self.model, digests, packed, self.objects)
+        if now.decoder is not None and now.decoder.content == content:
+            return
+        if self._adapting is None or self._adapting.content != content:
+            annotated = {f: Annotated(self.frames[f], features[f], *said[f]) for f in frames}
+            self._adapting = Adaptation(self.model, content, annotated, self.objects)
+        work = self._adapting
+        while not work.finished:
+            work.step()
+            if self._now is not now:  # a new round began while the caller held this generator
+                return
+            if work.finished:
+                self._adapting = None
+                self._take_decoder(work.decoder)
+            yield work.done, work.total
+
+    def _take_decoder(self, decoder: Decoder) -> None:
+        before, self._now.decoder = self._now.decoder, decoder
+        if decoder.version != (before.version if before else ""):
+            self._now.let_go()
+            self._replan()
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from siaf.adaptation import Decoder
 from siaf.errors import InputError, StateError
 from siaf.features import FeatureCache
 from siaf.files import atomic_write
@@ -31,7 +32,7 @@ from siaf.rounds import Round, Standing
 from siaf.schedule import Plan
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session import Session
-from siaf.state_document import Kind, StandingEntry, StateDocument, StrokeEntry, read_text
+from siaf.state_document import DecoderEntry, Kind, StandingEntry, StateDocument, StrokeEntry, read_text
 from siaf.state_tensors import StateTensors, read_tensors, split_file
 
 FORMAT = "siaf-state"
@@ -56,7 +57,7 @@ def load_session(path: Path, model: Model, frames: Sequence[NDArray[np.uint8]]) 
 
 def dump_session(session: Session) -> bytes:
     """A session as the bytes of a state file."""
-    masks = _MaskTable()
+    masks, decoders = _MaskTable(), _DecoderTable()
     tensors: dict[str, Tensor] = {}
     for frame, memory in session.memory.entries.items():
         _put_memory(tensors, f"memory.{frame}", memory)
@@ -87,11 +88,11 @@ def dump_session(session: Session) -> bytes:
             {
                 "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
                 "references": past.references,
-                "before": _standing(past.before, masks),
+                "before": _standing(past.before, masks, decoders),
             }
             for past in session.rounds
         ],
-        "now": _standing(session._now, masks),
+        "now": _standing(session._now, masks, decoders),
         "results": masks.add(session._results),
         "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in session.confidence.items()},
         "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in running.remembered.items()},
@@ -105,6 +106,8 @@ def dump_session(session: Session) -> bytes:
         "walked": running.made.walks,
     }
     tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
+    for number, change in enumerate(decoders.changes):
+        tensors |= {f"decoder.{number}.{name}": tensor for name, tensor in change.items()}
     # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
     # One metadata entry: with several, safetensors writes them in random order, and equal sessions would differ.
     return save_tensors({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)})
@@ -227,6 +230,22 @@ class _MaskTable:
         return {str(frame): self.index(store.packed(frame)) for frame in store}
 
 
+class _DecoderTable:
+    """Every distinct change of the decoder once; rounds share theirs until the next adaptation."""
+
+    def __init__(self) -> None:
+        self.changes: list[Mapping[str, Tensor]] = []
+        self._numbers: dict[str, int] = {}
+
+    def entry(self, decoder: Decoder) -> dict[str, Any]:
+        if decoder.change is None:
+            return {"content": decoder.content, "change": None}
+        if decoder.version not in self._numbers:
+            self._numbers[decoder.version] = len(self.changes)
+            self.changes.append(decoder.change)
+        return {"content": decoder.content, "change": self._numbers[decoder.version]}
+
+
 def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> None:
     for layer, (key, value) in enumerate(memory):
         tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
@@ -236,7 +255,7 @@ def _stroke(stroke: Scribble) -> dict[str, Any]:
     return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
 
 
-def _standing(standing: Standing, masks: _MaskTable) -> dict[str, Any]:
+def _standing(standing: Standing, masks: _MaskTable, decoders: _DecoderTable) -> dict[str, Any]:
     return {
         "masks": masks.add(standing.masks),
         "known": {str(f): sorted(tags) for f, tags in standing.known.items()},
@@ -245,6 +264,7 @@ def _standing(standing: Standing, masks: _MaskTable) -> dict[str, Any]:
         "adopted": {str(f): sorted(tags) for f, tags in standing.adopted.items()},
         "places": standing.objects.places(),
         "objects": [asdict(standing.objects[tag]) for tag in standing.objects.tags],
+        **({} if standing.decoder is None else {"decoder": decoders.entry(standing.decoder)}),
     }
 
 
@@ -257,8 +277,15 @@ def _fill(session: Session, document: StateDocument, tensors: StateTensors) -> N
         packed = {frame: tensors.masks[number] for frame, number in numbers.items()}
         return MaskStore.of_packed(packed, session.height, session.width)
 
+    def decoder(entry: DecoderEntry) -> Decoder:
+        return Decoder(entry.content, None if entry.change is None else tensors.decoders[entry.change])
+
+    decoders = {(e.content, e.change): decoder(e) for s in document.standings() if (e := s.decoder) is not None}
+
     def standing(entry: StandingEntry) -> Standing:
-        return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, _objects(entry), entry.adopted)
+        own = decoders[entry.decoder.content, entry.decoder.change] if entry.decoder else None
+        objects = _objects(entry)
+        return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, objects, entry.adopted, own)
 
     def strokes(place: str, entries: list[StrokeEntry]) -> list[Scribble]:
         drawn = [Scribble(s.tag, np.array(s.points), s.width, s.polarity) for s in entries]

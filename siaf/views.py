@@ -1,4 +1,5 @@
-"""Further views of an annotated picture: moved as by a camera, or its objects moved over their background."""
+"""Further views of an annotated picture: as another camera might show it, or with its objects moved over what is
+behind them."""
 
 import cv2
 import numpy as np
@@ -8,61 +9,71 @@ from siaf.masks import IndexMask
 from siaf.training.regions import fill_hole
 from siaf.video import Frame
 
+_WHOLE, _MIRRORED, _OCCLUDED = 0.45, 0.5, 0.25
+_TURN, _GROWTH, _SHEAR, _WAY = np.deg2rad(6.0), 0.08, 0.04, 0.06
+"""Standard deviations of a camera's motion; `_WAY` in sides of the picture."""
+_CALM, _LIVELY = 0.5, 1.5
+"""How much less the background moves, and how much more an object, where they move apart."""
+_GAIN, _TINT, _NOISE = 0.08, 0.03, 4.0
+
 Matrix = NDArray[np.float64]
 
-WHOLE, OCCLUDED, MIRRORED = 0.45, 0.25, 0.5
 
-
-def moved(picture: Frame, mask: IndexMask, rng: np.random.Generator, o={}) -> tuple[Frame, IndexMask]:
-    """A view of a picture uint8 H×W×3 and its index mask."""
-    if rng.random() < o.get("whole", WHOLE) or not mask.any():
-        view = _warp(rng, mask.shape, (mask.shape[1] / 2, mask.shape[0] / 2), 1.0)
-        seen, labels = _apply(picture, view, cv2.INTER_LINEAR), _apply(mask, view, cv2.INTER_NEAREST)
+def draw_view(picture: Frame, mask: IndexMask, rng: np.random.Generator) -> tuple[Frame, IndexMask]:
+    """A view of a picture, uint8 H×W×3, and of its index mask; both of the same size."""
+    height, width = mask.shape
+    if rng.random() < _WHOLE or not mask.any():
+        matrix = _motion(rng, (height, width), (width / 2, height / 2))
+        seen, labels = _moved(picture, matrix), _moved(mask, matrix, cv2.INTER_NEAREST)
     else:
-        seen, labels = _over_background(picture, mask, rng)
-    if rng.random() < o.get("mirror", MIRRORED):
+        seen, labels = _apart(picture, mask, rng)
+    if rng.random() < _MIRRORED:
         seen, labels = seen[:, ::-1], labels[:, ::-1]
-    gain = np.exp(rng.normal(0, 0.08) + rng.normal(0, 0.03, 3))
-    seen = np.clip(seen * gain + rng.normal(0, 4), 0, 255).astype(np.uint8)
+    gain = np.exp(rng.normal(0, _GAIN) + rng.normal(0, _TINT, 3))
+    seen = np.clip(seen * gain + rng.normal(0, _NOISE), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(seen), np.ascontiguousarray(labels)
 
 
-def _over_background(picture, mask, rng):
-    empty = fill_hole(picture, (mask > 0).astype(np.uint8), rng)
+def _apart(picture: Frame, mask: IndexMask, rng: np.random.Generator) -> tuple[Frame, IndexMask]:
+    """Objects and background, each with a motion of its own; sometimes a piece of background covers something."""
     height, width = mask.shape
-    view = _warp(rng, mask.shape, (width / 2, height / 2), 0.5)
-    seen, labels = _apply(empty, view, cv2.INTER_LINEAR), np.zeros_like(mask)
+    empty = fill_hole(picture, (mask > 0).astype(np.uint8), rng)
+    seen = _moved(empty, _motion(rng, (height, width), (width / 2, height / 2), _CALM))
+    labels = np.zeros_like(mask)
     for tag in rng.permutation(np.unique(mask[mask > 0])):
-        own = (mask == tag).astype(np.uint8)
-        x, y, w, h = cv2.boundingRect(own)
-        way = _warp(rng, (h, w), (x + w / 2, y + h / 2), 1.5)
-        alpha = _apply(cv2.GaussianBlur(own.astype(np.float32), (0, 0), 0.7), way, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        thing = _apply(picture, way, cv2.INTER_LINEAR)
-        seen = (seen * (1 - alpha[..., None]) + thing * alpha[..., None]).astype(np.uint8)
+        shape = (mask == tag).astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(shape)
+        matrix = _motion(rng, (h, w), (x + w / 2, y + h / 2), _LIVELY)
+        soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.7)
+        alpha = cv2.warpAffine(soft, matrix, (width, height))
+        seen = (seen * (1 - alpha[..., None]) + _moved(picture, matrix) * alpha[..., None]).astype(np.uint8)
         labels[alpha > 0.5] = tag
-    if rng.random() < OCCLUDED:
-        h, w = int(height * rng.uniform(0.1, 0.35)), int(width * rng.uniform(0.06, 0.25))
-        from_y, from_x = int(rng.integers(0, height - h)), int(rng.integers(0, width - w))
-        ys, xs = np.nonzero(labels)
-        at = int(rng.integers(len(ys))) if len(ys) else 0
-        y, x = (int(ys[at]), int(xs[at])) if len(ys) else (h, w)
-        y, x = int(np.clip(y - h / 2, 0, height - h)), int(np.clip(x - w / 2, 0, width - w))
-        seen[y : y + h, x : x + w] = empty[from_y : from_y + h, from_x : from_x + w]
+    if rng.random() < _OCCLUDED and labels.any():
+        h, w = max(1, int(height * rng.uniform(0.1, 0.35))), max(1, int(width * rng.uniform(0.06, 0.25)))
+        top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+        rows, cols = np.nonzero(labels)
+        at = int(rng.integers(len(rows)))
+        y, x = (
+            int(np.clip(p, 0, most)) for p, most in ((rows[at] - h // 2, height - h), (cols[at] - w // 2, width - w))
+        )
+        seen[y : y + h, x : x + w] = empty[top : top + h, left : left + w]
         labels[y : y + h, x : x + w] = 0
     return seen, labels
 
 
-def _warp(rng, size, centre, strength) -> Matrix:
-    height, width = size
-    angle = np.deg2rad(rng.normal(0, 6 * strength))
-    scale = np.exp(rng.normal(0, 0.08 * strength))
-    shear = rng.normal(0, 0.04 * strength)
-    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+def _motion(
+    rng: np.random.Generator, size: tuple[int, int], centre: tuple[float, float], strength: float = 1.0
+) -> Matrix:
+    """2×3 matrix of pixel coordinates for something of `size` (rows, columns) around `centre` (x, y)."""
+    angle, growth, shear = rng.normal(0, [_TURN, _GROWTH, _SHEAR]) * strength
+    cos, sin = np.cos(angle) * np.exp(growth), np.sin(angle) * np.exp(growth)
     turn = np.array([[cos, -sin + shear * cos], [sin, cos + shear * sin]])
-    shift = rng.normal(0, 0.06 * strength, 2) * [width, height]
-    at = np.array(centre)
-    return np.hstack([turn, (at + shift - turn @ at)[:, None]])
+    way = rng.normal(0, _WAY * strength, 2) * size[::-1]
+    return np.hstack([turn, (centre + way - turn @ centre)[:, None]])
 
 
-def _apply(image, matrix, interpolation, border=cv2.BORDER_REFLECT_101):
-    return cv2.warpAffine(image, matrix, image.shape[1::-1], flags=interpolation, borderMode=border)
+def _moved(image: NDArray[np.uint8], matrix: Matrix, interpolation: int = cv2.INTER_LINEAR) -> NDArray[np.uint8]:
+    """An image mirrored at its edges, as the camera sees it after a motion."""
+    size = (image.shape[1], image.shape[0])
+    moved = cv2.warpAffine(image, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REFLECT_101)
+    return moved.astype(np.uint8, copy=False)

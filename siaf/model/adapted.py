@@ -1,6 +1,7 @@
-"""Which part of a propagation network may be adapted to a clip: what comes after the transformer.
+"""The part of a propagation network that may be adapted to a clip: what comes after the transformer.
 
-Nothing that is kept of frames (features, memories, what they read) depends on it, so all of that stays valid.
+Nothing that is kept of frames (features, memories, reads of them, keys of trails) depends on it, so all of that stays
+valid under any such decoder.
 """
 
 import copy
@@ -11,31 +12,30 @@ from torch import Tensor
 
 from siaf.model.propagation import PropagationNet
 
-_EARLY = "decoder.adapter_"
-_FIXED = ("fine.key.", "fine.transport.")  # a frame's key is part of what chains leave behind
+_AFTER = ("decoder.", "LSTT.decoder_norms.", "fine.")
+_KEPT_OF_FRAMES = ("fine.key.", "fine.transport.")
+"""Keys are kept with frames, and label transport, which reads them, has been trained on more motion than a few masks
+show."""
 
 
-def decoder_tensors(net: PropagationNet) -> dict[str, Tensor]:
-    """The adaptable parameters by name: the decoder's, its norms', and the fine decoder's."""
-    early = {
-        f"{_EARLY}{name}."
-        for name in ("4x", "8x", "16x")
-        if (adapter := getattr(net.decoder, f"adapter_{name}")).out_channels <= adapter.in_channels
-    }
+def decoder_parameters(net: PropagationNet) -> dict[str, Tensor]:
+    """The adaptable parameters, by name."""
+    adapters = {name: getattr(net.decoder, name) for name in ("adapter_4x", "adapter_8x", "adapter_16x")}
+    # What these make of a frame is kept with its features (Decoder.narrow).
+    early = [f"decoder.{name}." for name, conv in adapters.items() if conv.out_channels <= conv.in_channels]
     return {
-        name: parameter
+        name: parameter.detach()
         for name, parameter in net.named_parameters()
-        if name.startswith(("decoder.", "LSTT.decoder_norms.", "fine."))
-        and not name.startswith((*_FIXED, *early))
+        if name.startswith(_AFTER) and not name.startswith((*_KEPT_OF_FRAMES, *early))
     }
 
 
-def with_decoder(net: PropagationNet, tensors: Mapping[str, Tensor]) -> PropagationNet:
-    """A network that shares all but these parameters, which it has its own copies of."""
+def with_decoder(net: PropagationNet, change: Mapping[str, Tensor]) -> PropagationNet:
+    """A network whose decoder is another's plus `change`, by name of `decoder_parameters`; it shares the rest."""
     everything = dict(chain(net.named_parameters(), net.named_buffers()))
-    shared = {id(tensor): tensor for name, tensor in everything.items() if name not in tensors}
+    shared = {id(tensor): tensor for name, tensor in everything.items() if name not in change}
     own = copy.deepcopy(net, shared)
     for name, parameter in own.named_parameters():
-        if name in tensors:
-            parameter.data = tensors[name].detach().to(parameter.device, parameter.dtype, copy=True)
+        if name in change:
+            parameter.data.add_(change[name].to(parameter.device, parameter.dtype))
     return own
