@@ -24,15 +24,17 @@ MAX_FRAMES = 8
 """More add time and little else; those that are used are spread over all."""
 LARGEST_CHANGE = 0.05
 """No parameter moves as far in so few steps of AdamW."""
-_HOLD_OUT_FROM = 3
-_STEPS, _WARM_UP, _RATE, _LEAST_RATE, _CLIP = 40, 5, 5e-4, 0.1, 1.0
+_STEPS, _TRIAL_STEPS, _TRIAL_FROM = 40, 15, 3
+_MAY_LOSE = 0.01
+"""Of intersection over union: a trial on one frame says no more exactly whether adaptation does harm."""
+_WARM_UP, _RATE, _LEAST_RATE, _CLIP = 5, 5e-4, 0.1, 1.0
 _VIEWS, _PAIRS = 8, 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Decoder:
     """What came of an adaptation. `content`: digest of all that it was made from. `change`: what is added to the
-    shipped parameters (`siaf.model.adapted`), float16 by name; None where the shipped ones did as well on the frame held out.
+    shipped parameters (`siaf.model.adapted`), float16 by name; None where a trial did harm.
     """
 
     content: str
@@ -76,22 +78,19 @@ def content_of(
 class Adaptation:
     """One adaptation, step by step: `done` of `total`; `decoder` once it is through.
 
-    `frames`: at least MIN_FRAMES, by number. Of three or more the middle one is held out, and judges.
+    `frames`: at least MIN_FRAMES, by number. Where there are three or more, a short trial without the middle one comes
+    first: if that frame then comes out worse than the shipped decoder finds it, the shipped one stays.
     """
 
     def __init__(self, model: Model, content: str, frames: Mapping[int, Annotated], objects: ObjectTable) -> None:
         self.content, self._shipped = content, model.propagation
         self.done, self.decoder = 0, Decoder(content, None)
-        self._rng = np.random.default_rng(int(content, 16))
+        self._drawn = _Drawn(Examples(model, frames, objects), np.random.default_rng(int(content, 16)))
         self._frames = sorted(frames)
-        self._held = self._frames.pop(len(frames) // 2) if len(frames) >= _HOLD_OUT_FROM else None
-        self.total = _STEPS + (self._held is not None)
-        self._examples = Examples(model, frames, objects)
-        self._known: dict[tuple[str, int], list[Example]] = {}
-        start = decoder_parameters(model.propagation)
-        self._net = with_decoder(model.propagation, {name: torch.zeros_like(x) for name, x in start.items()})
-        self._own = {name: x.requires_grad_() for name, x in self._net.named_parameters() if name in start}
-        self._optimizer = torch.optim.AdamW(self._own.values(), lr=_RATE, weight_decay=0.0)
+        self._held = self._frames[len(frames) // 2] if len(frames) >= _TRIAL_FROM else None
+        self._trial = _TRIAL_STEPS if self._held is not None else 0
+        self.total = self._trial + _STEPS
+        self._training: _Training | None = None
 
     @property
     def finished(self) -> bool:
@@ -99,24 +98,74 @@ class Adaptation:
         return self.done == self.total
 
     def step(self) -> None:
-        """One step of training; the last judges what has been learnt."""
-        if self.done < _STEPS:
-            self._learn()
+        """One step of training."""
+        if self._training is None:
+            trial = self.done < self._trial
+            frames = [f for f in self._frames if not (trial and f == self._held)]
+            self._training = _Training(self._shipped, frames, _TRIAL_STEPS if trial else _STEPS)
+        self._training.step(self._drawn)
         self.done += 1
-        if self.finished:
-            self.decoder = Decoder(self.content, self._change() if self._is_better() else None)
+        if self.done == self._trial and self._harms(self._training):
+            self.done = self.total
+        elif self.finished:
+            self.decoder = Decoder(self.content, self._training.change())
+        if self._training.finished:
+            self._training = None
 
-    # -- inside ---------------------------------------------------------------------------------------------------
+    def _harms(self, trial: "_Training") -> bool:
+        assert self._held is not None
+        judges = self._drawn.examples.pairs(self._held, trial.frames)
+        return _score(trial.net, judges) < _score(self._shipped, judges) - _MAY_LOSE
 
-    def _learn(self) -> None:
-        example = self._draw()
+
+class _Drawn:
+    """Examples that were drawn, by frame: pairs by the frames that they are found from, views by number."""
+
+    def __init__(self, examples: Examples, rng: np.random.Generator) -> None:
+        self.examples, self._rng = examples, rng
+        self._pairs: dict[tuple[int, ...], list[Example]] = {}
+        self._views: dict[tuple[int, int], list[Example]] = {}
+
+    def draw(self, frames: list[int]) -> Example | None:
+        """One of a frame and a group of objects; None where the frames drawn have no object in common."""
+        paired = len(frames) > 1 and self._rng.random() < _PAIRS
+        turn, number = divmod(int(self._rng.integers(len(frames) if paired else _VIEWS)), len(frames))
+        frame = frames[number]
+        others = [f for f in frames if f != frame]
+        if paired and (frame, *others) not in self._pairs:
+            self._pairs[frame, *others] = self.examples.pairs(frame, others)
+        if not paired and (frame, turn) not in self._views:
+            self._views[frame, turn] = self.examples.views(frame, self._rng)
+        found = self._pairs[frame, *others] if paired else self._views[frame, turn]
+        return found[int(self._rng.integers(len(found)))] if found else None
+
+
+class _Training:
+    """A decoder that learns from `frames` in so many steps; `net` is the network with it."""
+
+    def __init__(self, shipped: PropagationNet, frames: list[int], steps: int) -> None:
+        self.frames, self._steps, self._done = frames, steps, 0
+        self._start = decoder_parameters(shipped)
+        self.net = with_decoder(shipped, {name: torch.zeros_like(x) for name, x in self._start.items()})
+        self._own = {name: x.requires_grad_() for name, x in self.net.named_parameters() if name in self._start}
+        self._optimizer = torch.optim.AdamW(self._own.values(), lr=_RATE, weight_decay=0.0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self._done == self._steps
+
+    def step(self, drawn: _Drawn) -> None:
+        """Learn from one example."""
+        rate = _RATE * min((self._done + 1) / _WARM_UP, 1 - (1 - _LEAST_RATE) * self._done / self._steps)
+        self._done += 1
+        example = drawn.draw(self.frames)
         if example is None:
             return
         for group in self._optimizer.param_groups:
-            falling = 1 - (1 - _LEAST_RATE) * self.done / _STEPS
-            group["lr"] = _RATE * min((self.done + 1) / _WARM_UP, falling)
+            group["lr"] = rate
         with torch.enable_grad():
-            logits = example.logits(self._net)
+            logits = example.logits(self.net)
             present = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
             loss = segmentation_loss(logits, example.labels, present, kept=1.0)
         self._optimizer.zero_grad()
@@ -124,32 +173,10 @@ class Adaptation:
         torch.nn.utils.clip_grad_norm_(self._own.values(), _CLIP)
         self._optimizer.step()
 
-    def _draw(self) -> Example | None:
-        """An example of a frame and a group of objects; None where the frames drawn have no object in common."""
-        paired = len(self._frames) > 1 and self._rng.random() < _PAIRS
-        number = int(self._rng.integers(len(self._frames) if paired else _VIEWS))
-        frame = self._frames[number % len(self._frames)]
-        place = ("pair" if paired else "view", number)
-        if place not in self._known:
-            others = [f for f in self._frames if f != frame]
-            self._known[place] = (
-                self._examples.pairs(frame, others) if paired else self._examples.views(frame, self._rng)
-            )
-        found = self._known[place]
-        return found[int(self._rng.integers(len(found)))] if found else None
-
-    def _change(self) -> dict[str, Tensor] | None:
-        """How far the parameters have come; None if they are no numbers any more."""
-        start = decoder_parameters(self._shipped)
-        change = {name: (x.detach() - start[name]).half() for name, x in self._own.items()}
-        sound = all(bool((x.abs() <= LARGEST_CHANGE).all()) for x in change.values())
-        return change if sound else None
-
-    def _is_better(self) -> bool:
-        if self._held is None:
-            return True
-        judges = self._examples.pairs(self._held, self._frames)
-        return bool(_score(self._net, judges) > _score(self._shipped, judges))
+    def change(self) -> dict[str, Tensor] | None:
+        """How far the parameters have come, in half precision; None if they are no numbers any more."""
+        change = {name: (x.detach() - self._start[name]).half() for name, x in self._own.items()}
+        return change if all(bool((x.abs() <= LARGEST_CHANGE).all()) for x in change.values()) else None
 
 
 @torch.no_grad()

@@ -232,8 +232,8 @@ class Session:
 
         A generator of (done, total) steps. It always starts from the shipped weights, and the same masks give the same
         bits. Until it is through, the session is as before; if it was dropped, the next call goes on there. Then the
-        round's propagation begins again, unless the decoder stayed what it was: of three masks or more one is held out,
-        and if the shipped decoder does as well on it, that one stays. Call it before `propagate`.
+        round's propagation begins again, unless the decoder stayed what it was. The shipped one stays where a trial on
+        all of three masks or more but one finds that one worse. Call it before `propagate`.
         Raises InputError if less than two masks are verified.
         """
         frames = self.verified
