@@ -70,6 +70,13 @@ class Settings(BaseSettings):
     autocast: Annotated[
         bool, Field(description="networks in half precision, for GPUs with the hardware for it; masks change slightly")
     ] = False
+    adapt: Annotated[
+        bool,
+        Field(
+            description="before a round is propagated, fit the network to the masks that people gave on two frames or "
+            "more: better masks for some 8 s on two cores; a propagate call may say otherwise"
+        ),
+    ] = False
     token: Annotated[
         SecretStr | None,
         Field(description="if set, `/v1` asks for `Authorization: Bearer …`; CVAT's own calls cannot send one"),

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from siaf.adaptation import MIN_FRAMES
 from siaf.boxes import Box
 from siaf.cvat.frames import JobFrames
 from siaf.cvat.results import Results
@@ -46,8 +47,11 @@ class Engine(Protocol):
         Of the same frames, the session itself goes on; of others, its objects and memory.
         """
 
-    def propagate(self, progress: Progress) -> None:
-        """Fill all other frames; goes on where it was stopped."""
+    def propagate(self, progress: Progress, adapt: bool = False) -> None:
+        """Fill all other frames; goes on where it was stopped. `adapt`: first learn from verified masks, if they suffice.
+
+        Raises InputError naming "adapt" if this engine cannot.
+        """
 
     def suggest(self) -> list[int]:
         """Frames most worth annotating next."""
@@ -102,8 +106,11 @@ class LocalEngine:
         else:
             self._session.inherit(state)
 
-    def propagate(self, progress: Progress) -> None:
-        """As `Session.propagate`."""
+    def propagate(self, progress: Progress, adapt: bool = False) -> None:
+        """As `Session.adapt`, with two verified masks or more, and `Session.propagate`."""
+        if adapt and len(self._session.verified) >= MIN_FRAMES:
+            for _ in self._session.adapt():
+                progress(0, self._session.pending)
         for done, total in self._session.propagate():
             progress(done, total)
         if self._session.rounds:
@@ -190,5 +197,6 @@ def run_round(engine: Engine, planned: RoundInput) -> None:
         rest = np.where(np.isin(found[frame], np.unique(fixed[frame][fixed[frame] > 0])), 0, found[frame])
         again[frame] = np.where(fixed[frame] > 0, fixed[frame], rest).astype(np.uint8)
     if again:
-        spoken = {f: planned.about[f] | asked[f] for f in both}
+        # What the strokes gave is on the mask too, but nobody has seen it.
+        spoken = {f: planned.about[f] - asked[f] for f in both}
         engine.interact(Interaction(references=again, about=spoken, labels=labels))

@@ -72,6 +72,16 @@ class Results:
         return min(1.0, max(0.0, self._confidence.get(frame, {}).get(tag, 1.0)))
 
 
+def adaptation_note(state: bytes) -> str:
+    """What a round that was to adapt the network came to."""
+    decoder = read_document(state)["now"].get("decoder")
+    if decoder is None:
+        return "not adapted: masks on two frames that somebody has drawn, corrected or accepted are needed"
+    if decoder["change"] is None:
+        return "not adapted: a mask that was left out for a trial came out worse"
+    return "adapted to the masks that people have drawn, corrected or accepted"
+
+
 def pack_results(
     masks: MaskStore,
     interacted: Collection[int],

@@ -18,7 +18,7 @@ from siaf.cvat.ledger import Ledger, Pending
 from siaf.cvat.questions import Unanswered
 from siaf.cvat.reading import Reading, marks_of, read_job
 from siaf.cvat.report import SyncReport, ignored_lines
-from siaf.cvat.results import Results
+from siaf.cvat.results import Results, adaptation_note
 from siaf.cvat.rounds import RoundInput, plan_round
 from siaf.cvat.store import JobStore
 from siaf.cvat.tidying import Scribbles, plan_tidying
@@ -48,7 +48,10 @@ class NothingDrawn(InputError):
 
 @dataclass
 class SyncOptions:
-    """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions."""
+    """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions.
+
+    `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
+    """
 
     write_as: WriteAs | None = None
     scribbles: Scribbles = "keep"
@@ -56,6 +59,7 @@ class SyncOptions:
     yes: bool = False
     wait_s: float = 0.0
     progress: Progress = lambda done, total: None
+    adapt_from: int | None = None
 
 
 class JobSync:
@@ -196,8 +200,9 @@ class JobSync:
             return
         engine = self._open(ledger)
         before = self._jobs.state(ledger)
+        adapt = self._options.adapt_from is not None and ledger.round >= self._options.adapt_from
         try:
-            engine.propagate(self._progress)
+            engine.propagate(self._progress, adapt)
         except BaseException:  # also when somebody stops it: what is done is kept
             with suppress(SiafError):
                 self._jobs.save(ledger, engine.state())
@@ -206,6 +211,8 @@ class JobSync:
         ledger.suggest = engine.suggest()
         state = engine.state()
         self._jobs.save(ledger, state)
+        if adapt:
+            self._report.notes.append(adaptation_note(state))
         if before is not None:
             lost = Results(state).lost_since(Results(before), ledger.objects)
             by_task = {self._clip.to_task(frame): tags for frame, tags in lost.items()}
