@@ -52,6 +52,14 @@ def with_masks(model: Model, clip: Frames, frames: tuple[int, ...] = (1, 10)) ->
     return session
 
 
+@pytest.fixture(autouse=True)
+def _few_steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With random weights it does not matter how many there are."""
+    if "trained" not in request.fixturenames:
+        monkeypatch.setattr("siaf.adaptation._STEPS", 10)
+        monkeypatch.setattr("siaf.adaptation._TRIAL_STEPS", 4)
+
+
 @pytest.fixture
 def session(tiny_model: Model, clip: Frames) -> Session:
     return with_masks(tiny_model, clip)
@@ -309,7 +317,7 @@ def test_official_variants_adapt_too(variant: str, tiny_model: Model, clip: Fram
     model = replace(tiny_model, propagation=build_propagation(PROPAGATION[variant]).eval())
     session = with_masks(model, clip)
     steps = session.adapt()
-    assert next(steps) == (1, 40)
+    assert next(steps) == (1, 10)
     own = session._adapting
     assert own is not None
     moved = {
@@ -328,4 +336,4 @@ def test_changes_stay_within_what_a_state_may_hold(session: Session) -> None:
     adapt(session)
     assert session.decoder is not None and session.decoder.change is not None
     largest = max(float(x.abs().max()) for x in session.decoder.change.values())
-    assert 0.005 < largest < LARGEST_CHANGE
+    assert 0.001 < largest < LARGEST_CHANGE

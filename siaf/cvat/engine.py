@@ -48,7 +48,8 @@ class Engine(Protocol):
         """
 
     def propagate(self, progress: Progress, adapt: bool = False) -> None:
-        """Fill all other frames; goes on where it was stopped. `adapt`: first learn from verified masks, if they suffice.
+        """Fill all other frames; goes on where it was stopped. `adapt`: first learn from verified masks, if there are
+        enough.
 
         Raises InputError naming "adapt" if this engine cannot.
         """
