@@ -294,19 +294,28 @@ class TestWithTrainedWeights:
         adapt(adapted)
         assert score(run(adapted)) > score(run(shipped)) + 0.02
 
-    def test_the_shipped_decoder_stays_where_the_frame_held_out_says_so(self, trained: Model, clip: Frames) -> None:
-        """Two masks teach that tag 1 is the blue square, the one held out knows better."""
-        session = Session(trained, clip)
-        swapped = {f: np.array([0, 2, 1], np.uint8)[truth(f)] for f in (5,)}
-        session.interact(references={0: truth(0), 11: truth(11), **swapped})
+    def test_the_shipped_decoder_stays_where_a_trial_does_harm(
+        self, trained: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Steps far too large forget everything; the frame left out of the trial tells."""
+        session = with_masks(trained, clip, (0, 5, 11))
         before = run(session)
-        adapt(session)
+        monkeypatch.setattr("siaf.adaptation._RATE", 0.05)
+        steps = list(session.adapt())
+        assert len(steps) == 15
+        assert steps[-1][0] == steps[-1][1]
         assert session.decoder is not None
         assert session.decoder.change is None
         assert session.pending == 0
         assert same(run(session), before)
         twin = parse_session(dump_session(session), trained, clip)
         assert list(twin.adapt()) == []
+
+    def test_a_trial_that_does_none_is_followed_by_training_on_all(self, trained: Model, clip: Frames) -> None:
+        session = with_masks(trained, clip, (0, 5, 11))
+        assert len(list(session.adapt())) == 15 + 40
+        assert session.decoder is not None
+        assert session.decoder.change is not None
 
 
 @pytest.mark.parametrize(
@@ -316,13 +325,10 @@ class TestWithTrainedWeights:
 def test_official_variants_adapt_too(variant: str, tiny_model: Model, clip: Frames) -> None:
     model = replace(tiny_model, propagation=build_propagation(PROPAGATION[variant]).eval())
     session = with_masks(model, clip)
-    steps = session.adapt()
-    assert next(steps) == (1, 10)
-    own = session._adapting
-    assert own is not None
-    moved = {
-        name for name, x in own._own.items() if not torch.equal(x, dict(model.propagation.named_parameters())[name])
-    }
+    assert next(session.adapt()) == (1, 10)
+    assert session._adapting is not None and session._adapting._training is not None
+    shipped = dict(model.propagation.named_parameters())
+    moved = {name for name, x in session._adapting._training._own.items() if not torch.equal(x, shipped[name])}
     assert any(name.startswith("decoder.conv_out") for name in moved)
     assert any(name.startswith("LSTT.decoder_norms") for name in moved)
 
