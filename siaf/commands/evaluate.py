@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
 from siaf.network import Model
-from siaf.weights import load_model
+from siaf.weights import build_model, load_model
 
 if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
     from siaf.evaluation.baselines import Method
@@ -89,24 +89,29 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run_propagation(arguments: argparse.Namespace) -> None:
     """J per object, J of all objects taken as one, swaps, F, J&F and J of the last quarter by sequence and method."""
-    from siaf.evaluation.propagation import score_masks, siaf_method
+    from siaf.evaluation.propagation import siaf_method
 
     def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
         for name, method in {model.name: siaf_method(model), **_baselines(arguments, model)}.items():
-            score = score_masks(method(sequence.frames, {0: sequence.masks[0]}), sequence.masks)
-            j_and_f = (score.jaccard + score.boundary) / 2
-            yield {
-                "method": name,
-                "objects": score.objects,
-                "J": score.jaccard,
-                "union J": score.union,
-                "swaps": score.swaps,
-                "F": score.boundary,
-                "J&F": j_and_f,
-                "J last quarter": score.last,
-            }
+            yield {"method": name, **propagation_row(method, sequence)}
 
     _report(arguments, _measured(arguments, _sequences(arguments), measure))
+
+
+def propagation_row(method: "Method", sequence: LabelledSequence) -> Row:
+    """What a method makes of the first frame's truth."""
+    from siaf.evaluation.propagation import score_masks
+
+    score = score_masks(method(sequence.frames, {0: sequence.masks[0]}), sequence.masks)
+    return {
+        "objects": score.objects,
+        "J": score.jaccard,
+        "union J": score.union,
+        "swaps": score.swaps,
+        "F": score.boundary,
+        "J&F": (score.jaccard + score.boundary) / 2,
+        "J last quarter": score.last,
+    }
 
 
 def run_interactive(arguments: argparse.Namespace) -> None:
@@ -313,16 +318,24 @@ def _baselines(arguments: argparse.Namespace, model: Model) -> "dict[str, Method
 
 
 def _model(arguments: argparse.Namespace) -> Model:
-    """The model, with a network of a training checkpoint or of a weights file in the place of its own."""
+    given = {part: getattr(arguments, part) for part in ("interaction", "propagation") if getattr(arguments, part)}
+    return model_with(given, arguments.model, device=arguments.device, weights=arguments.weights)
+
+
+def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str | None = None) -> Model:
+    """A model, with networks of training checkpoints or of weights files in the place of its own, by part."""
+    from siaf.model.folding import for_inference
     from siaf.training.loop import load_averaged
     from siaf.weights.files import is_training_checkpoint
 
-    given = {part: getattr(arguments, part) for part in ("interaction", "propagation") if getattr(arguments, part)}
     checkpoints = {part: Path(source) for part, source in given.items() if is_training_checkpoint(Path(source))}
     files = {part: source for part, source in given.items() if part not in checkpoints}
-    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights, **files)
+    model = load_model(name, device=device, weights=weights, **files)
     for part, path in checkpoints.items():
-        load_averaged(getattr(model, part), path, f"{model.name} {part}")
+        net = getattr(build_model(name, device=model.device), part)  # the model's own is folded, no longer as it trains
+        load_averaged(net, path, f"{name} {part}")
+        for_inference(net)
+        setattr(model, part, net)
         model.digest += f"+{path}"
     return model
 

@@ -1,6 +1,8 @@
 """`siaf train`: train one of the two networks, or check what it would be trained on."""
 
 import argparse
+import math
+import os
 from pathlib import Path
 
 from siaf.commands.common import Subparsers, device_name
@@ -18,6 +20,17 @@ def add_parser(subparsers: Subparsers) -> None:
         begin.add_argument("--start", type=Path, help="begin with this weights file or checkpoint of another run")
         each.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and sample pictures")
         each.add_argument("--resume", type=Path, help="checkpoint to go on from")
+        each.add_argument("--minutes", type=_minutes, default=math.inf, help="end a longer schedule after this time")
+        if stage == "propagation":
+            each.add_argument(
+                "--evaluate",
+                type=Path,
+                nargs="+",
+                default=[],
+                metavar="DAVIS",
+                help="measure the weights on these folders at the end, as `siaf evaluate propagation` does, into "
+                "evaluation.csv",
+            )
         each.add_argument("--checked", action="store_true", help="do not check the data again")
         each.add_argument("--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda"')
         each.add_argument("--workers", type=int, default=0, help="processes that draw batches (default: 0, none)")
@@ -60,8 +73,41 @@ def run(arguments: argparse.Namespace) -> None:
         config=arguments.config,
         resume=arguments.resume,
         checked=arguments.checked,
+        minutes=arguments.minutes,
         where=Where(device=arguments.device, workers=arguments.workers),
     )
+    if arguments.stage == "propagation" and arguments.evaluate and os.environ.get("RANK", "0") == "0":
+        _evaluate(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    """J, union J, swaps and F of the run's weights, by folder and sequence: printed, and in evaluation.csv."""
+    from siaf.commands.evaluate import model_with, propagation_row
+    from siaf.evaluation.davis import DavisFolder
+    from siaf.evaluation.propagation import siaf_method
+    from siaf.evaluation.table import Row, markdown, means, write_csv
+    from siaf.training.run import read_config
+
+    trained = read_config("propagation", arguments.config)["model"]
+    model = model_with({"propagation": str(arguments.out / "checkpoint.safetensors")}, trained, device=arguments.device)
+    method = siaf_method(model)
+    table: list[Row] = []
+    for folder in arguments.evaluate:
+        clips = DavisFolder(folder)
+        rows = [{"sequence": name, **propagation_row(method, clips.load(name))} for name in clips.sequences()]
+        rows += means(rows)
+        for row in rows:
+            print(markdown({"folder": folder.name, **row}, header=not table), flush=True)
+            table.append({"folder": folder.name, **row})
+    write_csv(arguments.out / "evaluation.csv", table)
+
+
+def _minutes(text: str) -> float:
+    """A time of the command line."""
+    minutes = float(text)
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return minutes
 
 
 def run_check(arguments: argparse.Namespace) -> None:

@@ -38,11 +38,12 @@ class Schedule:
     parts: int = 1
     """Batches per step: their mean loss is minimised. Several processes share them."""
 
-    def rate(self, step: int) -> float:
-        """Learning rate at a step: linear warm-up, then cosine to zero."""
+    def rate(self, step: int, spent: float = 0.0) -> float:
+        """Learning rate: linear warm-up, then cosine to zero at the last step, or when all time is `spent`."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+        done = max(spent, (step - self.warmup) / max(1, self.steps - self.warmup))
+        return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
     def factor(self, name: str) -> float:
         """Factor of the learning rate for a parameter."""
@@ -100,10 +101,12 @@ class Trainer:
         loss_of: LossOf,
         *,
         checkpoint_minutes: float = 4.0,
+        minutes: float = math.inf,
         picture: Callable[[], NDArray[np.uint8]] | None = None,
     ) -> None:
-        """Train until the schedule ends or the batches do; a picture is taken with every checkpoint.
+        """Train until the schedule, the batches or the `minutes` end; a picture is taken with every checkpoint.
 
+        Where the time is short, the learning rate falls with it, so that the run is a whole one.
         Raises SiafError if the loss is not finite; the batch is then in nan-batch.safetensors.
         """
         saved = started = time.monotonic()
@@ -112,10 +115,13 @@ class Trainer:
         stream = iter(batches)
         parts = range(self.processes.rank, self.schedule.parts, self.processes.count)
         while self.step < self.schedule.steps:
+            spent = self._share_of(minutes, started)
+            if spent >= 1:
+                break
             own = list(islice(stream, len(parts)))
             if len(own) < len(parts):
                 break
-            rate = self.schedule.rate(self.step)
+            rate = self.schedule.rate(self.step, spent)
             loss, norm = self._step(dict(zip(parts, own, strict=True)), loss_of, rate)
             now = time.monotonic()
             if log and self.step % 10 == 0:
@@ -130,6 +136,14 @@ class Trainer:
             if picture:
                 log.picture(self.step, picture())
             log.close()
+
+    def _share_of(self, minutes: float, started: float) -> float:
+        """How much of so many minutes has gone, the same for all processes."""
+        if math.isinf(minutes):
+            return 0.0
+        device = next(iter(self.trained.values())).device
+        spent = torch.tensor((time.monotonic() - started) / 60 / minutes, device=device)
+        return self.processes.sum(spent).item() / self.processes.count
 
     def _step(self, own: dict[int, dict[str, Tensor]], loss_of: LossOf, rate: float) -> tuple[float, float]:
         """One step of the optimiser; the mean loss over all batches and the gradient's norm before clipping."""

@@ -1,5 +1,6 @@
 """`siaf train propagation|interaction`: from a configuration file and a data folder to weights."""
 
+import math
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -54,6 +55,7 @@ def train(
     config: Path | None = None,
     resume: Path | None = None,
     checked: bool = False,
+    minutes: float = math.inf,
     where: Where | None = None,
 ) -> None:
     """Train one network; `out` gets checkpoint.safetensors, log.csv, samples/ and TensorBoard's events.
@@ -62,11 +64,14 @@ def train(
     (`siaf.training.datasets`), which are checked file by file first unless they are `checked` or the run resumes. A run
     begins either from `encoder_weights` (an ImageNet encoder, the rest new) or from `start` (a weights file, or the
     checkpoint of another run, whose network of this stage learns on). `resume` is a checkpoint of the same
-    configuration, from which the run goes on as if it had never stopped. Under `torchrun` the processes share each
-    step's batches.
+    configuration, from which the run goes on as if it had never stopped. `minutes` end a schedule that takes
+    longer: the learning rate then falls by the clock, which no resumed run could repeat. Under `torchrun` the processes
+    share each step's batches.
     """
     if (encoder_weights is None) == (start is None):
         raise InputError("give either the encoder's weights or a weights file to start from", field="encoder_weights")
+    if resume is not None and not math.isinf(minutes):
+        raise InputError("a run that the clock ends cannot be resumed", field="minutes")
     settings, where = read_config(stage, config), where or Where()
     device = own_device(where.device)
     with joined(device) as processes:
@@ -96,6 +101,7 @@ def train(
         trainer.run(
             ({key: value.to(device, non_blocking=True) for key, value in batch.items()} for batch in stream),
             _loss(settings, net, schedule),
+            minutes=minutes,
             picture=lambda: picture_of(net, shown, device),
         )
 

@@ -101,14 +101,8 @@ def test_the_papers_tables_run_from_one_command(
 
 
 def test_a_checkpoint_takes_the_place_of_its_network(
-    davis2017: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    davis2017: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def own(*_: object, **__: object) -> Model:
-        model = build_model("siaf-t", device="cpu", seed=3)
-        model.short_side = model.interaction_short_side = 65
-        return model
-
-    monkeypatch.setattr("siaf.commands.evaluate.load_model", own)
     options = ("propagation", davis2017, "--sequences", "duo", "--no-baselines")
     before = as_json(capsys, *options)
     other = build_model("siaf-t", device="cpu", seed=4).propagation.requires_grad_(True)

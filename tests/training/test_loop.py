@@ -1,6 +1,8 @@
 """The loop: a run that was killed and resumed equals one that was not."""
 
 import csv
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +31,12 @@ def batches(start: int, stop: int) -> Iterator[dict[str, Tensor]]:
         yield {"x": torch.randn(16, 4, generator=torch.Generator().manual_seed(step))}
 
 
-def run(trainer: Trainer, stop: int) -> None:
+def run(trainer: Trainer, stop: int, minutes: float = math.inf) -> None:
     model = trainer.net
     trainer.run(
         batches(trainer.step, stop),
         lambda batch, *_: (model(batch["x"]) - batch["x"].sum(1, True)).square().mean(),
+        minutes=minutes,
     )
 
 
@@ -53,6 +56,20 @@ def test_a_resumed_run_equals_an_undisturbed_one(tmp_path: Path) -> None:
         assert torch.equal(one, other)
     for name in whole.ema:
         assert torch.equal(whole.ema[name], resumed.ema[name])
+
+
+def test_a_run_that_the_clock_ends_has_gone_down_to_no_learning_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(10_000))  # each look at it takes a second
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    trainer = Trainer(net(), Schedule(steps=10**6, lr=1e-2, warmup=5), tmp_path)
+    run(trainer, 10**6, minutes=2)
+    assert 40 < trainer.step < 70  # two looks a step
+    rates = [float(row.split(",")[3]) for row in (tmp_path / "log.csv").read_text().splitlines()[1:]]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-3
+    assert (tmp_path / "checkpoint.safetensors").is_file()
 
 
 def test_it_learns_and_logs(tmp_path: Path) -> None:
@@ -78,6 +95,8 @@ def test_the_rate_warms_up_and_ends_at_zero_and_the_longest_prefix_slows() -> No
     assert SCHEDULE.rate(0) == pytest.approx(2e-3)
     assert SCHEDULE.rate(4) == pytest.approx(1e-2)
     assert SCHEDULE.rate(40) == pytest.approx(0)
+    assert SCHEDULE.rate(5, spent=0.5) == pytest.approx(5e-3)
+    assert SCHEDULE.rate(39, spent=0.1) == SCHEDULE.rate(39)
     assert (SCHEDULE.factor("0.weight"), SCHEDULE.factor("0.bias"), SCHEDULE.factor("2.weight")) == (
         0.1,
         1.0,

@@ -110,6 +110,21 @@ def test_a_stage_goes_on_from_another_runs_checkpoint(data: Path, tmp_path: Path
     assert all(torch.equal(before[name], after[name]) for name in learnt)
 
 
+def test_one_command_trains_within_some_minutes_and_evaluates(data: Path, tmp_path: Path) -> None:
+    line = [*arguments(data, "propagation", tmp_path), *encoder(data, "propagation")]
+    assert main([*line, "--minutes", "5", "--evaluate", str(data / "clips")]) == 0
+    rows = list(csv.DictReader((tmp_path / "evaluation.csv").open()))
+    assert [(row["folder"], row["sequence"], row["objects"]) for row in rows] == [
+        ("clips", "a", "2"),
+        ("clips", "mean", "2.0"),
+    ]
+    checkpoint = str(tmp_path / "checkpoint.safetensors")
+    again = ["evaluate", "propagation", str(data / "clips"), "--no-baselines", "--device", "cpu"]
+    assert main([*again, "--propagation", checkpoint, "--csv", str(tmp_path / "again.csv")]) == 0
+    assert [row["J"] for row in csv.DictReader((tmp_path / "again.csv").open())] == [row["J"] for row in rows]
+    assert main([*line, "--minutes", "5", "--resume", checkpoint]) == 2  # the clock cannot be resumed
+
+
 def test_weights_of_before_the_fine_decoder_leave_it_as_it_begins(tiny_model: Model) -> None:
     net = tiny_model.propagation
     own = {name: value.clone() for name, value in net.state_dict().items()}
