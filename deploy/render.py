@@ -20,12 +20,12 @@ STATE_DIR = "/var/lib/siaf/state"  # made by the Dockerfile, owned by the user t
 
 
 class DeployError(Exception):
-    """What the person who deploys must change, in one line."""
+    """One line that tells whoever deploys what to change."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One function as it is asked for.
+    """One function to render.
 
     `image` is a ready-made image; without it nuctl builds on `base_image`. `store` overrides the
     SIAF_STORE of function.yaml (local) or of the Secret (kube); `file:` in it names a directory of the
@@ -134,7 +134,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise DeployError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise DeployError(f"{path}: not a mapping")
+        raise DeployError(f"{path}: must be a mapping")
     return content
 
 

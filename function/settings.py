@@ -14,7 +14,7 @@ MIB = 2**20
 
 
 class SettingsError(SiafError):
-    """A setting is wrong; the message names its variable."""
+    """A setting is wrong. The message names its variable."""
 
 
 class Settings(BaseSettings):
@@ -23,17 +23,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True, allow_inf_nan=False)
 
     model: Annotated[str, Field(description="`siaf-t`, `siaf-r50` or `siaf-swinb`")] = "siaf-t"
-    weights: Annotated[Path | None, Field(description="weights file; empty: the one that ships in the package")] = None
+    weights: Annotated[Path | None, Field(description="weights file; empty: the one in the package")] = None
     device: Annotated[str, Field(description="`auto`, `cpu`, `cuda`, `cuda:1` …")] = "auto"
     short_side: Annotated[
         int | None,
-        Field(
-            ge=33, le=2161, description="short side in pixels at which frames are propagated; empty: the model's own"
-        ),
+        Field(ge=33, le=2161, description="short side of propagated frames, in pixels; empty: the model's own"),
     ] = None
     interaction_short_side: Annotated[
         int | None,
-        Field(ge=33, le=2161, description="short side in pixels at which scribbles are read; empty: the model's own"),
+        Field(ge=33, le=2161, description="short side of scribbled frames, in pixels; empty: the model's own"),
     ] = None
     store: Annotated[str, Field(description="where sessions live: `memory:`, `file:DIR` or `redis://HOST:PORT/DB`")] = (
         "memory:"
@@ -42,14 +40,14 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=MIB,
-            description="size from which `memory:` and `file:` drop what was used longest ago; Redis has `maxmemory`",
+            description="size above which `memory:` and `file:` drop what was used longest ago; Redis has `maxmemory`",
         ),
     ] = 4096 * MIB
     session_ttl: Annotated[
         int,
         Field(
             ge=1,
-            description="seconds after its last use that a session or tracker state is kept; CVAT keeps states 28800",
+            description="seconds to keep a session or tracker state after its last use; CVAT keeps states for 28800",
         ),
     ] = 43200
     live_sessions: Annotated[int, Field(ge=1, description="sessions kept unpacked in a worker")] = 4
@@ -58,17 +56,17 @@ class Settings(BaseSettings):
     ] = 512 * MIB
     feature_folder: Annotated[
         Path | None,
-        Field(description="where features go that exceed it, a folder of this worker's own; empty: they are forgotten"),
+        Field(description="folder for features beyond that, for this worker alone; empty: forget them"),
     ] = None
-    feature_disk_bytes: Annotated[int, Field(ge=MIB, description="size of that folder at most, in bytes")] = 8192 * MIB
+    feature_disk_bytes: Annotated[int, Field(ge=MIB, description="largest size of that folder, in bytes")] = 8192 * MIB
     encode_ahead: Annotated[
         bool,
         Field(
-            description="encode uploaded frames while nobody asks anything; a request may then wait for one frame's end"
+            description="encode uploaded frames while the worker is idle; a request may then have to wait for one frame"
         ),
     ] = False
     autocast: Annotated[
-        bool, Field(description="networks in half precision, for GPUs with the hardware for it; masks change slightly")
+        bool, Field(description="run the networks in half precision, on GPUs that support it; masks change slightly")
     ] = False
     adapt: Annotated[
         bool,
@@ -79,23 +77,25 @@ class Settings(BaseSettings):
     ] = False
     token: Annotated[
         SecretStr | None,
-        Field(description="if set, `/v1` asks for `Authorization: Bearer …`; CVAT's own calls cannot send one"),
+        Field(description="if set, `/v1` needs `Authorization: Bearer …`; CVAT's own calls cannot send it"),
     ] = None
-    budget_s: Annotated[float, Field(gt=0, description="seconds that a propagate call works if it does not say")] = 5.0
+    budget_s: Annotated[float, Field(gt=0, description="seconds a propagate call works if the caller names none")] = 5.0
     max_budget_s: Annotated[
         float,
-        Field(gt=0, description="the most it may ask for; keep it well below the trigger's `eventTimeout`"),
+        Field(
+            gt=0, description="the most seconds a caller may ask for; keep it well below the trigger's `eventTimeout`"
+        ),
     ] = 20.0
     lock_wait_s: Annotated[
         float,
         Field(
             ge=0,
-            description="how long a request waits for another one on the same session before it gets 503",
+            description="seconds a request waits for another one on the same session before it gets 503",
         ),
     ] = 5.0
     worker_wait_s: Annotated[
         float,
-        Field(ge=0, description="`siaf serve` only: how long a request waits for the worker before it gets 503"),
+        Field(ge=0, description="`siaf serve` only: seconds a request waits for the worker before it gets 503"),
     ] = 30.0
     max_body_bytes: Annotated[int, Field(ge=1024, description="largest request body")] = 64 * MIB
     max_pixels: Annotated[int, Field(ge=1, description="largest image, width × height")] = 40_000_000
@@ -103,26 +103,24 @@ class Settings(BaseSettings):
     max_points: Annotated[int, Field(ge=1, description="points in one call, over all clicks or strokes")] = 50_000
     max_object_pixels: Annotated[
         int,
-        Field(ge=1, description="boxes, polygons or masks of one call × pixels of its image, if they are several"),
+        Field(ge=1, description="boxes, polygons or masks in one call × pixels of its image, if there are several"),
     ] = 320_000_000
     share_frames: Annotated[
         bool,
         Field(
-            description="a click on a frame of an open session is answered with what that session knows, "
-            "and a frame need not be uploaded that another session has"
+            description="a click on a frame of an open session uses what that session knows, "
+            "and a frame that another session has needs no upload"
         ),
     ] = True
     interactor_reply: Annotated[
         Literal["mask", "shapes", "both"],
         Field(
-            description="`mask`: every CVAT shows it; `shapes`: CVAT from 2026 on, several objects, confidence; `both`"
+            description="`mask`: for every CVAT; `shapes`: CVAT from 2026 on, several objects, with confidence; `both`"
         ),
     ] = "mask"
     absent_rectangle: Annotated[
         Literal["last", "null"],
-        Field(
-            description="the tracker's answer for a rectangle whose object is absent: `null` may upset the community UI"
-        ),
+        Field(description="tracker's answer for a rectangle whose object is absent; `null` may upset the community UI"),
     ] = "last"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],

@@ -1,4 +1,4 @@
-"""What callers of the Python API give, checked: an InputError names the argument and says what it should be."""
+"""Checks of what callers of the Python API pass: an InputError names the argument and says what it should be."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,7 +50,7 @@ def boxes_of_frame(value: object, height: int, width: int, field: str) -> dict[i
 
 
 def _what(value: object) -> str:
-    """A value in few words."""
+    """A value in a few words."""
     if isinstance(value, str | int | float | bool) or value is None:
         return repr(value)[:60]
     name = type(value).__name__

@@ -1,6 +1,6 @@
 """Boxes as prompts: what the interaction network is trained to read as "the object is in here".
 
-As in training (siaf.training.prompts.box_prompt): a previous mask of the filled box, background strokes around it.
+As in training (siaf.training.prompts.box_prompt), a box becomes a filled previous mask with background strokes around.
 """
 
 from collections.abc import Mapping, Sequence

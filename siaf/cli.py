@@ -14,7 +14,7 @@ _COMMANDS = (demo, segment, serve, evaluate, bench, train, pseudo_label, weights
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage before it."""
+    """Reports an error in one line, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
         for action in self._actions:
@@ -24,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """All subcommands; each module of `siaf.commands` adds its own and sets `run`."""
+    """The parser of all commands. Each module of `siaf.commands` adds its own and sets `run`."""
     root = _Parser(prog="siaf", description="Segment objects through a video from a few scribbles.")
     subparsers = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Exit code 0, 2 (bad input: one line on stderr names it) or 1 (failure)."""
+    """Run a command. Returns 0, 2 for bad input (one line on stderr names it) or 1 for a failure."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

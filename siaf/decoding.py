@@ -33,9 +33,9 @@ class VideoFile(FrameSource):
 
     Opening reads the timestamps of all packets and decodes the first and the last group of pictures only. If
     those do not match (cut streams, pictures that are never shown, no timestamps), it decodes the whole video
-    once. Reading keeps a bounded number of decoded frames, so that walks forward and backward decode a group
+    once. Reading keeps a bounded number of decoded frames, so walking forward or backward decodes a group
     once. A frame that is damaged in the middle of the file shows the frame before it. Rotation metadata is
-    applied. Where timestamps go back (files that were joined as they were), frames are numbered in the order in which
+    applied. Where timestamps go back (in joined files), frames are numbered in the order in which
     they decode. A file gives the same pixels on every kind of processor.
 
     Raises InputError if the file is not a video, or no frame of it can be decoded.
@@ -85,7 +85,7 @@ class VideoFile(FrameSource):
         return [levels.describe()] if levels else []
 
     def shows(self, index: int, digest: str) -> bool:
-        """Also by the digest of what swscale gives without flags, as siaf read videos before."""
+        """Also accepts the digest of what swscale gives without flags, which is how siaf used to read videos."""
         frame = self._decoded(index)
         return super().shows(index, digest) or frame_digest(_turned(frame.to_ndarray(format="rgb24"), frame)) == digest
 
@@ -142,7 +142,7 @@ class VideoFile(FrameSource):
         return list(numbers) == list(range(start, stop))
 
     def _decode(self) -> Iterator[VideoFrame]:
-        """Frames from where the container stands; packets that do not decode are left out."""
+        """Frames from the container's position on, without packets that do not decode."""
         with suppress(av.FFmpegError):
             for packet in self._container.demux(self._stream):
                 frames: list[VideoFrame] = []

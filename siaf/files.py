@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written beside their place, then renamed into it."""
+"""Files and folders that appear whole or not at all: written next to their place, then renamed into it."""
 
 import errno
 import os
@@ -48,8 +48,8 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
 def staged_folder(folder: str | PathLike[str]) -> Iterator[Path]:
     """An empty folder to write to; its entries replace `folder`'s of the same name when the block ends well.
 
-    `folder` is created if need be. Other entries in it stay, and if the block fails all of it stays as it
-    was. Raises InputError, naming "out", if `folder` is no folder or cannot be written to; other OSErrors
+    `folder` is created if necessary. Other entries in it stay. If the block fails, everything stays as it
+    was. Raises InputError, naming "out", if `folder` is not a folder or cannot be written to; other OSErrors
     pass.
     """
     target = Path(folder)

@@ -29,7 +29,7 @@ _OUTLIERS = 0.05
 
 
 class ImageError(InputError):
-    """Not an image, or one that cannot be read."""
+    """Not an image, or an image that cannot be read."""
 
 
 class ImageTooLarge(InputError):
@@ -39,9 +39,9 @@ class ImageTooLarge(InputError):
 def decode_image(data: bytes, *, max_pixels: int, field: str = "image") -> Frame:
     """An encoded image as a frame, uint8 H×W×3 RGB.
 
-    Turned as its EXIF orientation says, as CVAT shows it; deep values are scaled by the picture's own range; of an
-    animation the first picture. Raises ImageTooLarge for more than `max_pixels`, ImageError for what is damaged or no
-    image, both naming `field`.
+    It is turned as its EXIF orientation says, as CVAT shows it. Deep values are scaled by the picture's own range. An
+    animation gives its first picture. Raises ImageTooLarge for more than `max_pixels`, and ImageError for what is
+    damaged or not an image, both naming `field`.
     """
     if scans(data) > MAX_SCANS:
         raise ImageTooLarge(f"is a JPEG of more than the allowed {MAX_SCANS} scans", field=field)
@@ -91,7 +91,7 @@ class Levels:
         return Levels(min(self.low, other.low), max(self.high, other.high))
 
     def to_8_bits(self, values: Values) -> npt.NDArray[np.uint8]:
-        """Values as 0 to 255; what is no number is 0."""
+        """Values as 0 to 255. NaN becomes 0."""
         scaled = (values.astype(np.float64) - self.low) * (255 / (self.high - self.low))
         levels: npt.NDArray[np.uint8] = np.rint(np.nan_to_num(scaled, nan=0).clip(0, 255)).astype(np.uint8)
         return levels
@@ -147,7 +147,7 @@ def _deep_colours(image: ImageFile.ImageFile) -> Values | None:
 
 
 def _turn(values: Values, orientation: int) -> Values:
-    """An array of its own, upright. EXIF: 1 as it is, 2 mirrored, 3 upside down, 5 and above lying on a side."""
+    """A new array, upright. EXIF: 1 as it is, 2 mirrored, 3 upside down, 5 and above lying on a side."""
     if orientation in LYING:
         values = values.swapaxes(0, 1)  # 5; 6 to 8 are mirrored or turned further
     if orientation in (2, 3, 6, 7):

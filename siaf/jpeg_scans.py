@@ -10,8 +10,8 @@ _JPEG, _START_OF_SCAN = b"\xff\xd8", b"\xff\xda"
 
 
 def scans(data: bytes) -> int:
-    """How many scans a file has; 0 if it is no JPEG.
+    """How many scans a file has; 0 if it is not a JPEG.
 
-    In compressed data no FF stands before DA, so that beside scans only those of an EXIF thumbnail are counted.
+    Compressed data has no FF before DA, so apart from real scans only those of an EXIF thumbnail are counted.
     """
     return data.count(_START_OF_SCAN) if data.startswith(_JPEG) else 0

@@ -94,8 +94,8 @@ def decode_rle(
 ) -> Bitmap:
     """CVAT's `points` of a mask shape as a bitmap, bool height × width; the inverse of `encode_rle`.
 
-    CVAT's server stores masks unchecked, also ones that stick out of the picture: `clip` cuts those off
-    instead of refusing them. Raises InputError, naming `field`, if the numbers are no mask.
+    CVAT's server stores masks unchecked, even if they stick out of the picture. `clip` cuts those off
+    instead of refusing them. Raises InputError, naming `field`, if the numbers are not a mask.
     """
     numbers = _whole_numbers(points, field)
     runs = numbers[:-4]
@@ -145,7 +145,7 @@ def _whole_numbers(points: Sequence[float], field: str) -> npt.NDArray[np.int64]
 def index_mask_to_rles(mask: IndexMask) -> dict[int, list[int]]:
     """Tag → CVAT run lengths, ascending, for every tag that has a pixel in the index mask.
 
-    Each as `encode_rle` gives it, but the picture is gone through once for all tags.
+    Each is what `encode_rle` gives, but one pass over the picture serves all tags.
     """
     width = mask.shape[1]
     changes = np.ones(mask.shape, bool)  # a run ends with its row
@@ -163,7 +163,7 @@ def index_mask_to_rles(mask: IndexMask) -> dict[int, list[int]]:
 def _rle_of_runs(
     rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
 ) -> list[int]:
-    """CVAT's points of a bitmap's horizontal runs, in order: row, first column and length of each."""
+    """CVAT's points from a bitmap's horizontal runs, in order: row, first column and length of each."""
     left, top, right, bottom = columns.min(), rows[0], (columns + lengths).max() - 1, rows[-1]
     across = right - left + 1
     begins = (rows - top) * across + columns - left
@@ -201,7 +201,7 @@ def to_polygons(mask: Bitmap) -> list[Polygon]:
 
 
 def _ring(contour: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    """A part one pixel wide has one or two corners; CVAT wants three, so they are visited again."""
+    """A part one pixel wide has one or two corners. CVAT needs three, so corners repeat."""
     corners = contour.reshape(-1, 2).astype(np.float64)
     return np.resize(corners, (max(3, len(corners)), 2))
 
@@ -217,7 +217,7 @@ def from_polygon(
     """The pixels of a polygon, border included; the inverse of `to_polygons` for one part.
 
     `points` and every ring of `holes` are N×2 (x, y) in pixels; what lies outside the frame is cut off.
-    Raises InputError, naming `field`, for fewer than 3 points or coordinates that are no numbers.
+    Raises InputError, naming `field`, for fewer than 3 points or coordinates that are not numbers.
     """
     canvas = np.zeros((height, width), np.uint8)
     cv2.fillPoly(canvas, [_corners(points, field)], 1)

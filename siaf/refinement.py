@@ -1,10 +1,12 @@
 """Masks after the interaction network: a Segment Anything decoder draws each object that was prompted again.
 
 It is shown the network's mask, points along the strokes and the box, and works at a finer resolution; what counts is a
-weighted mean of both. Measured effect: docs/training.md.
+weighted mean of both. An object that is small in the frame is then drawn once more on a close-up of it
+(`siaf.close_ups`). Measured effect: docs/training.md.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from siaf.boxes import Box
+from siaf.close_ups import smallest, window_of
 from siaf.masks import Bitmap, IndexMask, distance_to_outside
-from siaf.probabilities import Probabilities
+from siaf.probabilities import CloseUp, Probabilities, Window
 from siaf.scribbles import Scribble
 from siaf.segmenter import Points, Prompt, Segmenter, resized
 
@@ -43,30 +46,102 @@ def refine(
     """
     size = segmenter.mask_size(*guess.size)
     named = {stroke.tag for stroke in strokes if stroke.tag} | boxes.keys()
+    small = {} if before is None else _small(before, guess.tags[1:].tolist(), size)
+    if any(not stroke.tag for stroke in strokes):
+        named |= small.keys()
+    asked = {
+        tag: _Asked(*points_of(strokes, tag), boxes.get(tag), None if before is None else before == tag)
+        for tag in sorted(named)
+    }
     channels = {}
     for tag in guess.tags[1:].tolist():
-        own = torch.from_numpy(guess.of(tag, size))
-        channels[tag] = own
-        if tag not in named:
-            continue
-        thought = own.clamp(_SURE, 1 - _SURE).logit()
-        on, beside = points_of(strokes, tag)
-        if before is not None and tag not in boxes:
-            on = np.concatenate((on, _anchors(before == tag, own.numpy() > 0.5, beside)))
-        if len(on) or tag in boxes:
-            found = segmenter.segment(frame, Prompt(on, beside, boxes.get(tag), thought)).cpu()
-            channels[tag] = (share * found + (1 - share) * thought).sigmoid()
+        channels[tag] = small[tag] if tag in small else torch.from_numpy(guess.of(tag, size))
+        if tag in asked:
+            channels[tag] = _drawn_again(segmenter, frame, channels[tag], asked[tag], share)
     objects = torch.stack([*channels.values()]) if channels else torch.zeros(0, *size)
     background = 1 - objects.amax(0) if channels else torch.ones(size)
-    return Probabilities(torch.cat((background[None], objects)), guess.tags, guess.size, align_corners=False)
+    whole = Probabilities(torch.cat((background[None], objects)), guess.tags, guess.size, align_corners=False)
+    windows = {}
+    for tag in asked.keys() & channels.keys():
+        window = window_of(channels[tag].numpy() > 0.5, asked[tag].on, asked[tag].box, guess.size)
+        if window is not None:
+            windows[tag] = window
+    close_ups = {
+        tag: CloseUp(window, _seen_closer(segmenter, frame, whole.of(tag), window, asked[tag], share))
+        for tag, window in smallest(windows).items()
+    }
+    return replace(whole, close_ups=close_ups)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is known of an object: points N×2 on it and beside it, its box, and what it was before, bool H×W."""
+
+    on: Points
+    beside: Points
+    box: Box | None
+    before: Bitmap | None
+
+    def within(self, window: Window) -> "_Asked":
+        """The same in the coordinates of a part of the frame."""
+        left, top, right, bottom = window
+        corner, far = np.array([left, top]), np.array([right, bottom])
+        on, beside = (p[((p >= corner) & (p < far)).all(1)] - corner for p in (self.on, self.beside))
+        box = self.box and (self.box[0] - left, self.box[1] - top, self.box[2] - left, self.box[3] - top)
+        return _Asked(on, beside, box, None if self.before is None else self.before[top:bottom, left:right])
+
+
+def _small(before: IndexMask, tags: Sequence[int], size: tuple[int, int]) -> dict[int, Tensor]:
+    """Of objects that a close-up shows much finer, what they were, as probabilities of `size`, by tag.
+
+    The interaction network sees a few pixels of such an object, and a correction makes it forget them.
+    """
+    found = {}
+    for tag in sorted(set(tags) & set(np.unique(before).tolist())):
+        own = before == tag
+        if window_of(own, np.zeros((0, 2)), None, before.shape) is not None:
+            found[tag] = _as_probabilities(resized(torch.from_numpy(own), size))
+    return found
+
+
+def _drawn_again(segmenter: Segmenter, frame: NDArray[np.uint8], guess: Tensor, asked: _Asked, share: float) -> Tensor:
+    """An object's probabilities h×w of the segmenter's size, from what they were thought to be."""
+    thought = guess.clamp(_SURE, 1 - _SURE).logit()
+    on = asked.on
+    if asked.before is not None and asked.box is None:
+        on = np.concatenate((on, _anchors(asked.before, guess.numpy() > 0.5, asked.beside)))
+    if not len(on) and asked.box is None:
+        return guess
+    found = segmenter.segment(frame, Prompt(on, asked.beside, asked.box, thought)).cpu()
+    return (share * found + (1 - share) * thought).sigmoid()
+
+
+def _seen_closer(
+    segmenter: Segmenter,
+    frame: NDArray[np.uint8],
+    guess: NDArray[np.float32],
+    window: Window,
+    asked: _Asked,
+    share: float,
+) -> Tensor:
+    """An object's probabilities within a window, from those of the whole frame, H×W."""
+    left, top, right, bottom = window
+    part = np.ascontiguousarray(frame[top:bottom, left:right])
+    thought = resized(torch.from_numpy(guess[top:bottom, left:right]), segmenter.mask_size(*part.shape[:2]))
+    return _drawn_again(segmenter, part, thought, asked.within(window), share)
 
 
 def guess_from(mask: IndexMask, tags: Sequence[int], segmenter: Segmenter) -> Probabilities:
     """An index mask as probabilities of these tags, for `refine`."""
     size = segmenter.mask_size(*mask.shape)
     shares = [resized(torch.from_numpy(mask == tag), size) for tag in (0, *tags)]
-    channels: Tensor = (_SOFT * (2 * torch.stack(shares) - 1)).sigmoid()
+    channels = _as_probabilities(torch.stack(shares))
     return Probabilities(channels, np.array((0, *tags), np.uint8), mask.shape, align_corners=False)
+
+
+def _as_probabilities(shares: Tensor) -> Tensor:
+    """Of a mask that is known as pixels, from the share that it has of each cell."""
+    return (_SOFT * (2 * shares - 1)).sigmoid()
 
 
 def points_of(strokes: Sequence[Scribble], tag: int) -> tuple[Points, Points]:

@@ -37,7 +37,7 @@ class Scribble:
     object `tag`", and with tag 0 "this is background, for every object". A negative stroke says "this is not
     object `tag`".
 
-    Raises InputError, naming "tag", "points", "width" or "polarity", if one of them cannot be.
+    Raises InputError, naming "tag", "points", "width" or "polarity", if one of them is invalid.
     """
 
     tag: int
@@ -54,7 +54,7 @@ class Scribble:
         if self.polarity not in ("positive", "negative"):
             raise InputError(f'must be "positive" or "negative", not {self.polarity!r}', field="polarity")
         if self.polarity == "negative" and self.tag == 0:
-            raise InputError("a negative stroke names the object it denies; tag 0 is none", field="polarity")
+            raise InputError("a negative stroke needs the tag of the object that it excludes, not 0", field="polarity")
 
     @classmethod
     def click(cls, tag: int, x: float, y: float, radius: float = DEFAULT_WIDTH / 2) -> "Scribble":
@@ -162,7 +162,7 @@ def _draw(
 ) -> None:
     """Every pixel nearer to the stroke's line than half its width becomes `value`.
 
-    cv2's own thick lines differ in width from version to version, so that only thin ones are drawn with it.
+    cv2's own thick lines differ in width between versions, so only thin ones are drawn with it.
     """
     reach = max(MIN_DRAWN_WIDTH, scribble.width * float(scale.mean())) / 2
     pixels = np.floor((scribble.points + 0.5) * scale).astype(np.int32)
@@ -185,16 +185,16 @@ def read_davis(
 ) -> dict[int, list[Scribble]]:
     """Strokes by frame from DAVIS-interactive JSON, a file or its content; empty frames are left out.
 
-    `scribbles` holds one list per frame; a stroke has a `path` of (x, y) in 0…1 times (width − 1, height − 1)
+    `scribbles` holds one list per frame. A stroke has a `path` of (x, y) in 0…1 times (width − 1, height − 1)
     and an `object_id`, 0 = background ("1" and 1.0 count as 1). Two keys of our own are optional: `width` in pixels and
-    `polarity`. Others are ignored. Raises InputError naming the place, "scribbles[3][0].path" for instance.
+    `polarity`. Others are ignored. Raises InputError naming the place, such as "scribbles[3][0].path".
     """
     document = source if isinstance(source, Mapping) else _load_json(Path(source))
     frames = document.get("scribbles") if isinstance(document, Mapping) else None
     if not isinstance(frames, list):
         raise InputError('DAVIS-interactive JSON has a list "scribbles"', field="scribbles")
     if len(frames) != n_frames:
-        raise InputError(f"has {len(frames)} frames, the video {n_frames}", field="scribbles")
+        raise InputError(f"has {len(frames)} frames, but the video has {n_frames}", field="scribbles")
     found = {}
     for n, strokes in enumerate(frames):
         if not isinstance(strokes, list):
@@ -233,14 +233,14 @@ def _read_stroke(stroke: object, height: int, width: int, field: str) -> Scribbl
 
 
 def _whole(tag: Any) -> Any:
-    """A tag as a whole number where a writer made it text or a float ("1", 1.0); anything else as it is."""
+    """A tag as a whole number, if a writer made it text or a float ("1", 1.0). Anything else stays as it is."""
     if isinstance(tag, str) and tag.strip().isdecimal():
         return int(tag)
     return int(tag) if isinstance(tag, float) and tag.is_integer() else tag
 
 
 def _check_units(points: npt.NDArray[np.float64], height: int, width: int) -> None:
-    """InputError for points in pixels, the mistake that is made most."""
+    """Raises InputError for points in pixels, the most common mistake."""
     if points.max(axis=0).min() > 1 + FAR_OUTSIDE and points.min() >= 0 and (points <= (width, height)).all():
         x, y = points[0]
         raise InputError(
@@ -251,7 +251,7 @@ def _check_units(points: npt.NDArray[np.float64], height: int, width: int) -> No
 
 
 def is_seen(scribble: Scribble, *, height: int, width: int) -> bool:
-    """Whether any of a stroke is drawn on a frame of height × width."""
+    """Whether any part of a stroke falls on a frame of height × width."""
     drawn = np.zeros((height, width), np.uint8)
     _draw(drawn, scribble, np.ones(2), 1)
     return bool(drawn.any())

@@ -93,9 +93,14 @@ class Segmenter:
         return found
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:
-        scale = min(LONG_SIDE / max(height, width), _ENLARGED)
+        scale = enlargement(height, width)
         rows, columns = (max(1, round(side * scale / STRIDE)) * STRIDE for side in (height, width))
         return rows, columns
+
+
+def enlargement(height: int, width: int) -> float:
+    """How much larger than in the frame the segmenter sees its pixels."""
+    return min(LONG_SIDE / max(height, width), _ENLARGED)
 
 
 def resized(mask: Tensor, size: tuple[int, int]) -> Tensor:

@@ -34,7 +34,7 @@ def areas(mask: IndexMask) -> dict[int, int]:
 
 
 def losses(before: Areas, now: Areas, pixels: int) -> dict[int, bool]:
-    """Tags that lost more than half of a frame of so many pixels; True for those that are gone altogether."""
+    """Tags that lost more than half of their area in a frame of `pixels` pixels; True for those that are gone."""
     return {
         tag: not now.get(tag, 0)
         for tag, size in sorted(before.items())

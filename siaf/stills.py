@@ -22,7 +22,7 @@ _LISTED = 5
 
 
 class _Pictures(FrameSource):
-    """What pictures in files have in common. Those of more than 8 bits share one range over all frames."""
+    """What picture files have in common. Pictures with more than 8 bits share one range over all frames."""
 
     def __init__(self, *, fps: float) -> None:
         self.fps = fps
@@ -31,7 +31,7 @@ class _Pictures(FrameSource):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was left out, and, once a frame was read, how deep values are shown."""
+        """What was left out and, once a frame has been read, how deep values are shown."""
         return [*self._left_out, *filter(None, [self._scaled])]
 
     def _read(self, index: int) -> Frame:
@@ -93,8 +93,8 @@ class ImageFiles(_Pictures):
 class ImagePages(_Pictures):
     """The pictures of one file: pages of a TIFF, frames of an animated WebP, PNG or AVIF.
 
-    Reduced copies of a page are no frames. Raises InputError, naming the page, if one cannot be read or has another
-    size than the first.
+    Reduced copies of a page do not count as frames. Raises InputError, naming the page, if one cannot be read or has
+    another size than the first.
     """
 
     def __init__(self, path: Path, pages: Sequence[int], fps: float) -> None:
@@ -111,7 +111,7 @@ class ImagePages(_Pictures):
         return len(self._pages)
 
     def _values(self, index: int) -> Values:
-        """An animation can only be read from its beginning: what is passed on the way is kept."""
+        """An animation can only be read from its beginning, so frames on the way are kept."""
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
@@ -146,7 +146,7 @@ def open_image(path: Path) -> FrameSource:
 def open_folder(folder: Path) -> ImageFiles:
     """The images of a folder, naturally sorted (2.jpg before 10.jpg); the notes name what else is in it.
 
-    Raises InputError if there are none, or if two differ in their ending alone: one may be the other's mask.
+    Raises InputError if there are none, or if two differ only in their ending: one may be a mask.
     """
     entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=_natural_key)
     images = [path for path in entries if is_image(path)]

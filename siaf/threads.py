@@ -17,7 +17,7 @@ def usable_cpus(cgroup: Path = _CGROUP) -> int:
 
 
 def limit_threads() -> None:
-    """Let torch use no more threads than `usable_cpus`; it sees a container's quota not by itself.
+    """Let torch use no more threads than `usable_cpus`; it does not see a container's quota by itself.
 
     Threads that share less time than they ask for wait for each other: eight on a quota of two are slower than two. An
     explicit OMP_NUM_THREADS stands.

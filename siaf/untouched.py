@@ -1,7 +1,7 @@
-"""On a frame that somebody draws on, the objects that nobody spoke about stay as they were.
+"""On a frame that somebody draws on, the objects that nobody drew stay as they were.
 
-The interaction network redraws every object of the frame. What it makes of the others is a guess, and it would become a
-permanent reference.
+The interaction network redraws every object of the frame. What it makes of the others is a guess, which would become
+a permanent reference.
 """
 
 from collections.abc import Collection, Sequence

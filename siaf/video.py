@@ -35,7 +35,7 @@ class FrameSource(Sequence[Frame]):
     """Frames by number, read when asked for. `height` and `width` in pixels, `fps` frames per second.
 
     `names` are the names of picture files, None for a video. `notes` are lines for a person: what was left out.
-    Every access gives an array of its own: changing it changes nothing else.
+    Every access gives a new array, so changing it changes nothing else.
     """
 
     height: int
@@ -61,7 +61,7 @@ class FrameSource(Sequence[Frame]):
         return self._checked(index % len(self))
 
     def shows(self, index: int, digest: str) -> bool:
-        """Whether a content digest that was taken earlier, maybe by another siaf, is that of frame `index`."""
+        """Whether frame `index` has this content digest, which an older siaf may have taken."""
         return frame_digest(self[index]) == digest
 
     def _checked(self, index: int) -> Frame:
@@ -80,7 +80,7 @@ class FrameSource(Sequence[Frame]):
 
 
 class ArrayFrames(FrameSource):
-    """Frames that are in memory already, or a sequence that makes them on demand.
+    """Frames that are already in memory, or a sequence that makes them on demand.
 
     Raises InputError, naming frames[i], for a frame that is not uint8 H×W×3 or has another size than the
     first.
@@ -118,7 +118,7 @@ class ArrayFrames(FrameSource):
 def open_video(path: str | PathLike[str]) -> FrameSource:
     """The frames of a video file, of a folder of images (naturally sorted: 2.jpg before 10.jpg), or of one image file.
 
-    An image file may hold several. Files of this machine only, no addresses.
+    An image file may hold several frames. Only files on this machine are read, no addresses.
 
     Raises InputError if there is nothing at `path`, if it is not a video, or if it has no frames.
     """
@@ -147,7 +147,7 @@ def open_video(path: str | PathLike[str]) -> FrameSource:
 def as_frames(
     frames: FrameSource | Sequence[Frame] | npt.NDArray[np.uint8] | str | PathLike[str],
 ) -> FrameSource:
-    """A FrameSource from one, from a sequence or N×H×W×3 array of frames, or from a path; InputError for aught else."""
+    """A FrameSource from one, from a sequence or N×H×W×3 array of frames, or from a path; else InputError."""
     if isinstance(frames, FrameSource):
         return frames
     if isinstance(frames, str | PathLike):
@@ -162,7 +162,7 @@ def as_frames(
 
 
 def frame_digest(frame: Frame) -> str:
-    """Content digest of decoded pixels: 32 hex digits, equal for equal frames of whatever file."""
+    """Content digest of decoded pixels: 32 hex digits, equal for equal frames, whatever file they come from."""
     digest = blake3("×".join(map(str, frame.shape)).encode())
     return digest.update(np.ascontiguousarray(frame).data).hexdigest(length=16)
 
@@ -176,6 +176,6 @@ def is_image(path: Path) -> bool:
 
 
 def wrong_size(name: str, width: int, height: int, source: FrameSource, *, field: str = "video") -> InputError:
-    """The error for a frame of another size than its source's first."""
+    """The error for a frame whose size differs from the first one of its source."""
     first = f"{source.width}×{source.height}"
     return InputError(f"{name} is {width}×{height} pixels, the first frame {first}", field=field)

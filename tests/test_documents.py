@@ -1,10 +1,18 @@
-"""docs/paper.md says where every equation is; those places exist."""
+"""What the documents point to exists: places in the code, other documents, sections, files."""
 
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FILE = re.compile(
+    r"(?<![\w./])(?:siaf|function|deploy|tests|docs)/[\w./-]+\.(?:py|toml|sh|md|json|ya?ml|safetensors)\b"
+)
 PLACE = re.compile(r"`(siaf/[\w/]+\.py)`((?:,? `[\w.]+`)*)")
 
 
@@ -18,3 +26,35 @@ def test_files_and_names_of_the_notes_on_the_paper_exist() -> None:
             for part in name.split("."):
                 assert hasattr(found, part), f"{file}: {name}"
                 found = getattr(found, part)
+
+
+def test_every_document_is_looked_at() -> None:
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "labeling.md"} <= {d.name for d in DOCUMENTS}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_and_sections_that_exist(document: Path) -> None:
+    for link in LINK.findall(document.read_text()):
+        if "://" in link:
+            continue
+        name, _, section = link.partition("#")
+        target = (document.parent / name) if name else document
+        assert target.exists(), link
+        assert not section or section in anchors(target), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_a_document_names_exist(document: Path) -> None:
+    for name in FILE.findall(document.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_changelog_begins_with_the_version_of_the_package() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] in (version, "Unreleased")
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}

@@ -243,7 +243,7 @@ class TestDavis:
         assert caught.value.field == field
 
     def test_a_wrong_frame_count_says_both_counts(self) -> None:
-        with pytest.raises(InputError, match="has 2 frames, the video 4"):
+        with pytest.raises(InputError, match="has 2 frames, but the video has 4"):
             read_davis({"scribbles": [[], []]}, **SIZE)
 
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"PNG"])

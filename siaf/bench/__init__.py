@@ -1,1 +1,1 @@
-"""Speed and memory, one table a command (`siaf bench`)."""
+"""Speed and memory, one table per command (`siaf bench`)."""

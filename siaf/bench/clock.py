@@ -1,4 +1,4 @@
-"""Times that can be compared on a machine that does other things too."""
+"""Times that can be compared on a machine that also does other work."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ Kind = Literal["wall", "cpu"]
 
 @dataclass(frozen=True)
 class Clock:
-    """ "wall" is what a user waits; "cpu" is the processor time of this process, which others disturb less."""
+    """ "wall" is how long a user waits; "cpu" is this process's processor time, which other work disturbs less."""
 
     kind: Kind = "wall"
     repeat: int = 5

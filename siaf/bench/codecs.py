@@ -1,4 +1,4 @@
-"""How long masks and images take on their way in and out, beside the network."""
+"""How long encoding and decoding masks and images takes, next to the network."""
 
 import base64
 import binascii

@@ -173,7 +173,7 @@ def _dense_attention() -> Iterator[None]:
 def _mivos(checkout: Path) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
     """MiVOS's propagation network with random weights, and its inference core; both gone afterwards."""
     if not (checkout / "inference_core.py").is_file():
-        raise InputError(f"{checkout} is no checkout of MiVOS", field="mivos")
+        raise InputError(f"{checkout} is not a checkout of MiVOS", field="mivos")
     from torchvision import models
 
     model_zoo: Any = importlib.import_module("torch.utils.model_zoo")

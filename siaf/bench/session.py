@@ -1,4 +1,4 @@
-"""What a session costs: rounds, many annotated frames, long clips."""
+"""The cost of a session: rounds, many annotated frames, long clips."""
 
 import gc
 from collections.abc import Iterator

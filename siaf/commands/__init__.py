@@ -1,1 +1,1 @@
-"""The subcommands of `siaf`, one module each: arguments in, library calls, a printed result."""
+"""The subcommands of `siaf`, one module each. It reads arguments, calls the library and prints the result."""

@@ -1,4 +1,4 @@
-"""`siaf bench TABLE`: speed and memory on this machine, one table a command."""
+"""`siaf bench TABLE`: speed and memory on this machine, one table per command."""
 
 import argparse
 import json
@@ -13,12 +13,12 @@ from siaf.network import Model
 _TABLES = {
     "objects": "a propagated frame by number of objects, 1 to 11 (the paper's Fig. 6)",
     "parts": "every part of the networks (Table IV)",
-    "sizes": "by input size (Table V)",
+    "sizes": "the networks by input size (Table V)",
     "interacted": "one interaction by number of scribbled frames (Table VI)",
-    "rounds": "three rounds on a clip of 70 frames: when corrections are seen, when all is done",
+    "rounds": "three rounds on a clip of 70 frames: time to the first correction, and to the end",
     "references": "a propagated frame by number of annotated frames",
     "memory": "resident memory along a clip of 2,000 frames",
-    "codecs": "masks and images in and out, beside the network",
+    "codecs": "encoding and decoding of masks and images, next to the network",
 }
 
 
@@ -29,13 +29,13 @@ def add_parser(subparsers: Subparsers) -> None:
     for name, text in _TABLES.items():
         each = tables.add_parser(name, help=text)
         add_model_arguments(each)
-        each.add_argument("--random", action="store_true", help="random weights, where none are at hand")
+        each.add_argument("--random", action="store_true", help="use random weights, if you have none")
         _add_common(each)
         each.set_defaults(run=run_model)
-    each = tables.add_parser("function", help="the function's calls by phase; settings from SIAF_… variables")
+    each = tables.add_parser("function", help="the function's calls by phase; reads SIAF_… variables")
     _add_common(each)
     each.set_defaults(run=run_function)
-    each = tables.add_parser("official", help="against the official code of AOT and MiVOS, from checkouts")
+    each = tables.add_parser("official", help="compare with the official code of AOT and MiVOS, from checkouts")
     each.add_argument("--aot", type=Path, metavar="DIR", help="checkout of github.com/yoxu515/aot-benchmark")
     each.add_argument("--mivos", type=Path, metavar="DIR", help="checkout of github.com/hkchengrex/MiVOS")
     each.add_argument("--variant", action="append", help="AOT variant; default: aott and r50_aotl")
@@ -45,15 +45,17 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="480x854", metavar="HxW", help="frame size (default: 480x854)")
-    parser.add_argument("--repeat", type=positive, default=5, help="least of so many (default: 5)")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor time of this process")
-    parser.add_argument("--threads", type=positive, help="threads of the network (default: what the container allows)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write the table there as .md, .csv and .png")
+    parser.add_argument("--repeat", type=positive, default=5, help="take the fastest of this many runs (default: 5)")
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall", help="cpu measures this process's processor time"
+    )
+    parser.add_argument("--threads", type=positive, help="threads for the network (default: what the container allows)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write the table to DIR, as .md, .csv and .png")
     add_json_argument(parser)
 
 
 def run_model(arguments: argparse.Namespace) -> None:
-    """A table of one model."""
+    """Measure one model."""
     from siaf.bench import codecs, network, session
     from siaf.bench.clock import Clock
 
@@ -74,7 +76,7 @@ def run_model(arguments: argparse.Namespace) -> None:
 
 
 def run_function(arguments: argparse.Namespace) -> None:
-    """The function's calls."""
+    """Measure the function's calls."""
     from siaf.bench.service import function
 
     _set_threads(arguments.threads)
@@ -82,7 +84,7 @@ def run_function(arguments: argparse.Namespace) -> None:
 
 
 def run_official(arguments: argparse.Namespace) -> None:
-    """Against AOT, against MiVOS, or both."""
+    """Compare with AOT, with MiVOS, or with both."""
     from siaf.bench.clock import Clock
     from siaf.bench.official import VARIANTS, against_aot, against_mivos
 
@@ -119,14 +121,14 @@ def _size(text: str) -> tuple[int, int]:
     try:
         height, width = map(int, text.split("x"))
     except ValueError:
-        raise InputError(f"{text!r} is no size such as 480x854", field="--size") from None
+        raise InputError(f"{text!r} is not a size such as 480x854", field="--size") from None
     if min(height, width) < 32:
-        raise InputError(f"{text} is too small; at least 32x32", field="--size")
+        raise InputError(f"{text} is too small; give at least 32x32", field="--size")
     return height, width
 
 
 def _show(arguments: argparse.Namespace, measured: Iterable[Row], name: str = "") -> None:
-    """Print rows as they come; write them where asked."""
+    """Print rows as they come, and write them to --out."""
     rows: list[Row] = []
     lines: list[str] = []
     for row in measured:

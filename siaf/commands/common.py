@@ -1,4 +1,4 @@
-"""What several subcommands share."""
+"""What several commands share."""
 
 import argparse
 import json
@@ -14,16 +14,18 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """--model, --weights, --device."""
-    parser.add_argument("--model", default="siaf-t", choices=sorted(MODELS), help="default: siaf-t")
-    parser.add_argument("--weights", metavar="FILE", help="weights file; default: the one that ships with siaf")
+    """Add --model, --weights and --device."""
+    parser.add_argument(
+        "--model", default="siaf-t", choices=sorted(MODELS), help="which model to use (default: siaf-t)"
+    )
+    parser.add_argument("--weights", metavar="FILE", help="weights file (default: the one that comes with siaf)")
     parser.add_argument(
         "--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda", "cuda:1", …'
     )
 
 
 def positive(text: str) -> int:
-    """A whole number above 0, of the command line."""
+    """Parse a whole number above 0 from the command line."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
@@ -31,17 +33,17 @@ def positive(text: str) -> int:
 
 
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
-    """--json."""
+    """Add --json."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def print_result(result: dict[str, Any], lines: list[str], as_json: bool) -> None:
-    """The result for machines, or lines for people."""
+    """Print the result for programs, or lines for people."""
     print(json.dumps(result) if as_json else "\n".join(lines))
 
 
 def device_name(name: str) -> str:
-    """The value of a --device option. InputError unless there is such a device on this machine."""
+    """Check the value of --device. Raises InputError unless this machine has such a device."""
     if name == "auto":
         return name
     import torch
@@ -55,9 +57,7 @@ def device_name(name: str) -> str:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         found = f"{count} GPU{'s' if count > 1 else ''}, from cuda:0" if count else "no GPU with a driver"
-        raise InputError(
-            f"{name}: this machine has {found}; leave --device out to take what there is", field="--device"
-        )
+        raise InputError(f"{name}: this machine has {found}; leave --device out to use what there is", field="--device")
     return name
 
 

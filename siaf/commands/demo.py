@@ -1,4 +1,4 @@
-"""`siaf demo`: three objects, two rounds, on the clip that ships with siaf."""
+"""`siaf demo`: three objects and two rounds on the clip that comes with siaf."""
 
 import argparse
 import time
@@ -17,8 +17,14 @@ LABELS = {1: "rabbit", 2: "boulders", 3: "wall"}
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("demo", help="segment the clip that ships with siaf, in two rounds")
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="default: demo-output")
+    parser = subparsers.add_parser("demo", help="segment the clip that comes with siaf, in two rounds")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIR",
+        help="folder for the results (default: demo-output)",
+    )
     add_model_arguments(parser)
     add_json_argument(parser)
     parser.set_defaults(run=run)

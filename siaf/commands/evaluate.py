@@ -1,4 +1,4 @@
-"""`siaf evaluate`: measure a model on a folder in DAVIS's layout, beside baselines that learn nothing."""
+"""`siaf evaluate`: measure a model on a folder in DAVIS's layout, next to baselines that learn nothing."""
 
 import argparse
 import json
@@ -30,34 +30,38 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("evaluate", help="measure a model on a DAVIS folder")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, run, text in (
-        ("propagation", run_propagation, "ground truth of the first frame given, all others propagated"),
-        ("interactive", run_interactive, "the robot plays the labeler: f frames per round, r rounds"),
-        ("composites", run_composites, "the same on clips made of several sequences' objects"),
-        ("interaction", run_interaction, "strokes of the robot on single frames, no propagation"),
-        ("clicks", run_clicks, "simulated clicks, and the true box, on single frames: CVAT's interactor"),
-        ("boxes", run_boxes, "the first frame's true rectangle, tracked as a rectangle: CVAT's tracker"),
+        ("propagation", run_propagation, "propagate the first frame's true mask to all others"),
+        ("interactive", run_interactive, "let the robot play the labeler, some frames per round, for some rounds"),
+        ("composites", run_composites, "the same, on clips composed of several sequences' objects"),
+        ("interaction", run_interaction, "the robot's strokes on single frames, without propagation"),
+        ("clicks", run_clicks, "simulated clicks, and the true box, on single frames, as CVAT's interactor gets them"),
+        ("boxes", run_boxes, "track the first frame's true rectangle, as CVAT's tracker does"),
         ("paper", run_paper, "the paper's Tables I to III"),
-        ("ablations", run_ablations, "of these, Tables II and III: parts switched off, frames and rounds"),
+        ("ablations", run_ablations, "the paper's Tables II and III only: parts switched off; frames and rounds"),
     ):
         each = kinds.add_parser(kind, help=text, description=text)
         each.add_argument(
             "folder",
             type=Path,
-            help="JPEGImages/480p/NAME, Annotations/480p/NAME; Scribbles/NAME if there are any",
+            help="holds JPEGImages/480p/NAME, Annotations/480p/NAME and, if there are any, Scribbles/NAME",
         )
-        each.add_argument("--sequences", nargs="+", metavar="NAME", help="default: all")
-        each.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
+        each.add_argument("--sequences", nargs="+", metavar="NAME", help="measure only these (default: all)")
+        each.add_argument("--csv", type=Path, metavar="FILE", help="also write the table to FILE")
         if kind in ("interaction", "clicks"):
-            each.add_argument("--every", type=positive, default=10, metavar="N", help="every Nth frame (default: 10)")
+            each.add_argument(
+                "--every", type=positive, default=10, metavar="N", help="measure every Nth frame (default: 10)"
+            )
         else:
-            each.add_argument("--length", type=positive, metavar="N", help="only the first N frames of every sequence")
+            each.add_argument(
+                "--length", type=positive, metavar="N", help="measure only the first N frames of every sequence"
+            )
         if kind in ("interactive", "composites"):
             many = 3 if kind == "composites" else 1
             each.add_argument("--frames", type=positive, default=many, help=f"frames per round (default: {many})")
-            each.add_argument("--plot", type=Path, metavar="FILE", help="J&F against seconds, as png, svg or pdf")
+            each.add_argument("--plot", type=Path, metavar="FILE", help="plot J&F against seconds, as png, svg or pdf")
         if kind in ("interactive", "composites", "interaction"):
             rounds = 2 if kind == "interaction" else 3
-            each.add_argument("--rounds", type=positive, default=rounds, help=f"default: {rounds}")
+            each.add_argument("--rounds", type=positive, default=rounds, help=f"rounds to play (default: {rounds})")
         if kind == "composites":
             each.add_argument("--objects", type=positive, default=3, help="sequences per clip (default: 3)")
             each.add_argument("--seed", type=int, default=0)
@@ -65,23 +69,25 @@ def add_parser(subparsers: Subparsers) -> None:
                 "--save",
                 type=Path,
                 metavar="DIR",
-                help="only write the clips as a DAVIS 2017 folder, with three sets of the robot's scribbles",
+                help="don't measure: write the clips as a DAVIS 2017 folder, with three sets of the robot's scribbles",
             )
         if kind == "clicks":
-            each.add_argument("--clicks", type=positive, default=5, help="default: 5")
+            each.add_argument("--clicks", type=positive, default=5, help="clicks per object (default: 5)")
         if kind not in ("paper", "ablations"):
-            each.add_argument("--no-baselines", action="store_true", help="measure the model only")
+            each.add_argument("--no-baselines", action="store_true", help="measure only the model")
         if kind in ("propagation", "interactive", "composites"):
             each.add_argument(
                 "--baseline-encoder",
                 type=Path,
                 metavar="FILE",
-                help="ImageNet MobileNetV2 for nearest-neighbour matching; default: the model's own encoder",
+                help="ImageNet MobileNetV2 for nearest-neighbour matching (default: the model's own encoder)",
             )
         add_model_arguments(each)
         for part in ("interaction", "propagation"):
             each.add_argument(
-                f"--{part}", metavar="FILE", help=f"{part} network from this training checkpoint or weights file"
+                f"--{part}",
+                metavar="FILE",
+                help=f"take the {part} network from this training checkpoint or weights file",
             )
         add_json_argument(each)
         each.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""`--masks FOLDER`: index masks of some frames as other tools leave them."""
+"""`--masks FOLDER`: index masks of some frames, as other tools write them."""
 
 import re
 from pathlib import Path
@@ -24,13 +24,13 @@ def read_masks(folder: Path, frames: FrameSource, notes: list[str]) -> dict[int,
     white is object 1. Raises InputError naming the file.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; it is the one that holds the mask pictures", field=_FIELD)
+        raise InputError(f"{folder} is not a folder; give the one that holds the mask pictures", field=_FIELD)
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _LOSSLESS)
     others = sorted(p.name for p in folder.iterdir() if p not in set(paths) and not p.name.startswith("."))
     if not paths:
         raise InputError(f"{folder} holds no masks (PNG, BMP or TIFF)", field=_FIELD)
     if others:
-        notes.append(f"left out of {folder.name}, as no masks: {', '.join(others)}")
+        notes.append(f"these files in {folder.name} are not masks and were left out: {', '.join(others)}")
     found: dict[int, npt.NDArray[np.generic]] = {}
     for path in paths:
         frame = _frame_of(path, frames)
@@ -40,7 +40,7 @@ def read_masks(folder: Path, frames: FrameSource, notes: list[str]) -> dict[int,
     values = {int(value) for mask in found.values() for value in np.unique(mask)}
     if not values - {0}:
         raise InputError(
-            f"the masks in {folder} are all empty: 0 is background, an object has its number", field=_FIELD
+            f"the masks in {folder} are all empty: 0 is background, and every object has its number", field=_FIELD
         )
     if values <= {0, 255}:
         notes.append("the masks are black and white: white is object 1")
@@ -56,7 +56,7 @@ def _frame_of(path: Path, frames: FrameSource) -> int:
     if frames.names is not None:
         stems = [Path(name).stem for name in frames.names]
         if path.stem not in stems:
-            raise InputError(f"no picture of the clip is named like {path.name}", field=_FIELD)
+            raise InputError(f"no picture in the clip is named like {path.name}", field=_FIELD)
         return stems.index(path.stem)
     number = re.search(r"([0-9]+)$", path.stem)
     if number is None:
@@ -91,8 +91,8 @@ def _by_palette(pixels: npt.NDArray[np.uint8], name: str) -> IndexMask:
     if wrong.size:
         row, column = wrong[0]
         raise InputError(
-            f"{name} has colour {pixels[row, column].tolist()}, which is none of the DAVIS palette's; save the masks as"
-            " palette or grey PNG, value = object",
+            f"{name} has colour {pixels[row, column].tolist()}, which is not in the DAVIS palette; save the masks as"
+            " palette or grey PNG, with an object's number as its value",
             field=_FIELD,
         )
     tags: IndexMask = at.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What was done is kept when a command ends early: by Ctrl-C, a full disk, or a fault."""
+"""Keep what is done when a command ends early: after Ctrl-C, with a full disk, or with a fault."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether the user asked to stop; work ends between two frames, where a session is whole."""
+    """Whether the user asked to stop. Work ends between two frames, where a session is whole."""
 
     asked = False
 
@@ -73,19 +73,19 @@ class KeptSession:
         self._place = place
 
     def done(self) -> None:
-        """All is written: the earlier run's session is not needed any more."""
+        """Everything is written: drop the earlier run's session."""
         if self._aside:
             (self._out / BEFORE).unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> NoReturn:
-        """Keep what is done and raise `error` with the place and how to go on."""
+        """Keep what is done, and raise `error` with the place and how to resume."""
         if self._place is None and self._standing() != self._at_first:
             self._save_somewhere()
         if self._place is None:
             raise error
-        kept = f"what is done is kept in {self._place}"
+        kept = f"your work is kept in {self._place}"
         if self._again is not None:
-            kept += f"; go on with: {self._again(self._place)}"
+            kept += f"; resume with: {self._again(self._place)}"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped; {kept}") from None
         if isinstance(error, InputError):
@@ -98,7 +98,7 @@ class KeptSession:
         raise error
 
     def _save_somewhere(self) -> None:
-        """In the results' folder; if that is not possible, because the disk is full, in the system's temporary one."""
+        """Save in the results' folder or, if that fails because the disk is full, in the system's temporary one."""
         with suppress(OSError, SiafError):
             return self.save()
         with suppress(OSError, SiafError):

@@ -1,4 +1,4 @@
-"""`siaf weights parity`: our propagation networks against the official AOT and DeAOT code."""
+"""`siaf weights parity`: compare our propagation networks with the official AOT and DeAOT code."""
 
 import argparse
 import json
@@ -18,8 +18,15 @@ def add_parser(actions: Subparsers) -> None:
     parser.add_argument(
         "--official", type=Path, required=True, metavar="CHECKOUT", help="folder of github.com/yoxu515/aot-benchmark"
     )
-    parser.add_argument("--variants", nargs="+", metavar="NAME", help="default: all that the official code can run")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write the official answers' statistics for tests")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        metavar="NAME",
+        help="variants to compare (default: all that the official code can run)",
+    )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write statistics of the official answers, for tests"
+    )
     add_json_argument(parser)
     parser.set_defaults(run=run_parity)
 
@@ -49,7 +56,7 @@ def run_parity(arguments: argparse.Namespace) -> None:
     lines = [f"input sizes: {'the same' if not resizing else '; '.join(resizing)}", f"official code {source}"]
     print_result({"official": source, "resizing": resizing, "variants": results}, lines, arguments.json)
     if failed or resizing:
-        raise SiafError(f"not the same as the official code: {', '.join(failed) or 'input sizes'}")
+        raise SiafError(f"differs from the official code: {', '.join(failed) or 'input sizes'}")
 
 
 def _compare(variant: str) -> tuple[dict[str, float], dict[str, Any]]:

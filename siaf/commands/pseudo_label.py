@@ -1,4 +1,4 @@
-"""`siaf pseudo-label`: photos and a teacher network in, training data out."""
+"""`siaf pseudo-label`: let a teacher network label photos for training."""
 
 import argparse
 from pathlib import Path
@@ -14,13 +14,15 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("photos", type=Path, help="folder of .jpg files")
     parser.add_argument("--encoder", type=Path, required=True, help="the teacher's image encoder, an ONNX file")
     parser.add_argument("--decoder", type=Path, required=True, help="the teacher's mask decoder, an ONNX file")
-    parser.add_argument("--out", type=Path, required=True, help="gets images/ and labels/, as DATA/instances")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for images/ and labels/, such as DATA/instances"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Label what is not labelled yet."""
+    """Label the photos that have no labels yet."""
     from siaf.training.teacher import OnnxTeacher, label_folder
 
     teacher = OnnxTeacher(arguments.encoder, arguments.decoder, arguments.threads)

@@ -1,4 +1,4 @@
-"""`siaf segment`: scribbles of one or several rounds on a video file or image folder → masks of all frames."""
+"""`siaf segment`: turn scribbles on some frames of a video or picture folder into masks of all frames."""
 
 import argparse
 import shlex
@@ -37,7 +37,7 @@ Strokes = dict[int, list[Scribble]]
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("segment", help="segment objects through a video from scribbles")
+    parser = subparsers.add_parser("segment", help="segment objects through a video, from scribbles or masks")
     parser.add_argument("video", help="video file, folder of images, or image file")
     parser.add_argument(
         "--scribbles",
@@ -45,27 +45,27 @@ def add_parser(subparsers: Subparsers) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="DAVIS interactive JSON of a round; repeat for further rounds",
+        help="one round of strokes, as DAVIS interactive JSON; repeat it for more rounds",
     )
     parser.add_argument(
         "--masks",
         type=Path,
         metavar="FOLDER",
-        help="masks of some frames to start from: palette or grey PNG, value = object, named after picture or frame",
+        help="masks of some frames to start from: palette or grey PNGs, value = object, named after picture or frame",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="session.siaf of an earlier run on this video: finishes it; rounds go on from it",
+        help="continue this session.siaf of an earlier run on the same video",
     )
     parser.add_argument(
         "--label",
         action="append",
         default=[],
         metavar="TAG=NAME",
-        help="name of an object (default: object 1, …)",
+        help="name an object (default: object 1, …); repeat it for more objects",
     )
     parser.add_argument(
         "--adapt",
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
     frames = open_video(arguments.video)
     if not (arguments.scribbles or arguments.masks or arguments.state):
         raise InputError(
-            "what is to be segmented? Give strokes (--scribbles FILE), masks of some frames (--masks FOLDER) or an"
+            "nothing to segment; give strokes (--scribbles FILE), masks of some frames (--masks FOLDER) or an"
             " earlier run (--state FILE)",
             field="--scribbles",
         )
@@ -178,7 +178,7 @@ def segment(
 
 
 def as_results(session: Session, frames: FrameSource, model: Model, name: str) -> Results:
-    """A session as the writers of `siaf.output` want it."""
+    """A session in the form that the writers in `siaf.output` take."""
     labels = {tag: session.objects[tag].label or f"object {tag}" for tag in session.objects.tags}
     return Results(
         name=name,
@@ -193,15 +193,15 @@ def as_results(session: Session, frames: FrameSource, model: Model, name: str) -
 
 
 def report_lines(result: dict[str, Any]) -> list[str]:
-    """The result for people: what was taken, what came of it, what was left out."""
+    """The result for people: what was used, what came of it, what was left out."""
     took, out = result["took"], result["out"]
     pictures = [f"{out}/{name}" for name in ("report.html", "overlay.mp4", "masks") if name in result["files"]]
     return [
-        f"took {took['strokes']} strokes and {took['masks']} masks, frames: {_numbers(took['frames'])}",
+        f"used {took['strokes']} strokes and {took['masks']} masks, on frames: {_numbers(took['frames'])}",
         f"{result['frames']} frames, {len(result['objects'])} objects, {result['rounds']} rounds",
         f"frames to annotate next: {_numbers(result['suggested'])}",
         f"pictures: {', '.join(pictures)}",
-        *(f"look at this: {one['text']}, since round {one['round']}" for one in result["shrunk"]),
+        *(f"please check: {one['text']}, since round {one['round']}" for one in result["shrunk"]),
         *(f"note: {note}" for note in result["notes"]),
     ]
 
@@ -222,9 +222,9 @@ def _read_round(path: Path, frames: FrameSource, notes: list[str]) -> Strokes:
             if is_seen(stroke, **size):
                 found.setdefault(frame, []).append(stroke)
             else:
-                notes.append(f"{path.name}: scribbles[{frame}][{i}] lies outside the picture and is left out")
+                notes.append(f"{path.name}: scribbles[{frame}][{i}] lies outside the picture and was left out")
     if not found:
-        raise InputError(f"there is no stroke in {path}", field="--scribbles")
+        raise InputError(f"{path} holds no strokes", field="--scribbles")
     return found
 
 
@@ -235,7 +235,7 @@ def _check_tags(
     labels: dict[int, str],
     notes: list[str],
 ) -> None:
-    """Strokes and labels name objects that there are."""
+    """Check that strokes and labels name objects that exist."""
     tags = {*session.objects.tags, *(int(tag) for mask in masks.values() for tag in np.unique(mask) if tag)}
     for number, strokes in enumerate(rounds, 1):
         drawn = {s.tag for of_frame in strokes.values() for s in of_frame if s.polarity == "positive" and s.tag}
@@ -243,11 +243,13 @@ def _check_tags(
         tags |= object_tags(strokes)
         if not tags:
             raise InputError(
-                "holds background strokes only (object_id 0), and there is no object yet",
+                "holds only background strokes (object_id 0), and there is no object yet",
                 field=f"--scribbles (round {number})",
             )
         if denied:
-            notes.append(f"round {number} denies objects that were never drawn: {_numbers(sorted(denied))}")
+            notes.append(
+                f"round {number} has negative strokes for objects that were never drawn: {_numbers(sorted(denied))}"
+            )
     unknown = sorted(labels.keys() - tags)
     if unknown:
         raise InputError(f"there is no object {unknown[0]}; objects: {_numbers(sorted(tags))}", field="--label")
@@ -270,7 +272,7 @@ def _name_objects(session: Session, labels: dict[int, str]) -> None:
 
 
 def _command(arguments: argparse.Namespace, place: Path, done: int) -> str:
-    """The command that goes on after `done` rounds of this one."""
+    """The command that resumes this one after `done` rounds."""
     words = ["siaf", "segment", arguments.video, "--state", str(place)]
     for path in arguments.scribbles[done:]:
         words += ["--scribbles", str(path)]
@@ -292,7 +294,7 @@ def _labels(values: Sequence[str]) -> dict[int, str]:
     for value in values:
         tag, _, name = value.partition("=")
         if not tag.isdecimal() or not name:
-            raise InputError(f"must be TAG=NAME, as 1=dog, not {value!r}", field="--label")
+            raise InputError(f"must be TAG=NAME, such as 1=dog, not {value!r}", field="--label")
         if not 1 <= int(tag) <= MAX_TAG:
             raise InputError(f"tags are 1 to {MAX_TAG}, not {tag}", field="--label")
         labels[int(tag)] = name

@@ -1,4 +1,4 @@
-"""`siaf serve`: the Nuclio function's handler behind a plain HTTP server."""
+"""`siaf serve`: run the Nuclio function's handler behind a plain HTTP server."""
 
 import argparse
 
@@ -8,9 +8,13 @@ from siaf.errors import SiafError
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("serve", help="serve the function over HTTP, settings from SIAF_… variables")
-    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    parser.add_argument("--port", type=_port, default=8080, help="default: 8080; 0 takes a free one")
+    parser = subparsers.add_parser(
+        "serve", help="serve the function over HTTP; reads its settings from SIAF_… variables"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=_port, default=8080, help="port to listen on (default: 8080); 0 picks a free one"
+    )
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""`siaf train`: train one of the two networks, or check what it would be trained on."""
+"""`siaf train`: train one of the two networks, or check its training data."""
 
 import argparse
 import math
@@ -16,10 +16,10 @@ def add_parser(subparsers: Subparsers) -> None:
         each = stages.add_parser(stage, help=f"train the {stage} network")
         _add_data(each)
         begin = each.add_mutually_exclusive_group(required=True)
-        begin.add_argument("--encoder-weights", type=Path, help="begin with ImageNet weights of the encoder")
-        begin.add_argument("--start", type=Path, help="begin with this weights file or checkpoint of another run")
-        each.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and sample pictures")
-        each.add_argument("--resume", type=Path, help="checkpoint to go on from")
+        begin.add_argument("--encoder-weights", type=Path, help="start from ImageNet weights of the encoder")
+        begin.add_argument("--start", type=Path, help="start from this weights file, or another run's checkpoint")
+        each.add_argument("--out", type=Path, required=True, help="folder for the checkpoint, log and sample pictures")
+        each.add_argument("--resume", type=Path, help="resume from this checkpoint")
         each.add_argument("--minutes", type=_minutes, default=math.inf, help="end a longer schedule after this time")
         if stage == "propagation":
             each.add_argument(
@@ -28,15 +28,15 @@ def add_parser(subparsers: Subparsers) -> None:
                 nargs="+",
                 default=[],
                 metavar="DAVIS",
-                help="measure the weights on these folders at the end, as `siaf evaluate propagation` does, into "
+                help="at the end, measure the weights on these folders as `siaf evaluate propagation` does, and write "
                 "evaluation.csv",
             )
-        each.add_argument("--checked", action="store_true", help="do not check the data again")
+        each.add_argument("--checked", action="store_true", help="skip the check of the data")
         each.add_argument("--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda"')
-        each.add_argument("--workers", type=int, default=0, help="processes that draw batches (default: 0, none)")
-        each.add_argument("--threads", type=int, help="CPU threads; default: torch's")
+        each.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
+        each.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
         each.set_defaults(run=run)
-    check = stages.add_parser("check", help="look at every file that a configuration would train on")
+    check = stages.add_parser("check", help="check every file that a configuration trains on")
     check.add_argument("--stage", dest="of", choices=("interaction", "propagation"), default="propagation")
     _add_data(check)
     check.set_defaults(run=run_check)
@@ -47,12 +47,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         required=True,
-        help="folder of the data sets; by default segments/, instances/, cutouts/, backgrounds/ are in it",
+        help="folder of the data sets; by default it holds segments/, instances/, cutouts/, backgrounds/",
     )
     parser.add_argument(
         "--config",
         type=Path,
-        help="TOML file, or a packaged one's name (siaf-r50-lvis); default: siaf-t's of the stage",
+        help="TOML file, or the name of a packaged one such as siaf-r50-lvis (default: siaf-t's)",
     )
 
 

@@ -1,4 +1,4 @@
-"""`siaf weights`: what weights there are, how to get them, and weights files from checkpoints of ours and of others."""
+"""`siaf weights`: list, fetch, import, check and pack weights."""
 
 import argparse
 import json
@@ -19,14 +19,14 @@ def add_parser(subparsers: Subparsers) -> None:
     """Register the command."""
     parser = subparsers.add_parser("weights", help="list, fetch, import, check and pack weights")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="what there is, and what of it is on this machine")
+    listing = actions.add_parser("list", help="list what exists, and what is on this machine")
     add_json_argument(listing)
     listing.set_defaults(run=run_list)
     _add_fetch(actions)
     _add_import(actions)
     for name, run, text in (
-        ("info", run_info, "what weights are and where they come from; checks that they load"),
-        ("verify", run_verify, "check weights, and say what cannot be checked"),
+        ("info", run_info, "show what weights are and where they come from, and check that they load"),
+        ("verify", run_verify, "check weights, and show what cannot be checked"),
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("file", metavar="FILE|NAME")
@@ -37,40 +37,47 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _add_fetch(actions: Subparsers) -> None:
-    fetch = actions.add_parser("fetch", help="download published weights; goes on where an earlier download stopped")
-    fetch.add_argument("name", help="see: siaf weights list")
+    fetch = actions.add_parser("fetch", help="download published weights; resumes a download that stopped")
+    fetch.add_argument("name", help="a name from siaf weights list")
     fetch.add_argument(
-        "--from", dest="offline", type=Path, metavar="FOLDER", help="folder that holds the published file; no network"
+        "--from",
+        dest="offline",
+        type=Path,
+        metavar="FOLDER",
+        help="take the published file from this folder, without network",
     )
     add_json_argument(fetch)
     fetch.set_defaults(run=run_fetch)
 
 
 def _add_import(actions: Subparsers) -> None:
-    take = actions.add_parser("import", help="a weights file from an official AOT, DeAOT or ImageNet checkpoint")
+    take = actions.add_parser("import", help="make a weights file from an official AOT, DeAOT or ImageNet checkpoint")
     take.add_argument(
-        "file", type=Path, help="the .pth or .pt file, or a Tiny-ViT or Segment Anything's decoder as .onnx"
+        "file", type=Path, help="the .pth or .pt file; for Tiny-ViT or Segment Anything's decoder, the .onnx file"
     )
     take.add_argument(
-        "--as", dest="architecture", metavar="NAME", help="settles AOTB or AOTL, DeAOTB or DeAOTL; default: by name"
+        "--as",
+        dest="architecture",
+        metavar="NAME",
+        help="tell AOTB from AOTL, or DeAOTB from DeAOTL (default: by the file's name)",
     )
-    take.add_argument("--encoder", type=Path, help="the image encoder of Segment Anything's decoder, as .onnx")
-    take.add_argument("--source", help="where the file comes from, kept in the result")
-    take.add_argument("--licence", help="its licence, kept in the result")
-    take.add_argument("--out", type=Path, help="default: NAME.safetensors in the weights folder")
+    take.add_argument("--encoder", type=Path, help="for Segment Anything's decoder: its image encoder, as .onnx")
+    take.add_argument("--source", help="where the file comes from; kept in the result")
+    take.add_argument("--licence", help="its licence; kept in the result")
+    take.add_argument("--out", type=Path, help="file to write (default: NAME.safetensors in the weights folder)")
     add_json_argument(take)
     take.set_defaults(run=run_import)
 
 
 def _add_pack(actions: Subparsers) -> None:
-    pack = actions.add_parser("pack", help="one weights file of a model from the weights of its two networks")
-    pack.add_argument("--model", default="siaf-t", choices=sorted(MODELS))
+    pack = actions.add_parser("pack", help="make one weights file of a model from its two networks")
+    pack.add_argument("--model", default="siaf-t", choices=sorted(MODELS), help="the model to pack (default: siaf-t)")
     for part in ("interaction", "propagation"):
         pack.add_argument(
-            f"--{part}", required=True, help=f"checkpoint.safetensors of siaf train {part}, a weights file, or a name"
+            f"--{part}", required=True, help=f"checkpoint.safetensors from siaf train {part}, a weights file, or a name"
         )
-    pack.add_argument("--note", default="", help="where the weights come from, kept in the file")
-    pack.add_argument("--out", type=Path, help="default: MODEL.safetensors in the weights folder")
+    pack.add_argument("--note", default="", help="where the weights come from; kept in the file")
+    pack.add_argument("--out", type=Path, help="file to write (default: MODEL.safetensors in the weights folder)")
     pack.set_defaults(run=run_pack)
 
 
@@ -121,7 +128,7 @@ def _line(
     name: str, kind: str, megabytes: float | None, digest: str | None, licence: str | None, place: str | None
 ) -> str:
     if kind == "model" and place is None:
-        return f"{name:20} {kind:12} no weights here: fetch and pack, or train them"
+        return f"{name:20} {kind:12} no weights here: fetch and pack them, or train them"
     size = f"{megabytes:.0f} MiB" if megabytes else "size unknown"
     return f"{name:20} {kind:12} {size:>12}  {digest or 'no published digest':22}  {licence}  {place}"
 
@@ -144,7 +151,7 @@ def run_fetch(arguments: argparse.Namespace) -> None:
 
 
 def run_import(arguments: argparse.Namespace) -> None:
-    """Write a weights file of a checkpoint."""
+    """Write a weights file from a checkpoint."""
     from siaf.weights.importing import import_checkpoint
 
     path = import_checkpoint(
@@ -175,12 +182,12 @@ def run_verify(arguments: argparse.Namespace) -> None:
 
     path = find_weights(arguments.file, "file")
     unchecked = verify(path)
-    lines = [f"{path}: complete, every tensor as its architecture has it", *_notes(unchecked)]
+    lines = [f"{path}: complete; every tensor fits its architecture", *_notes(unchecked)]
     print_result({"file": str(path), "unchecked": unchecked}, lines, arguments.json)
 
 
 def run_pack(arguments: argparse.Namespace) -> None:
-    """Write a weights file of a whole model."""
+    """Write a weights file for a whole model."""
     from siaf.weights.importing import pack
 
     sources = {
@@ -199,7 +206,7 @@ def _network(source: str, part: str, model: str) -> tuple[Part, Any]:
         return Part(model if part == "interaction" else MODELS[model], state), f"training run {path.parent.name}"
     parts = read_parts(path)
     if part not in parts:
-        raise StateError(f"holds {', '.join(parts)}, no {part} network", field=str(path))
+        raise StateError(f"holds {', '.join(parts)}, but no {part} network", field=str(path))
     return parts[part], json.loads(weights_info(path).get("provenance", "{}"))
 
 

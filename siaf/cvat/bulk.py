@@ -66,10 +66,10 @@ def read_items(
             raise InputError(f'{query!r} is not like "project_id=3&state=new"', field="query")
         for name in fields.keys() - server.job_filters:  # CVAT would ignore it, and answer with all jobs
             known = ", ".join(sorted(server.job_filters))
-            raise InputError(f"jobs have no {name!r} to look for; there are: {known}", field="query")
+            raise InputError(f"jobs cannot be searched by {name!r}; use one of: {known}", field="query")
         items += [("job", job["id"]) for job in server.jobs(**fields) if job["type"] != "ground_truth"]
     if not items:
-        raise InputError("no job and no task is given: give --jobs, --tasks, --list or --query", field="jobs")
+        raise InputError("nothing to do; give --jobs, --tasks, --list or --query", field="jobs")
     return list(dict.fromkeys(items))
 
 
@@ -228,7 +228,7 @@ def _known_rows(path: Path | None) -> dict[Item, BulkRow]:
     try:
         table = json.loads(path.read_bytes())
         if not isinstance(table, list):
-            raise ValueError("it holds no table")
+            raise ValueError("it does not hold a table")
         rows = [BulkRow(**row) for row in table]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} is not a result of an earlier run ({error})", field="results") from None

@@ -26,7 +26,7 @@ class Inheritance:
         state = jobs.state(self._ledger)
         if state is None or not self._ledger.propagated:
             why = "has no session in this store" if state is None else "is not finished"
-            raise InputError(f"{why}: sync it first", field=f"job {number}")
+            raise InputError(f"{why}; sync it first", field=f"job {number}")
         self._state = state
         self._results = Results(state)
 
@@ -92,7 +92,7 @@ def carry_task(
     jobs = jobs_of_task(server, task)
     begun = [i for i, job in enumerate(jobs) if _has_session(job, store, server)]
     if not begun:
-        raise InputError("no job of it has a session in this store: sync one first", field=f"task {task}")
+        raise InputError("none of its jobs has a session in this store; sync one first", field=f"task {task}")
     reports = []
     for walk in (jobs[begun[0] :], jobs[begun[0] :: -1]):
         source = walk[0]

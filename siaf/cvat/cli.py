@@ -1,4 +1,4 @@
-"""`siaf cvat …`: arguments in, a function of `siaf.cvat.commands` called, its report printed."""
+"""`siaf cvat …`: read arguments, call a function of `siaf.cvat.commands`, print its report."""
 
 import argparse
 import os
@@ -21,57 +21,69 @@ TRACKER = "siaf-tracker"  # as deploy/deploy.sh names it
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register `siaf cvat` and its commands."""
-    parser = subparsers.add_parser("cvat", help="rounds on CVAT jobs through cvat-sdk")
+    parser = subparsers.add_parser("cvat", help="run rounds on CVAT jobs")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     each = _add(actions, "setup", run_setup, "add what labelers need to a project or task")
     _add_owner(each)
-    each.add_argument("--labels", nargs="+", metavar="NAME", help="labels of objects (default: all that hold masks)")
-    each.add_argument("--watch", action="store_true", help="also the tag 'siaf:run' for siaf cvat watch")
-    each.add_argument("--yes", action="store_true", help="make the changes; without it they are only shown")
+    each.add_argument(
+        "--labels", nargs="+", metavar="NAME", help="labels to use for objects (default: all that can hold masks)"
+    )
+    each.add_argument("--watch", action="store_true", help="also add the tag 'siaf:run', for siaf cvat watch")
+    each.add_argument("--yes", action="store_true", help="make the changes (default: only show them)")
 
-    each = _add(actions, "sync", run_sync, "one round on a job", engine=True)
+    each = _add(actions, "sync", run_sync, "run one round on a job", engine=True)
     each.add_argument("--job", type=int, required=True, metavar="N")
     _add_writing(each)
-    each.add_argument("--dry-run", action="store_true", help="say what would be taken; change nothing")
+    each.add_argument("--dry-run", action="store_true", help="show what the round would use, and change nothing")
+    each.add_argument("--yes", action="store_true", help="use masks without a number as they are (default: ask first)")
     each.add_argument(
-        "--yes", action="store_true", help="take masks without a number as they are; without it sync asks"
+        "--wait", type=seconds, default=0.0, metavar="S", help="wait this many seconds for another sync on the job"
     )
     each.add_argument(
-        "--adapt", action="store_true", help="first fit the network to the masks that people drew or corrected"
+        "--adapt", action="store_true", help="first adapt the network to the masks that people drew or corrected"
     )
-    each.add_argument("--wait", type=seconds, default=0.0, metavar="S", help="wait for another sync on the job")
 
-    each = _add(actions, "carry", run_carry, "objects and memory of one job to another, or through a task", engine=True)
-    each.add_argument("--from-job", type=int, metavar="A")
-    each.add_argument("--to-job", type=int, metavar="B")
-    each.add_argument("--task", type=int, metavar="N", help="all jobs of a task, in order")
-    each.add_argument("--as", dest="write_as", choices=WAYS, help="default: as the job was written before")
+    each = _add(
+        actions, "carry", run_carry, "carry objects and memory from one job to another, or through a task", engine=True
+    )
+    each.add_argument("--from-job", type=int, metavar="A", help="take the objects from this job")
+    each.add_argument("--to-job", type=int, metavar="B", help="and carry them to this one")
+    each.add_argument("--task", type=int, metavar="N", help="or carry through all jobs of a task, in order")
+    each.add_argument("--as", dest="write_as", choices=WAYS, help="how to write results (default: as before)")
 
-    each = _add(actions, "export-state", run_export, "a job's session as one file", store=True)
+    each = _add(actions, "export-state", run_export, "save a job's session as one file", store=True)
     each.add_argument("--job", type=int, required=True, metavar="N")
     each.add_argument("--out", type=Path, required=True, metavar="FILE")
 
-    each = _add(actions, "import-state", run_import, "an exported session, or a .siaf file, for a job", store=True)
+    each = _add(
+        actions, "import-state", run_import, "load an exported session, or a .siaf file, into a job", store=True
+    )
     each.add_argument("--job", type=int, required=True, metavar="N")
     each.add_argument("file", type=Path)
 
-    each = _add(actions, "report", run_report, "one row per object over all jobs of a task")
+    each = _add(actions, "report", run_report, "show one row per object over all jobs of a task")
     each.add_argument("--task", type=int, required=True, metavar="N")
 
-    each = _add(actions, "watch", run_watch, "run rounds as labelers ask for them", engine=True)
+    each = _add(actions, "watch", run_watch, "run rounds when labelers ask for them", engine=True)
     _add_owner(each)
     _add_writing(each)
-    each.add_argument("--trigger", default="tag", help='"tag" (siaf:run, default) or a job state: "state:in progress"')
-    each.add_argument("--poll", type=seconds, default=30.0, metavar="S", help="seconds between looks (default: 30)")
-    each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks, signed with SIAF_WEBHOOK_SECRET")
+    each.add_argument(
+        "--trigger",
+        default="tag",
+        help='what asks for a round: "tag" (siaf:run, default) or a job state, such as "state:in progress"',
+    )
+    each.add_argument("--poll", type=seconds, default=30.0, metavar="S", help="seconds between checks (default: 30)")
+    each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks here, signed with SIAF_WEBHOOK_SECRET")
 
-    each = _add(actions, "bulk", run_bulk, "rounds on many jobs, several at a time", engine=True)
+    each = _add(actions, "bulk", run_bulk, "run rounds on many jobs, several at a time", engine=True)
     each.add_argument("--jobs", type=int, nargs="+", default=[], metavar="N")
     each.add_argument("--tasks", type=int, nargs="+", default=[], metavar="N")
-    each.add_argument("--list", type=Path, metavar="FILE", help='lines like "job 7" or "task 3"')
-    each.add_argument("--query", help='jobs that match, like "project_id=3&state=new"')
-    each.add_argument("--results", type=Path, metavar="FILE", help="table as JSON; a stopped run goes on from it")
+    each.add_argument("--list", type=Path, metavar="FILE", help='file with lines such as "job 7" or "task 3"')
+    each.add_argument("--query", help='jobs that match, such as "project_id=3&state=new"')
+    each.add_argument(
+        "--results", type=Path, metavar="FILE", help="write the table as JSON; a stopped run resumes from it"
+    )
     _add_writing(each)
 
 
@@ -81,17 +93,22 @@ def _add(
     parser = actions.add_parser(name, help=text, description=text)
     parser.set_defaults(run=lambda arguments: _with_extra(run, arguments))
     parser.add_argument("--host", default=os.environ.get("CVAT_HOST"), help="CVAT's address (default: CVAT_HOST)")
-    parser.add_argument("--user", help="instead of the token in CVAT_ACCESS_TOKEN; the password is in CVAT_PASSWORD")
-    parser.add_argument("--org", metavar="SLUG", help="organization")
+    parser.add_argument(
+        "--user", help="log in as this user, with CVAT_PASSWORD (default: the token in CVAT_ACCESS_TOKEN)"
+    )
+    parser.add_argument("--org", metavar="SLUG", help="organization to work in")
     if engine or store:
         parser.add_argument("--store", metavar="URL", help="folder or fsspec URL for sessions (default: SIAF_STORE)")
     if engine:
         parser.add_argument(
-            "--url", action="append", default=[], help="siaf's function, its token in SIAF_TOKEN; repeat for replicas"
+            "--url",
+            action="append",
+            default=[],
+            help="address of siaf's function, with its token in SIAF_TOKEN; repeat it for replicas",
         )
         parser.add_argument("--via", choices=("cvat",), help="reach the function through CVAT")
         parser.add_argument(
-            "--function", default="siaf-tracker", metavar="ID", help="its id in CVAT (default: siaf-tracker)"
+            "--function", default="siaf-tracker", metavar="ID", help="the function's id in CVAT (default: siaf-tracker)"
         )
         add_model_arguments(parser)
     add_json_argument(parser)
@@ -111,8 +128,12 @@ def _add_owner(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_writing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--as", dest="write_as", choices=WAYS, help="default: as the job was written before, else mask")
-    parser.add_argument("--scribbles", choices=("keep", "mark", "remove"), default="keep", help="what used ones become")
+    parser.add_argument(
+        "--as", dest="write_as", choices=WAYS, help="how to write results (default: as before, else mask)"
+    )
+    parser.add_argument(
+        "--scribbles", choices=("keep", "mark", "remove"), default="keep", help="what to do with used ones"
+    )
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -127,7 +148,7 @@ def _with_extra(run: Callable[[argparse.Namespace], None], arguments: argparse.N
 
 
 def run_setup(arguments: argparse.Namespace) -> None:
-    """Show, and with --yes make, the changes."""
+    """Show the changes, and make them with --yes."""
     from siaf.cvat import commands
 
     plan = commands.setup(
@@ -139,13 +160,13 @@ def run_setup(arguments: argparse.Namespace) -> None:
         apply=arguments.yes,
     )
     done = "changed" if arguments.yes else "would change (repeat with --yes)"
-    head = f"{plan.owner}: {done}" if plan.changes else f"{plan.owner}: all is there already"
+    head = f"{plan.owner}: {done}" if plan.changes else f"{plan.owner}: everything is there already"
     result = {"owner": plan.owner, "changes": plan.changes, "applied": bool(arguments.yes)}
     print_result(result, [head, *(f"  {change}" for change in plan.changes), "", plan.how_to], arguments.json)
 
 
 def run_sync(arguments: argparse.Namespace) -> None:
-    """One round."""
+    """Run one round."""
     from siaf.cvat import commands
 
     client = resources.client(arguments)
@@ -167,7 +188,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
 
 
 def run_carry(arguments: argparse.Namespace) -> None:
-    """From job to job."""
+    """Carry objects from job to job."""
     from siaf.cvat import commands
 
     client = resources.client(arguments)
@@ -191,7 +212,7 @@ def run_export(arguments: argparse.Namespace) -> None:
     from siaf.cvat import commands
 
     commands.export_state(resources.client(arguments), arguments.job, arguments.out, store=resources.store(arguments))
-    print_result({"job": arguments.job, "file": str(arguments.out)}, [f"written: {arguments.out}"], arguments.json)
+    print_result({"job": arguments.job, "file": str(arguments.out)}, [f"saved to {arguments.out}"], arguments.json)
 
 
 def run_import(arguments: argparse.Namespace) -> None:
@@ -199,11 +220,11 @@ def run_import(arguments: argparse.Namespace) -> None:
     from siaf.cvat import commands
 
     commands.import_state(resources.client(arguments), arguments.job, arguments.file, store=resources.store(arguments))
-    print_result({"job": arguments.job}, [f"job {arguments.job} goes on from {arguments.file}"], arguments.json)
+    print_result({"job": arguments.job}, [f"job {arguments.job} continues from {arguments.file}"], arguments.json)
 
 
 def run_report(arguments: argparse.Namespace) -> None:
-    """The table."""
+    """Print the table."""
     from siaf.cvat import commands
     from siaf.cvat.overview import overview_lines
 
@@ -212,7 +233,7 @@ def run_report(arguments: argparse.Namespace) -> None:
 
 
 def run_watch(arguments: argparse.Namespace) -> None:
-    """Until stopped."""
+    """Watch until stopped."""
     from siaf.cvat import commands
 
     client = resources.client(arguments)
@@ -221,7 +242,7 @@ def run_watch(arguments: argparse.Namespace) -> None:
         print_result(report.as_json(), report.lines(), arguments.json)
         sys.stdout.flush()
 
-    print(f"watching, a look every {arguments.poll:g} s; Ctrl-C ends it", file=sys.stderr)
+    print(f"watching, checking every {arguments.poll:g} s; press Ctrl-C to stop", file=sys.stderr)
     commands.watch(
         client,
         project=arguments.project,
@@ -239,7 +260,7 @@ def run_watch(arguments: argparse.Namespace) -> None:
 
 
 def run_bulk(arguments: argparse.Namespace) -> None:
-    """The table; exit code 1 if anything failed."""
+    """Run all jobs and print the table. Raises SiafError if anything failed."""
     from siaf.cvat import commands
     from siaf.cvat.bulk import bulk_lines
 

@@ -96,7 +96,7 @@ def _log_in(client: Client, user: tuple[str, str]) -> None:
         raise ServerFault(f"CVAT at {client.api_map.host} does not answer ({short(error)})") from None
     except exceptions.ApiException as error:
         if error.status == 429:
-            raise Throttled("CVAT lets nobody log in just now: 429", retry_after(error.headers)) from None
+            raise Throttled("CVAT accepts no logins right now: 429", retry_after(error.headers)) from None
         if error.status is None or error.status >= 500:
             raise ServerFault(f"CVAT failed on user {user[0]!r}: {error.status} {short(error.reason)}") from None
         raise InputError(f"CVAT does not know user {user[0]!r} with this password", field="user") from None
@@ -191,7 +191,7 @@ class Server:
         answer = self._send(endpoint, {"id": job}, body, what=what, query={"action": action}, before=before)
         self._expect(answer, WRITTEN, what)
         if (len(answer["shapes"]), len(answer["tracks"])) != (len(shapes), len(tracks)):
-            raise ServerFault(f"CVAT at {self.url} answers on {what} with other entries than it was sent")
+            raise ServerFault(f"CVAT at {self.url} answered {what} with entries that differ from those it was sent")
         return dict(answer)
 
     def check_may_write(self, job: int) -> None:
@@ -246,7 +246,7 @@ class Server:
                 return json.loads(data) if data else None
             except ValueError:
                 raise NoJson(
-                    f"CVAT at {self.url} answers on {what} with something that is not JSON: is a proxy in between?"
+                    f"CVAT at {self.url} answered {what} with something that is not JSON; is there a proxy in between?"
                 ) from None
 
         return patiently(attempt, delays)
@@ -255,7 +255,7 @@ class Server:
         try:
             check_answer(answer, form)
         except UnexpectedAnswer as error:
-            raise ServerFault(f"CVAT at {self.url} answers on {what} in a form unknown to siaf: {error}") from None
+            raise ServerFault(f"CVAT at {self.url} answered {what} in a form siaf does not know: {error}") from None
 
     def _send(
         self,
@@ -313,11 +313,11 @@ class Server:
             )
             data = bytes(response.data)
         except urllib3.exceptions.NameResolutionError:
-            raise InputError(f"there is no host of this name: {self.url}", field="host") from None
+            raise InputError(f"no host has this name: {self.url}", field="host") from None
         except urllib3.exceptions.HTTPError as error:
             cause = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
             if isinstance(cause, urllib3.exceptions.NameResolutionError):
-                raise InputError(f"there is no host of this name: {self.url}", field="host") from None
+                raise InputError(f"no host has this name: {self.url}", field="host") from None
             raise ServerFault(f"CVAT at {self.url} does not answer ({short(cause)})") from None
         except exceptions.ApiException as error:  # a TLS failure has no status
             raise ServerFault(f"CVAT at {self.url} does not answer ({short(error.reason)})") from None
@@ -329,13 +329,13 @@ class Server:
     def _error(self, status: int, data: bytes, what: str, headers: Any) -> SiafError:
         words = said(data)
         if status == 429:
-            return Throttled(f"CVAT asks for fewer requests, on {what}: 429 {words}", retry_after(headers))
+            return Throttled(f"CVAT wants fewer requests, on {what}: 429 {words}", retry_after(headers))
         if status >= 500 or status == 408:
             return ServerFault(f"CVAT failed on {what}: {status} {words}")
         reason = {
             401: f"CVAT refuses the token: wrong, expired or missing ({words})",
-            403: f"no permission: assign it to this user, and see that the token is not read-only ({words})",
-            404: f"there is none in {self.url} ({words})",
+            403: f"no permission; assign it to this user, and check that the token may write ({words})",
+            404: f"not found in {self.url} ({words})",
         }
         field = "token" if status == 401 else what
         return Refusal(reason.get(status, f"refused by CVAT: {status} {words}"), field=field, status=status)

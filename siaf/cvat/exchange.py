@@ -24,7 +24,7 @@ def export_state(server: Server, number: int, store: StateStore, path: Path) -> 
     ledger = jobs.ledger()
     state = jobs.state(ledger)
     if state is None:
-        raise InputError("has no session in this store: sync it first, or give its --store", field=f"job {number}")
+        raise InputError("has no session in this store; sync it first, or name its --store", field=f"job {number}")
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(_STATE, state)
         archive.writestr(_LEDGER, ledger.dump())
@@ -40,7 +40,7 @@ def import_state(server: Server, number: int, store: StateStore, path: Path) -> 
     jobs = store.job(server.url, number)
     with jobs.locked():
         if not jobs.ledger().empty:
-            raise InputError("has a session in this store already", field=f"job {number}")
+            raise InputError("already has a session in this store", field=f"job {number}")
         state, ledger = _read(path, number)
         _check_frames(server, clip, state, str(path))
         if ledger is None:

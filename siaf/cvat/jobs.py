@@ -70,11 +70,9 @@ def open_job(server: Server, number: int, *, to_write: bool = True) -> JobClip:
     if job.get("dimension", "2d") != "2d":
         raise InputError(f"is a {job['dimension']} job; only pictures and videos can be segmented", field=field)
     if job["type"] == "ground_truth":
-        raise InputError(
-            "is a ground-truth job: its frames are no clip, and its masks are for people to draw", field=field
-        )
+        raise InputError("is a ground-truth job: its frames are not a clip, and people draw its masks", field=field)
     if to_write and job["state"] == "completed":
-        raise InputError('is completed; set its state to "in progress" to go on', field=field)
+        raise InputError('is completed; set its state to "in progress" to continue', field=field)
     meta = server.meta(number)
     deleted = frozenset(meta["deleted_frames"])
     (width, height), other_size = _frame_size(meta, job, deleted, field)
@@ -83,7 +81,7 @@ def open_job(server: Server, number: int, *, to_write: bool = True) -> JobClip:
         if honeypots:
             shown = ", ".join(map(str, honeypots[:5])) + (" …" if len(honeypots) > 5 else "")
             raise InputError(
-                f"has honeypots (frames {shown}): pictures shuffled for quality control are no clip",
+                f"has honeypots (frames {shown}): pictures shuffled for quality control are not a clip",
                 field=field,
             )
     return JobClip(
@@ -123,7 +121,7 @@ def _frame_size(meta: Json, job: Json, deleted: frozenset[int], field: str) -> t
             size = by_frame[frame]
             raise InputError(
                 f"frame {frame} is {size[0]}×{size[1]} pixels, most are {common[0]}×{common[1]}: "
-                "frames of one job must have one size; delete it, or put such pictures into a task of their own",
+                "all frames of a job must have one size; delete this one, or put such pictures into their own task",
                 field=field,
             )
     return common, frozenset(others)

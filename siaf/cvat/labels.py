@@ -161,7 +161,7 @@ class LabelBook:
             if label.name == name:
                 return label
         known = ", ".join(repr(label.name) for label in self.objects) or "none"
-        raise InputError(f"there is no label {name!r} for objects here (there are: {known})", field="label")
+        raise InputError(f"there is no label {name!r} for objects here (known: {known})", field="label")
 
     def is_object(self, label_id: int) -> bool:
         """Whether masks of this label are objects."""
@@ -195,10 +195,10 @@ class LabelBook:
 def scribble_clash(label: Label) -> str | None:
     """Why a label that is called "scribble" cannot be siaf's, if so."""
     if not any(label.holds(kind) for kind in STROKES):
-        return f"it is for something else, as its type {label.type} says"
+        return f"its type, {label.type}, shows that it is used for something else"
     if label.attributes and not label.attribute(OBJECT) and not label.attribute(OTHER_OBJECT):
         names = ", ".join(repr(attribute.name) for attribute in label.attributes)
-        return f"it is for something else, as its own attributes say ({names})"
+        return f"its attributes ({names}) show that it is used for something else"
     if label.tag_clash:
         return label.tag_clash
     for name, value in ((POLARITY, None), (LABEL, None), (USED, "true")):
@@ -207,7 +207,7 @@ def scribble_clash(label: Label) -> str | None:
             attribute.input_type not in ("select", "radio", "text") if value is None else not attribute.accepts(value)
         )
         if wrong:
-            return f"its attribute {name!r} is {attribute}, not what siaf means by it"
+            return f"its attribute {name!r} is {attribute}, which does not work for siaf"
     return None
 
 

@@ -15,7 +15,7 @@ class Unanswered(InputError):
 
     def __init__(self, job: int, questions: Sequence[str]) -> None:
         shown = "; ".join(questions[:3]) + (f"; … ({len(questions)} questions in all)" if len(questions) > 3 else "")
-        how = f"give them their numbers, or take them so: siaf cvat sync --job {job} --yes (--dry-run lists all)"
+        how = f"set their numbers, or use them as they are: siaf cvat sync --job {job} --yes (--dry-run lists all)"
         super().__init__(f"{shown}: {how}", field=f"job {job}")
         self.questions = list(questions)
 
@@ -40,15 +40,15 @@ def find_questions(
         if replaced:
             objects = f"object{'s' if len(replaced) > 1 else ''} {' and '.join(map(str, replaced))}"
             questions.append(
-                f"{_name(mask)} has no number and lies where {objects} had a mask that is gone: "
-                f"it would be object {mask.tag}, a {mask.label!r}, and {objects} absent there"
+                f"{_name(mask)} has no number and lies where {objects} had a mask that is gone; "
+                f"it would become object {mask.tag}, a {mask.label!r}, and {objects} would be absent there"
             )
     for frame, tag in sorted({(mask.frame, mask.tag) for mask in new}):
         together = [mask for mask in drawn if (mask.frame, mask.tag) == (frame, tag)]
         if len(together) > 1:
             lacks = "" if any(la.tag_attribute for la in book.objects) else f" (siaf cvat setup adds {OBJECT!r})"
             names = " and ".join(_name(mask) for mask in together)
-            questions.append(f"{names} have no number{lacks}: together they would be object {tag}")
+            questions.append(f"{names} have no number{lacks}; together they would become object {tag}")
     return questions
 
 

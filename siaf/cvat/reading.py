@@ -253,7 +253,7 @@ def _read_track(track: Json, label: Label, clip: JobClip, ledger: Ledger, readin
     else:
         if tag not in (0, own.tag):
             raise InputError(
-                f"its {OBJECT!r} was changed from {own.tag} to {tag}, but a track stays with its object: "
+                f"its {OBJECT!r} was changed from {own.tag} to {tag}, but a track stays with its object; "
                 f"change it back, or delete the track and scribble object {tag}",
                 field=f"track {number}",
             )

@@ -64,7 +64,7 @@ class FunctionClient:
             reason = ""
         except UnexpectedAnswer as error:
             reason = f" ({error})"
-        raise InputError(f"{self.url} does not answer as a siaf function does{reason}", field="url")
+        raise InputError(f"{self.url} does not answer like a siaf function{reason}", field="url")
 
     def raw(self, method: str, path: str, body: bytes | None = None, kind: str = "application/octet-stream") -> bytes:
         """A call with an answer of bytes."""
@@ -82,7 +82,7 @@ class FunctionClient:
         try:
             response = self._pool.request(method, self.url + path, body=body, headers=headers)
         except urllib3.exceptions.NameResolutionError:
-            raise InputError(f"there is no host of this name: {self.url}", field="url") from None
+            raise InputError(f"no host has this name: {self.url}", field="url") from None
         except urllib3.exceptions.HTTPError as error:
             raise ServerFault(f"the function at {self.url} does not answer ({error})") from None
         self._reached = True
@@ -102,11 +102,11 @@ class FunctionClient:
         if status == 404:
             return Gone(f"{text}{field}")
         if status == 409:
-            return Stale(f"the session was changed by somebody else: {text}")
+            return Stale(f"somebody else changed the session: {text}")
         if status == 422 and "state" in text:
             return StateError(text, field="state")
         if status == 429:  # a proxy's: the function itself says 503
-            return Throttled(f"{self.url} asks for fewer requests: 429 {text}", retry_after(headers))
+            return Throttled(f"{self.url} wants fewer requests: 429 {text}", retry_after(headers))
         if status >= 500 or status == 408:
             return ServerFault(f"the function at {self.url} failed: {status} {code} {text}")
         return InputError(f"refused by the function: {status} {text}{field}", field="url")

@@ -62,14 +62,14 @@ class SyncReport:
 
     def lines(self) -> list[str]:
         """For people."""
-        head = f"job {self.job}, round {self.round}{' (dry run: nothing is changed)' if self.dry_run else ''}"
+        head = f"job {self.job}, round {self.round}{' (dry run: nothing was changed)' if self.dry_run else ''}"
         lines = [head]
         if self.scribbles:
             lines.append(f"  scribbles on frames {_list(self.scribbles)}")
         if self.boxes:
             lines.append(f"  boxes on frames {_list(self.boxes)}")
         if self.references:
-            lines.append(f"  masks taken as they are, on frames {_list(self.references)}")
+            lines.append(f"  masks used as they are, on frames {_list(self.references)}")
         if self.removed:
             lines.append(f"  objects removed: {_list(self.removed)}")
         if self.relabelled:
@@ -81,9 +81,9 @@ class SyncReport:
         if not self.dry_run:
             lines.append(
                 f"  masks: {self.created} new, {self.updated} changed, {self.deleted} removed; "
-                f"{self.human} by people, untouched"
+                f"{self.human} by people, left alone"
             )
-        lines += [f"  look at this: {one} (task frames)" for one in self.shrunk]
+        lines += [f"  please check: {one} (task frames)" for one in self.shrunk]
         if self.suggest:
             lines.append(f"  annotate next: frames {_list(self.suggest)}")
         return [*lines, *(f"  {line}" for line in (*self.notes, *ignored_lines(self.ignored)))]

@@ -123,7 +123,7 @@ def _usable(
     names = {label.name for label in book.objects}
     for stroke in strokes:
         if not stroke.has_pixels(clip):
-            reason = "without a pixel in the frame"
+            reason = "no pixel of it is in the frame"
         elif stroke.polarity is None:
             reason = "their polarity is neither positive nor negative: was an option renamed? (siaf cvat setup adds it)"
         elif stroke.label is None or stroke.label in names:
@@ -133,7 +133,7 @@ def _usable(
             usable.append(replace(stroke, label=None))  # an option that was renamed; which object it is, is clear
             continue
         else:
-            reason = f"{LABEL!r} is {stroke.label!r}, which no label for objects is called (any more): set it again"
+            reason = f"{LABEL!r} is {stroke.label!r}, but no label for objects has that name (any more); set it again"
         ignored.setdefault(reason, []).append(shape_name(stroke.shape))
     return usable
 
@@ -179,7 +179,7 @@ class _Naming:
         for tag, labels in relabelled.items():
             if len(labels) > 1:
                 names = " and ".join(sorted(map(repr, labels)))
-                raise InputError(f"was given the labels {names}; give it one", field=f"object {tag}")
+                raise InputError(f"has several labels: {names}; choose one", field=f"object {tag}")
             if tag in self.objects:
                 self.objects[tag] = Known(next(iter(labels)))
 
@@ -215,7 +215,7 @@ class _Naming:
             self.objects[tag] = Known(self._book.named(label).name)
         elif known.label != label:
             raise InputError(
-                f"object {tag} is a {known.label!r}, here it is called {label!r}: use another number, "
+                f"object {tag} is a {known.label!r}, but a {label!r} here; use another number, "
                 f"or change the label of one of its masks",
                 field=where,
             )

@@ -25,12 +25,12 @@ _COLOR = "#ffdd00"
 
 _HOW_TO = """\
 How to ask for masks:
- 1. Choose the label "{scribble}" and the polyline tool; draw a line inside an object. Points work too.
- 2. In the object's panel set "{tag}" to a number: the same number for the same object on all frames.
- 3. Scribble several objects, and several frames, before you ask. "polarity: negative" says: this is not that object;
-    {tag} 0 with negative polarity says: this is background.
+ 1. Choose the label "{scribble}" and the polyline tool, and draw a line inside an object. Points work too.
+ 2. In the object's panel, set "{tag}" to a number. Use the same number for the same object on all frames.
+ 3. Scribble on several objects and several frames before you ask. "polarity: negative" means "this is not that
+    object". With {tag} 0 it means "this is background".
  4. Save, then run: siaf cvat sync --job N
- 5. Correct masks where they are wrong, or add scribbles; delete a mask where the object is not visible. Save, and
+ 5. Where a mask is wrong, correct it or add scribbles. Where the object is not visible, delete its mask. Save, and
     sync again."""
 
 
@@ -83,7 +83,7 @@ def plan_setup(
     chosen = _chosen(book, labels)
     for label in chosen:
         if label.tag_clash:
-            plan.changes.append(f"label {label.name!r}: {label.tag_clash}, so that siaf's is called {OTHER_OBJECT!r}")
+            plan.changes.append(f"label {label.name!r}: {label.tag_clash}, so siaf adds {OTHER_OBJECT!r}")
         _want(plan, label, {_tag_name(label): _number(default="0")})
     names = [label.name for label in chosen]
     plan.tag = OBJECT if book.scribble is None else _tag_name(book.scribble)
@@ -93,7 +93,7 @@ def plan_setup(
     wanted[USED] = {"mutable": False, "input_type": "checkbox", "default_value": "false", "values": ["false"]}
     if book.scribble_clash:
         plan.scribble = OTHER_SCRIBBLE
-        plan.changes.append(f"label {SCRIBBLE!r}: {book.scribble_clash}, so that siaf's is called {OTHER_SCRIBBLE!r}")
+        plan.changes.append(f"label {SCRIBBLE!r}: {book.scribble_clash}, so siaf adds {OTHER_SCRIBBLE!r}")
     if book.scribble is None:
         plan.changes.append(f"new label {plan.scribble!r}, a polyline, with the attributes {', '.join(wanted)}")
         attributes = [{"name": name, **form} for name, form in wanted.items()]
@@ -102,8 +102,8 @@ def plan_setup(
         plan.scribble = book.scribble.name
         if not book.scribble.attributes:
             plan.changes.append(
-                f"label {plan.scribble!r} is there already: what is drawn with it will be scribbles"
-                f" (if it is for something else, add a label {OTHER_SCRIBBLE!r} first)"
+                f"label {plan.scribble!r} exists already; siaf will read what you draw with it as scribbles"
+                f" (if you use it for something else, add a label {OTHER_SCRIBBLE!r} first)"
             )
         _want(plan, book.scribble, wanted)
     if run_tag and all(label["name"] != RUN_TAG for label in found):
@@ -130,7 +130,7 @@ def _chosen(book: LabelBook, names: Sequence[str] | None) -> list[Label]:
     chosen = book.candidates()
     if not chosen:
         types = " or ".join(SHAPE_OF.values())
-        raise InputError(f"there is no label for objects: add one of type mask, any, {types}", field="labels")
+        raise InputError(f"there is no label for objects; add one of type mask, any, {types}", field="labels")
     return chosen
 
 
@@ -143,7 +143,7 @@ def _want(plan: SetupPlan, label: Label, wanted: dict[str, Json]) -> None:
             entries.append({"name": name, **form})
         elif name in (LABEL, POLARITY) and old.input_type != "text" and not set(form["values"]) <= set(old.values):
             values = [*old.values, *(v for v in form["values"] if v not in old.values)]
-            plan.changes.append(f"label {label.name!r}: attribute {name!r} also offers what it lacks")
+            plan.changes.append(f"label {label.name!r}: attribute {name!r} gets the options it lacks")
             kept = {"mutable": old.mutable, "input_type": old.input_type, "default_value": old.default}
             entries.append({"id": old.id, "name": name, **kept, "values": values})
     if entries:

@@ -165,7 +165,7 @@ class JobStore:
         data = self._store.read(f"{self._folder}/{ledger.state}")
         if data is None:
             raise SiafError(
-                f"the store has lost {self._folder}/{ledger.state}: put that file back; or delete the folder "
+                f"the store has lost {self._folder}/{ledger.state}; put that file back, or delete the folder "
                 f"{self._folder}, then either import what siaf cvat export-state wrote for job {self._job}, or delete "
                 "the job's automatic masks in CVAT and sync from what people drew"
             )
@@ -196,13 +196,13 @@ class JobStore:
             slept = lease.get("token") == token and _is_over(lease)
             if lease.get("token") != token or (slept and not self._take(path, token)):
                 lost.set()
-                raise Busy(f"job {self._job} was taken over by {self._holder(path)}")
+                raise Busy(f"{self._holder(path)} took over job {self._job}")
 
         _mine.add(token)
         try:
             while not self._try(path, token):
                 if time.monotonic() >= deadline:
-                    raise Busy(f"another sync works on job {self._job} ({self._holder(path)})")
+                    raise Busy(f"another sync is working on job {self._job} ({self._holder(path)})")
                 time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
             renewal = threading.Thread(target=renew, daemon=True)
             renewal.start()

@@ -40,7 +40,7 @@ class NothingDrawn(InputError):
     """People have not worked on the job yet."""
 
     def __init__(self, job: int, book: LabelBook, ignored: Mapping[str, list[str]]) -> None:
-        how = f"draw polylines with the label {book.scribble_name!r} on one or more frames, or a mask, save, call again"
+        how = f"draw lines with the label {book.scribble_name!r} on one or more frames, or a mask, save, and sync again"
         first = "" if book.scribble is not None else " (siaf cvat setup adds that label)"
         there = "".join(f"; {line}" for line in ignored_lines(ignored))
         super().__init__(f"nothing is drawn: {how}{first}{there}", field=f"job {job}")
@@ -119,12 +119,12 @@ class JobSync:
         reading = read_job(annotations, self._clip, self._book, ledger)
         if reading.lost:
             raise InputError(
-                f"{len(reading.lost)} automatic masks with object numbers are not in this store: give the one they "
-                "were written from with --store, import its state, or delete them",
+                f"{len(reading.lost)} automatic masks with object numbers are not in this store: name the store they "
+                "were written from with --store, import its state, or delete the masks",
                 field=f"job {self._clip.id}",
             )
         if _was_emptied(reading, ledger):
-            self._report.notes.append("all masks and used scribbles are gone: the job starts again")
+            self._report.notes.append("all masks and used scribbles are gone, so the job starts again")
             ledger = Ledger(
                 self._clip.id,
                 undecided=ledger.undecided,
@@ -152,7 +152,9 @@ class JobSync:
         state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
         adopted = adopt_equal_masks(reading, ledger, Results(state), self._clip) if state is not None else 0
         if adopted:
-            self._report.notes.append(f"{adopted} masks equal the session's: siaf's own from now on")
+            self._report.notes.append(
+                f"{adopted} masks equal the session's, so siaf treats them as its own from now on"
+            )
 
     def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
         ledger.write_as = self._write_as(ledger)
@@ -275,7 +277,9 @@ class JobSync:
         now = marks_of(self._server.annotations(self._clip.id), self._book)
         left = batch.only({key for key, mark in now.items() if before.get(key) == mark})
         if len(left) < len(batch):
-            self._report.notes.append(f"{len(batch) - len(left)} shapes were changed by people meanwhile: left alone")
+            self._report.notes.append(
+                f"{len(batch) - len(left)} shapes were left alone, because people changed them in the meantime"
+            )
         return left
 
     def _put_scribbles_away(self, reading: Reading, planned_on: Json, ledger: Ledger) -> None:
@@ -310,14 +314,14 @@ class JobSync:
         imported = imported_frames(reading, ledger, self._clip)
         if imported:
             self._report.notes.append(
-                f"masks on {imported} of {len(self._clip)} frames count as drawn by people: siaf changes none of them; "
-                "if they are siaf's own, from its annotations.xml, use that or siaf cvat import-state, not both"
+                f"masks on {imported} of {len(self._clip)} frames are human work for siaf, which changes none of them; "
+                "if you imported them from siaf's annotations.xml, use either that or siaf cvat import-state, not both"
             )
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
             self._report.notes.append(
-                "the session was of another model: begun again from the masks of annotated frames"
+                "the session was made with another model, so this round started from the masks of the annotated frames"
             )
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]

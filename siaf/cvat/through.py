@@ -78,7 +78,7 @@ class ThroughEngine:
             raise InputError("a session that is reached through CVAT does not adapt; use --url", field="adapt")
         if not self._states():
             if not self._interacted:
-                reason = "the jobs share no frame: memory is not handed over through CVAT; use --url"
+                reason = "the jobs share no frame, and memory cannot travel through CVAT; use --url"
                 raise InputError(reason, field="via")
             self._begin_again()
         while (frame := json.loads(self._memo["next"])) is not None:
@@ -148,7 +148,7 @@ class ThroughEngine:
             check_answer(answer, form)
         except UnexpectedAnswer as error:
             field = f"function {self._function!r}"
-            raise InputError(f"does not answer as a siaf function does ({error})", field=field) from None
+            raise InputError(f"does not answer like a siaf function ({error})", field=field) from None
         self._memo["states"] = json.dumps(answer["states"])
         return dict(answer)
 
@@ -171,7 +171,7 @@ class ThroughEngine:
 
     def _take_results(self, results: Results) -> None:
         if (results.height, results.width) != (self._frames.height, self._frames.width):
-            raise StateError("is of a clip of another size", field="state")
+            raise StateError("belongs to a clip of another size", field="state")
         self._masks = results.masks.copy()
         self._confidence = {f: results.scores(f) for f in self._masks}
         self._interacted = set(results.interacted)
@@ -213,7 +213,7 @@ def _check(server: Server, function: str) -> str:
     found = server.function(function)
     if found.get("kind") != "tracker" or not needed <= set(found.get("supported_shape_types") or ()):
         raise InputError(
-            f"is not a tracker for {', '.join(sorted(needed))}: deploy siaf's function as CVAT's tracker",
+            f"is not a tracker for {', '.join(sorted(needed))}; deploy siaf's function as CVAT's tracker",
             field=f"function {function!r}",
         )
     return function

@@ -76,7 +76,7 @@ class Watcher:
             self.seen = dict(json.loads(self._memory.read() or b"{}"))
         except (ValueError, TypeError):
             raise InputError(
-                f"the note {name}.json is damaged: delete it, and all jobs are looked at once", field="store"
+                f"{name}.json is damaged; delete it, and watch checks all jobs once", field="store"
             ) from None
 
     def run(self, *, poll_s: float, stop: Callable[[], bool] = lambda: False) -> None:

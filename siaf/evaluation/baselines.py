@@ -1,4 +1,4 @@
-"""What the networks have to beat: ways to masks that learn nothing from masks.
+"""What the networks have to beat: methods that learn nothing from masks.
 
 From the masks of some frames to those of all: `frames`: N frames uint8 H×W×3 RGB; `references`: index masks
 uint8 H×W by frame number, at least one. Answers are index masks uint8 N×H×W, with the references unchanged in

@@ -1,4 +1,4 @@
-"""The interaction network alone: strokes of the robot on one frame, corrected on the same frame, no propagation."""
+"""The interaction network alone: the robot's strokes on one frame, corrected on the same frame, without propagation."""
 
 from collections.abc import Callable, Sequence
 

@@ -25,7 +25,7 @@ Strokes = Mapping[int, Sequence[Scribble]]
 
 @dataclass(frozen=True)
 class PlayedRound:
-    """What a round came to.
+    """The result of one round.
 
     `drawn`: J of the frames that were scribbled on in this round, as the interaction network gave them, before
     propagation; mean over frames and objects, NaN if nothing was left to draw. `scribbled_frames`: how many frames the
@@ -46,7 +46,7 @@ def repropagate(session: Session) -> None:
 
 
 def propagate_newest(session: Session) -> None:
-    """Without re-propagation: only frames whose nearest interacted frame is of this round, the others keep theirs."""
+    """Without re-propagation: only frames whose nearest interacted frame is of this round; others keep theirs."""
     latest = {f: n for n, past in enumerate(session.rounds) for f in (*past.scribbles, *past.references)}
     newest = len(session.rounds) - 1
     due = sum(len(c.frames) for c in chains(len(session.frames), latest) if latest[c.source] == newest)
@@ -57,7 +57,7 @@ def propagate_newest(session: Session) -> None:
 
 
 def fill_by(method: Method) -> Fill:
-    """A baseline in the place of propagation: from the masks of all interacted frames to those of the others."""
+    """A baseline instead of propagation: from the masks of all interacted frames to those of the others."""
 
     def fill(session: Session) -> None:
         known = {frame: session.mask(frame) for frame in session.interacted}

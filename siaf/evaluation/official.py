@@ -32,7 +32,7 @@ def official_code(checkout: Path) -> Iterator[None]:
     sampler, and takes its place here.
     """
     if not (checkout / "networks" / "engines" / "aot_engine.py").is_file():
-        raise InputError(f"{checkout} is no checkout of aot-benchmark", field="official")
+        raise InputError(f"{checkout} is not a checkout of aot-benchmark", field="official")
     taken = [name for name in _PACKAGES if name in sys.modules]
     if taken:
         raise InputError(f"another package named {taken[0]!r} is loaded", field="official")

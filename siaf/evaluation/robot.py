@@ -67,7 +67,7 @@ def first_frames(gt: NDArray[np.uint8], count: int) -> list[int]:
     middle among those that show most tags. Raises InputError if there are fewer frames than `count`.
     """
     if not 1 <= count <= len(gt):
-        raise InputError(f"{count} frames asked of a clip of {len(gt)}", field="frames")
+        raise InputError(f"cannot choose {count} frames from a clip of {len(gt)}", field="frames")
     shown = np.array([np.count_nonzero(np.unique(mask)) for mask in gt])
     bounds = np.linspace(0, len(gt), count + 1)
     chosen = []

@@ -1,9 +1,9 @@
-"""Time and memory of each stage on this machine's CPU, as the paper's Table IV has them of a GPU.
+"""Time and memory of each stage on this machine's CPU, as the paper's Table IV has them for a GPU.
 
     python -m siaf.evaluation.stages siaf-t siaf-r50 siaf-swinb
 
-One thread; seconds are CPU seconds of this process, so that other work on the machine disturbs little; megabytes are
-the peak of the resident memory above what lay there before the stage. Weights are random: they cost the same.
+One thread; seconds are CPU seconds of this process, which other work on the machine hardly disturbs; megabytes are
+the peak of resident memory above what was there before the stage. Weights are random: they cost the same.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def _cost(run: Callable[[], object], repeat: int) -> tuple[float, float]:
 
 
 def _resident(what: str) -> float:
-    """Megabytes that Linux says of this process."""
+    """Megabytes of this process, as Linux reports them."""
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(what))
     return int(line.split()[1]) / 1024
 

@@ -24,7 +24,7 @@ __all__ = ["Interaction", "Results", "write_results"]
 def write_results(folder: Path, results: Results) -> Iterator[tuple[int, int]]:
     """Write masks/, overlay.mp4, annotations.xml and report.html into an empty folder.
 
-    Masks are named by number, %05d.png, and those of pictures after the picture. A generator of (done, total) frames
+    Masks are named by number, %05d.png, or after their picture. This is a generator of (done, total) frames
     that has written everything when it is exhausted; use it inside `siaf.files.staged_folder`, so that a failure leaves
     nothing half-written. OSErrors pass; but if the overlay fails, the rest is written and `results.notes` says so.
     """
@@ -56,7 +56,7 @@ def write_results(folder: Path, results: Results) -> Iterator[tuple[int, int]]:
 
 
 class _Overlay:
-    """An OverlayVideo that, when it fails, is left out with a note: the masks are what counts."""
+    """An OverlayVideo that is left out with a note if it fails, because the masks are what counts."""
 
     def __init__(self, path: Path, results: Results) -> None:
         self._path, self._results = path, results

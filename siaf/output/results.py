@@ -28,8 +28,8 @@ class Results:
 
     `mask(frame)` gives an index mask, uint8 H×W, whose tags all have a name in `labels`. `confidence` is
     frame → tag → 0 to 1, for propagated frames. `suggested` are the frames most worth annotating next, best
-    first. `name` and `model` are for the reader: the video's file name, for instance, and "siaf-t". `notes` are lines
-    for a person, of what was left out; the writers add theirs.
+    first. `name` and `model` are for the reader, for instance the video's file name and "siaf-t". `notes` are lines
+    for a person about what was left out; the writers add theirs.
     """
 
     name: str

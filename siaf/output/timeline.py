@@ -20,7 +20,7 @@ def timeline(
 ) -> str:
     """SVG of `WIDTH` × `HEIGHT` units. `areas`: frame → pixels; `confidence`: frame → 0 to 1, where known.
 
-    The area is relative to the object's own largest. A video of more frames than can be told apart is drawn
+    The area is relative to the object's own largest. If a video has more frames than can be told apart, it is drawn
     in bins, with the largest area and the lowest confidence of each.
     """
     bins = min(n_frames, _BINS)

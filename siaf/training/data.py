@@ -55,7 +55,7 @@ def batches(
     workers: int = 0,
     pinned: bool = False,
 ) -> Iterator[dict[str, Tensor]]:
-    """The batches of these numbers, in order, as tensors; `pinned` in memory that a GPU copies from at once.
+    """The batches of these numbers, in order, as tensors; `pinned` in memory that a GPU copies from directly.
 
     `workers` = 0 draws in the training process, which is fastest where every core trains. Workers are forked, so call
     this before any thread pool (OpenMP, OpenCV) has started.

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: log.csv, TensorBoard's events if it is installed, and pictures of what it learnt."""
+"""What a run writes for you to look at: log.csv, TensorBoard's events if it is installed, and sample pictures."""
 
 import csv
 from importlib.util import find_spec

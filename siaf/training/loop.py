@@ -202,7 +202,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint as if the run had never stopped.
 
-        Raises StateError for a file that is no checkpoint, or one of another network.
+        Raises StateError for a file that is not a checkpoint, or belongs to another network.
         """
         tensors, metadata = _read(path)
         _require_name(metadata, self.name, path)
@@ -236,14 +236,14 @@ def load_averaged(net: nn.Module, path: Path, name: str = "", *, new: str = "") 
 
 
 def _require_name(metadata: dict[str, str], name: str, path: Path) -> None:
-    """Checkpoints of before names have none."""
+    """Old checkpoints have no name."""
     found = metadata.get("name")
     if found and name and found != name:
         raise StateError(f"is a checkpoint of {found}, not of {name}", field=str(path))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a checkpoint; StateError names a file that is none."""
+    """Tensors and metadata of a checkpoint; StateError names a file that is not a checkpoint."""
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)

@@ -104,7 +104,7 @@ class PhotoFolder(Photos):
 class CocoPhotos(Photos):
     """Photos of `images` that a COCO or LVIS file lists with objects.
 
-    Raises InputError if the file is none, lists no objects, or pycocotools is missing.
+    Raises InputError if it is not such a file, if it lists no objects, or if pycocotools is missing.
     """
 
     def __init__(self, images: Path, annotations: Path, side: int) -> None:
@@ -132,7 +132,7 @@ class CocoPhotos(Photos):
             try:
                 objects[self._coco.annToMask(annotation) > 0] = value
             except Exception as error:  # pycocotools raises whatever its C code meets
-                raise InputError(f"annotation {annotation['id']} is no mask: {error}", field=str(path)) from None
+                raise InputError(f"annotation {annotation['id']} is not a mask: {error}", field=str(path)) from None
         if not objects.any():
             raise InputError("its annotations cover no pixel", field=str(path))
         return image, objects

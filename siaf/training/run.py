@@ -64,7 +64,7 @@ def train(
     (`siaf.training.datasets`), which are checked file by file first unless they are `checked` or the run resumes. A run
     begins either from `encoder_weights` (an ImageNet encoder, the rest new) or from `start` (a weights file, or the
     checkpoint of another run, whose network of this stage learns on). `resume` is a checkpoint of the same
-    configuration, from which the run goes on as if it had never stopped. `minutes` end a schedule that takes
+    configuration, from which the run continues as if it had never stopped. `minutes` end a schedule that takes
     longer: the learning rate then falls by the clock, which no resumed run could repeat. Under `torchrun` the processes
     share each step's batches.
     """
@@ -107,7 +107,7 @@ def train(
 
 
 def _go_on_from(net: Net, start: Path, model: str, stage: str) -> None:
-    """Weights to learn on from; those of before the fine decoder leave it as it begins."""
+    """Weights to continue from. Those from before the fine decoder leave it as initialised."""
     if is_training_checkpoint(start):
         load_averaged(net, start, f"{model} {stage}", new=_FINE)
     else:
@@ -121,7 +121,7 @@ def check(stage: str, data: Path, config: Path | None = None) -> list[InputError
 
 
 def refuse(problems: Sequence[InputError], data: Path) -> None:
-    """Name every problem on stderr; InputError if there is one."""
+    """Print every problem to stderr. Raises InputError if there is one."""
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
@@ -129,7 +129,7 @@ def refuse(problems: Sequence[InputError], data: Path) -> None:
 
 
 def read_config(stage: str, path: Path | None) -> dict[str, Any]:
-    """A configuration: a file, the name of a packaged one, or the stage's own. Raises InputError for what is none."""
+    """A configuration: a file, the name of a packaged one, or the stage's own. Raises InputError for anything else."""
     source = CONFIGS / f"{path or stage}.toml"
     if path is not None and not source.is_file():
         source = path

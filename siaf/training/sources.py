@@ -44,7 +44,7 @@ class AnnotatedPhoto:
 
 @dataclass(frozen=True)
 class Sources:
-    """What synthetic clips are made of, decoded or decoded when asked for.
+    """What synthetic clips are made of, decoded at once or on demand.
 
     `cutouts` are uint8 [H, W, 4] RGBA, not premultiplied, cropped to what is visible.
     """
@@ -67,7 +67,7 @@ def load_sources(root: Path) -> Sources:
 
 
 def read_sources(root: Path) -> tuple[Sources, list[InputError]]:
-    """As `load_sources`, but with all that is wrong, file by file, beside what could be read."""
+    """As `load_sources`, but returns all problems, file by file, along with what could be read."""
     problems: list[InputError] = []
     sources = Sources(
         segments=_each(_segmented, root / "segments" / "images", ".jpg", problems),

@@ -191,7 +191,7 @@ class ClipSynthesizer:
             layers.append(self._pasted_layer(0, rng, (0.15, 0.6)))
 
     def _add_twin(self, layers: list[Layer], twin: Layer, rng: np.random.Generator) -> None:
-        """An unlabelled copy of an object, beside it or, in a clip, behind it at first, from where it comes forth."""
+        """An unlabelled copy of an object, next to it or, in a clip, behind it at first, from where it comes out."""
         hidden = self._length > 1 and rng.random() < _HIDDEN_AT_FIRST
         angle = rng.uniform(0, 2 * np.pi)
         reach = max(twin.sprite.shape[:2]) * rng.uniform(0.6, 1.2) * np.array([np.cos(angle), np.sin(angle)])
@@ -207,7 +207,7 @@ class ClipSynthesizer:
             layers.insert(int(rng.integers(1, len(layers) + 1)), copy)
 
     def _add_labelled_twin(self, layers: list[Layer], twin: Layer, tag: int, rng: np.random.Generator) -> None:
-        """A copy of an object that is an object of its own, touching it or beside it; often both change places."""
+        """A copy of an object that is an object itself, touching it or next to it; often the two change places."""
         angle = rng.uniform(0, 2 * np.pi)
         apart = max(twin.sprite.shape[:2]) * rng.uniform(0.3, 1.1) * np.array([np.cos(angle), 0.6 * np.sin(angle)])
         place = np.clip(np.array(twin.centre) + apart, -0.48 * self._size, 0.48 * self._size)

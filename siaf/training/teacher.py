@@ -47,7 +47,7 @@ Ask: TypeAlias = Callable[[Sequence[tuple[float, float]], Sequence[int]], Answer
 
 
 class Teacher(Protocol):
-    """Looks at a photo, uint8 H×W×3 RGB, and is asked about it."""
+    """Encodes a photo, uint8 H×W×3 RGB, and answers prompts about it."""
 
     def look(self, photo: Photo) -> Ask: ...
 
@@ -59,7 +59,7 @@ class OnnxTeacher:
         self.encoder, self.decoder = _session(encoder, threads), _session(decoder, threads)
 
     def look(self, photo: Photo) -> Ask:
-        """Encode a photo, uint8 H×W×3 RGB, once; ask about it as often as wanted."""
+        """Encode a photo, uint8 H×W×3 RGB, once; then prompt as often as you like."""
         height, width = photo.shape[:2]
         scale = INPUT_SIDE / max(height, width)
         size = (round(width * scale), round(height * scale))
@@ -132,7 +132,7 @@ def _disjoint(found: list[tuple[float, Answer]], size: tuple[int, int]) -> Index
 
 
 def _main_parts(mask: Bitmap) -> Bitmap:
-    """Without crumbs: parts of less than a tenth of the largest one."""
+    """Drop small parts: those of less than a tenth of the largest one."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     kept: Bitmap = np.isin(parts, np.flatnonzero(areas >= 0.1 * areas.max(initial=0)) + 1)
@@ -150,7 +150,7 @@ def _points_inside(mask: Bitmap, count: int, rng: np.random.Generator) -> list[t
 def label_folder(photos: Path, out: Path, teacher: Teacher) -> int:
     """Label every .jpg/.jpeg below `photos`; `out` gets images/NAME.jpg and labels/NAME.png (siaf.training.sources).
 
-    Photos that `out` has already are left alone, so that a stopped run goes on. Returns how many were added; photos
+    Photos that `out` already has are left alone, so a stopped run can resume. Returns how many were added; photos
     on which nothing is found are left out. Raises InputError naming a photo that cannot be read.
     """
     added = 0

@@ -1,4 +1,4 @@
-"""One file over HTTP that may break off and go on where it stopped."""
+"""One file over HTTP, whose download may break off and resume where it stopped."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def download(
     """Download to `target`, by rename. What an earlier call left of the same file is completed, not repeated.
 
     `progress` is called with the bytes so far and the total (None where the server does not say). `hint` is what to do
-    without a network. Raises SiafError if the server cannot be reached or answers something else than the file.
+    without a network. Raises SiafError if the server cannot be reached or answers with anything but the file.
     """
     part = target.with_name(target.name + ".part")
     for attempt in range(_ATTEMPTS):
@@ -39,7 +39,7 @@ def download(
         ) as error:
             if _size(part) > before and attempt + 1 < _ATTEMPTS:
                 continue  # it moved: go on from there
-            state = f"; {_size(part):,} bytes are kept, the same command goes on from there" if _size(part) else ""
+            state = f"; {_size(part):,} bytes are kept, and the same command resumes from there" if _size(part) else ""
             reason = "the connection broke off" if _size(part) else "cannot be reached"
             raise SiafError(f"{urlsplit(url).netloc}: {reason}{state}. Without a network: {hint}") from error
         part.replace(target)

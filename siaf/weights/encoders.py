@@ -56,16 +56,16 @@ def load_encoder(encoder: Encoder, path: Path) -> None:
     if path.suffix == ".safetensors":
         parts = read_parts(path)
         if "encoder" not in parts:
-            raise StateError(f"holds {', '.join(parts)}, no encoder", field=str(path))
+            raise StateError(f"holds {', '.join(parts)}, but no encoder", field=str(path))
         part = parts["encoder"]
     else:
         found = read_checkpoint(path)
         if found.part != "encoder":
-            raise StateError(f"is a checkpoint of {found.network.architecture}, no encoder", field=str(path))
+            raise StateError(f"is a checkpoint of {found.network.architecture}, not an encoder", field=str(path))
         part = found.network
     own = _name_of(encoder)
     if part.architecture != own:
-        raise StateError(f"holds a {part.architecture}, the model has a {own}", field=str(path))
+        raise StateError(f"holds a {part.architecture}, but the model has a {own}", field=str(path))
     target = encoder.state_dict()
     stem = next(k for k, module in encoder.named_modules() if module is encoder.stem) + ".weight"
     loaded = {k: v for k, v in part.tensors.items() if k in target}

@@ -126,7 +126,7 @@ def load_part(net: nn.Module, path: Path, name: str, part: str, *, new: str = ""
         raise StateError(f"weights of {model!r}, not of {name!r}", field=str(path))
     parts = read_parts(path)
     if part not in parts:
-        raise StateError(f"holds {', '.join(parts)}, no {part} network", field=str(path))
+        raise StateError(f"holds {', '.join(parts)}, but no {part} network", field=str(path))
     load_checked(net, parts[part].tensors, f"{path}:{part}", new=new)
 
 
@@ -144,7 +144,7 @@ def load_checked(net: nn.Module, state: Mapping[str, Tensor], where: str, *, new
 
 
 def differences(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]) -> list[str]:
-    """One sentence for every tensor that is missing, too much or of another shape, in order of names."""
+    """One sentence for every tensor that is missing, unexpected or of another shape, in order of names."""
     found = {k: tuple(v.shape) for k, v in state.items()}
     names = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
     return [f"{k}: {found.get(k)} instead of {expected.get(k)}" for k in names]

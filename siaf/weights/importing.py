@@ -68,7 +68,7 @@ def fetch(
 
     `offline` is a folder that holds the published file already. `progress` is called with the bytes so far and the
     total where known. Raises InputError for an unknown name or a missing file, SiafError if the download fails or is
-    not what was published; a download that broke off goes on where it stopped.
+    not what was published. A download that broke off resumes where it stopped.
     """
     published = _published(name)
     if offline is not None:
@@ -142,10 +142,10 @@ def unchecked(published: Published) -> list[str]:
 def _published(name: str) -> Published:
     if name in MODELS:
         raise InputError(
-            f"{name} ships with siaf or has no published weights; there are: {', '.join(CATALOGUE)}", field="name"
+            f"{name} comes with siaf or has no published weights; known: {', '.join(CATALOGUE)}", field="name"
         )
     if name not in CATALOGUE:
-        raise InputError(f"unknown weights {name!r}; there are: {', '.join(CATALOGUE)}", field="name")
+        raise InputError(f"unknown weights {name!r}; known: {', '.join(CATALOGUE)}", field="name")
     return CATALOGUE[name]
 
 

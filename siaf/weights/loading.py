@@ -54,7 +54,7 @@ def load_model(
     files = {path: read_parts(path) for path in set(paths.values())}
     for part, path in paths.items():
         if part not in files[path]:
-            raise StateError(f"holds {', '.join(files[path])}, no {part} network", field=str(path))
+            raise StateError(f"holds {', '.join(files[path])}, but no {part} network", field=str(path))
     parts = {part: files[path][part] for part, path in paths.items()}
     check_encoder(name, parts["propagation"].architecture)
     loaded = _build(name, parts["interaction"].architecture, parts["propagation"].architecture, device)
@@ -71,7 +71,7 @@ def load_model(
 
 
 def load_segmenter(device: torch.device) -> Segmenter | None:
-    """MobileSAM as it ships in the package; None if it does not. StateError for weights that do not fit."""
+    """The MobileSAM that comes with the package, None if there is none. StateError for weights that do not fit."""
     path = packaged_weights(SEGMENTER)
     if path is None:
         return None
@@ -88,7 +88,7 @@ def check_encoder(name: str, architecture: str) -> None:
     if PROPAGATION[architecture].encoder != encoder:
         fitting = ", ".join(k for k, config in PROPAGATION.items() if config.encoder == encoder)
         raise StateError(
-            f"{architecture} is no propagation network of {name}; those are {fitting}", field="propagation"
+            f"{architecture} is not a propagation network of {name}; these are: {fitting}", field="propagation"
         )
 
 
@@ -121,7 +121,7 @@ def find_weights(source: str | Path, field: str = "weights") -> Path:
             raise InputError(f"{source} is not on this machine; run: siaf weights fetch {source}", field=field)
         if source in MODELS:
             raise InputError(
-                f"no weights of {source} ship with siaf; pass a file, or an interaction and a propagation network",
+                f"siaf comes with no weights of {source}; pass a file, or an interaction and a propagation network",
                 field=field,
             )
     if not Path(source).is_file():

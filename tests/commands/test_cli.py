@@ -40,7 +40,7 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         (["train", "propagation", "--data", "x"], "required: --out"),
         (["demo", "clip.mp4"], "siaf demo takes no clip.mp4; see siaf demo --help"),
         (["serve", "--port", "99999"], "a port is a number from 0 to 65535, not '99999'"),
-        (["weights", "fetch", "siaf-x"], "unknown weights 'siaf-x'; there are: "),
+        (["weights", "fetch", "siaf-x"], "unknown weights 'siaf-x'; known: "),
     ],
 )
 def test_a_wrong_call_is_one_line_that_says_what_to_do(

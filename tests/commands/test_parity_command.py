@@ -9,7 +9,7 @@ from siaf.cli import main
 
 def test_a_folder_without_the_official_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "parity", "--official", str(tmp_path)]) == 2
-    assert "is no checkout of aot-benchmark" in capsys.readouterr().err
+    assert "is not a checkout of aot-benchmark" in capsys.readouterr().err
 
 
 def test_an_unknown_variant_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,9 +123,9 @@ def no_frames(folder: Path) -> None:
     [
         (lambda folder: (folder / "round1.json").unlink(), "round1.json: No such file"),
         (write("round1.json", "{not json"), "is not JSON"),
-        (as_json("round1.json", strokes(5)), "has 5 frames, the video 12"),
+        (as_json("round1.json", strokes(5)), "has 5 frames, but the video has 12"),
         (as_json("round1.json", strokes(12)), "no stroke"),
-        (as_json("round1.json", strokes(12, f3=[line(0, 0.1, 0.1, 0.2, 0.2)])), "background strokes only"),
+        (as_json("round1.json", strokes(12, f3=[line(0, 0.1, 0.1, 0.2, 0.2)])), "only background strokes"),
         (as_json("round1.json", strokes(12, f3=[line(1, 1.1, 0.1, 1.2, 0.2)])), "no stroke"),
         (
             as_json("round1.json", strokes(12, f3=[line(1, 20, 15, 30, 20)])),
@@ -164,7 +164,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (["--masks", "none"], "--masks: none is not a folder"),
         (["--state", "none.siaf"], "none.siaf: No such file"),
         (["--weights", "none.safetensors"], "weights: no such file"),
-        (["--model", "siaf-swinb"], "no weights of siaf-swinb ship"),
+        (["--model", "siaf-swinb"], "siaf comes with no weights of siaf-swinb"),
     ],
 )
 def test_bad_options_are_named(
@@ -219,7 +219,7 @@ def test_a_failure_while_writing_leaves_what_was_there_and_keeps_what_is_done(
 
 def go_on(error: str) -> list[str]:
     """The command that a message ends with."""
-    command = shlex.split(error.split("go on with: ")[1])
+    command = shlex.split(error.split("resume with: ")[1])
     assert command[0] == "siaf"
     return command[1:]
 
@@ -251,7 +251,7 @@ def test_a_stopped_run_goes_on_and_ends_as_one_that_was_not(
     assert steps == after
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
-    assert error.startswith(f"siaf: stopped; what is done is kept in {folder / 'out' / 'session.siaf'}; go on with: ")
+    assert error.startswith(f"siaf: stopped; your work is kept in {folder / 'out' / 'session.siaf'}; resume with: ")
     assert sorted(files(folder / "out")) == ["session.siaf"]
     assert main(go_on(error)) == 0
     rounds[rounds.index("--out") + 1] = str(folder / "whole")
@@ -286,9 +286,9 @@ def test_tags_as_text_or_floats_count_and_what_is_left_out_is_said(
     (folder / "round1.json").write_text(json.dumps(strokes(12, f2=[*drawn, outside, denied])))
     assert main(segment(folder)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "took 3 strokes and 0 masks, frames: 2"
-    assert lines[-3] == "note: round1.json: scribbles[2][2] lies outside the picture and is left out"
-    assert lines[-2] == "note: round 1 denies objects that were never drawn: 9"
+    assert lines[0] == "used 3 strokes and 0 masks, on frames: 2"
+    assert lines[-3] == "note: round1.json: scribbles[2][2] lies outside the picture and was left out"
+    assert lines[-2] == "note: round 1 has negative strokes for objects that were never drawn: 9"
 
 
 def save_masks(folder: Path, form: str) -> None:
@@ -315,7 +315,7 @@ def test_masks_of_some_frames_are_a_start(folder: Path, capsys: pytest.CaptureFi
     result = json.loads(capsys.readouterr().out)
     assert result["took"] == {"strokes": 0, "masks": 2, "frames": [2, 9]}
     assert list(result["objects"]) == (["1"] if form == "binary" else ["1", "2"])
-    assert "left out of given, as no masks: notes.txt" in result["notes"]
+    assert "these files in given are not masks and were left out: notes.txt" in result["notes"]
     mask = np.asarray(Image.open(folder / "out" / "masks" / "2.png"))
     assert mask[20, 20] == 1
     assert mask[50, 65] == (1 if form == "binary" else 2)
@@ -324,7 +324,7 @@ def test_masks_of_some_frames_are_a_start(folder: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("name", "image", "message"),
     [
-        ("77.png", Image.new("L", (96, 72), 1), "no picture of the clip is named like 77.png"),
+        ("77.png", Image.new("L", (96, 72), 1), "no picture in the clip is named like 77.png"),
         ("2.png", Image.new("L", (50, 40), 1), "2.png: the mask is 50×40 pixels"),
         ("2.png", Image.new("L", (96, 72)), "all empty"),
         ("2.png", Image.new("RGB", (96, 72), (1, 2, 3)), r"colour \[1, 2, 3\]"),

@@ -58,7 +58,7 @@ def test_an_official_checkpoint_and_the_shipped_interaction_network_make_a_model
     assert main(["weights", "import", str(tmp_path / "R50_AOTL_PRE_YTB_DAV.pth"), "--licence", "BSD-3-Clause"]) == 0
     assert main(["weights", "pack", "--model=siaf-r50", "--interaction=siaf-t", "--propagation=r50_aotl"]) == 0
     assert main(["weights", "verify", "siaf-r50"]) == 0
-    assert "complete, every tensor as its architecture has it" in capsys.readouterr().out
+    assert "complete; every tensor fits its architecture" in capsys.readouterr().out
     model = load_model("siaf-r50", device="cpu")
     assert model.propagation.config == PROPAGATION["r50_aotl"] and model.interaction.config == INTERACTION["siaf-t"]
     assert main(["weights", "info", "siaf-r50", "--json"]) == 0

@@ -163,8 +163,8 @@ def test_one_tag_cannot_be_two_things(anywhere: Bench, pictures: Pictures) -> No
         ({}, "from_job: give --from-job A --to-job B, or --task N"),
         ({"from_job": 1}, "from_job"),
         ({"from_job": 1, "to_job": 1}, "to_job: a job cannot be carried to itself"),
-        ({"from_job": 2, "to_job": 1}, "job 2: has no session in this store: sync it first"),
-        ({"task": 1}, "task 1: no job of it has a session"),
+        ({"from_job": 2, "to_job": 1}, "job 2: has no session in this store; sync it first"),
+        ({"task": 1}, "task 1: none of its jobs has a session"),
     ],
 )
 def test_bad_input_is_named(bench: Bench, pictures: Pictures, arguments: dict[str, int], message: str) -> None:
@@ -182,7 +182,7 @@ def test_a_session_moves_to_another_store(anywhere: Bench, pictures: Pictures, t
     assert (report.round, report.created, report.updated, report.deleted) == (1, 0, 0, 0)
     anywhere.carry(from_job=first, to_job=second)
     assert tags(anywhere, second) <= tags(anywhere, first)
-    with pytest.raises(InputError, match="has a session in this store already"):
+    with pytest.raises(InputError, match="already has a session in this store"):
         commands.import_state(anywhere.client, first, tmp_path / "state.zip", store=anywhere.store)
     fresh = StateStore(str(tmp_path / "third"))
     with pytest.raises(InputError, match=f"was exported from job {first}"):

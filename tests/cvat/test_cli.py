@@ -45,7 +45,7 @@ def test_setup_shows_first_and_changes_then(
     assert run("setup", "--task", 1, "--yes", "--watch", "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["changes"]) == 4
     assert run("setup", "--task", 1) == 0
-    assert "all is there already" in capsys.readouterr().out
+    assert "everything is there already" in capsys.readouterr().out
 
 
 def test_sync_says_what_it_did(run: Run, bench: Bench, pictures: Pictures, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,17 +89,17 @@ def test_bulk_tells_by_its_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["sync", "--job", "4711"], 2, "siaf: job 4711: there is none"),
+        (["sync", "--job", "4711"], 2, "siaf: job 4711: not found"),
         (["sync", "--job", "1", "--host", "http://127.0.0.1:9"], 1, "siaf: CVAT at http://127.0.0.1:9 does not answer"),
         (["sync", "--job", "1", "--url", "http://x", "--via", "cvat"], 2, "siaf: via: give --url or --via, not both"),
         (["sync", "--job", "1", "--user", "me"], 2, "siaf: user: set CVAT_PASSWORD"),
         (["sync", "--job", "1", "--store", "nosuch://x"], 2, "siaf: store: cannot use 'nosuch://x'"),
         (["carry"], 2, "siaf: from_job: give --from-job A --to-job B, or --task N"),
         (["setup"], 2, "siaf: project: give --project N or --task N"),
-        (["bulk"], 2, "siaf: jobs: no job and no task is given: give --jobs, --tasks, --list or --query"),
-        (["bulk", "--query", "stat=new"], 2, "siaf: query: jobs have no 'stat' to look for; there are: "),
-        (["export-state", "--job", "1", "--out", "x"], 2, "siaf: job 1: has no session in this store: sync it first"),
-        (["report", "--task", "99"], 2, "siaf: task 99: there is none"),
+        (["bulk"], 2, "siaf: jobs: nothing to do; give --jobs, --tasks, --list or --query"),
+        (["bulk", "--query", "stat=new"], 2, "siaf: query: jobs cannot be searched by 'stat'; use one of: "),
+        (["export-state", "--job", "1", "--out", "x"], 2, "siaf: job 1: has no session in this store; sync it first"),
+        (["report", "--task", "99"], 2, "siaf: task 99: not found"),
     ],
 )
 def test_errors_are_one_line(
@@ -125,7 +125,7 @@ def test_a_file_that_is_no_table_of_results_is_not_overwritten(
     path = tmp_path / "settings.json"
     path.write_text("{}")
     assert run("bulk", "--jobs", 1, "--results", path) == 2
-    assert "is not a result of an earlier run (it holds no table)" in capsys.readouterr().err
+    assert "is not a result of an earlier run (it does not hold a table)" in capsys.readouterr().err
     assert path.read_text() == "{}"
 
 

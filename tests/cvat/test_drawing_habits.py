@@ -196,10 +196,10 @@ def test_a_joined_mask_is_asked_about_before_any_work(anywhere: Bench, pictures:
     job, number = joined(anywhere, pictures)
     before = anywhere.everything(job)
     question = (
-        f"mask {number} on frame 3 has no number and lies where objects 1 and 2 had a mask that is gone: "
-        "it would be object 3, a 'car', and objects 1 and 2 absent there"
+        f"mask {number} on frame 3 has no number and lies where objects 1 and 2 had a mask that is gone; "
+        "it would become object 3, a 'car', and objects 1 and 2 would be absent there"
     )
-    with pytest.raises(Unanswered, match=f"job {job}: {question}: give them their numbers, or .*--yes") as caught:
+    with pytest.raises(Unanswered, match=f"job {job}: {question}: set their numbers, or .*--yes") as caught:
         anywhere.sync(job)
     assert caught.value.questions == [question]
     assert anywhere.everything(job) == before
@@ -241,7 +241,7 @@ def test_two_masks_without_a_number_on_a_frame_are_not_one_object_unasked(anywhe
     assert sorted(tag) == ["car", "person"]
     second = anywhere.box_mask(job, 1, (40, 40, 50, 50), "car", tag=0)
     names = f"mask {first} on frame 1 and mask {second} on frame 1"
-    question = f"{names} have no number: together they would be object {tag['car']}"
+    question = f"{names} have no number; together they would become object {tag['car']}"
     with pytest.raises(Unanswered, match=question):
         anywhere.sync(job)
     assert anywhere.sync(job, yes=True).notes == [question]
@@ -281,8 +281,8 @@ def test_imported_masks_alone_count_as_drawn_and_the_report_says_so(anywhere: Be
     report = anywhere.sync(job)
     assert (report.created, report.updated, report.deleted, report.human) == (0, 0, 0, 4)
     (note,) = report.notes
-    assert note.startswith("masks on 4 of 4 frames count as drawn by people: siaf changes none of them; ")
-    assert "use that or siaf cvat import-state, not both" in note
+    assert note.startswith("masks on 4 of 4 frames are human work for siaf, which changes none of them; ")
+    assert "use either that or siaf cvat import-state, not both" in note
     assert anywhere.sync(job).notes == []
 
 
@@ -302,7 +302,7 @@ def test_imported_masks_that_equal_the_session_s_are_siaf_s_own(anywhere: Bench,
     imported(anywhere, second, mended, {1: "car", 2: "person"})
     commands.import_state(anywhere.client, second, anywhere.folder / "session.siaf", store=anywhere.store)
     report = anywhere.sync(second)
-    assert f"{len(masks) - 1} masks equal the session's: siaf's own from now on" in report.notes
+    assert f"{len(masks) - 1} masks equal the session's, so siaf treats them as its own from now on" in report.notes
     assert (report.references, report.human, report.created) == ([3], 1, 0)
     assert anywhere.masks(second)[spot] == mended[spot]
     anywhere.scribble(second, 4, (30, 60, 50, 60), tag=1)
@@ -373,5 +373,5 @@ def test_empty_scribble_masks_are_a_note(anywhere: Bench, pictures: Pictures) ->
     assert (report.scribbles, report.objects) == ({0: 1}, {1: "car"})
     names = [f"mask {empty} on frame 1", f"mask {outside} on frame 1"]
     assert {reason: sorted(shapes) for reason, shapes in report.ignored.items()} == {
-        "without a pixel in the frame": names
+        "no pixel of it is in the frame": names
     }

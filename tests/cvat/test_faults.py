@@ -236,7 +236,7 @@ def test_retry_after_may_be_a_date() -> None:
 def test_a_pause_longer_than_anybody_waits_is_said(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
     job = first_round(bench, pictures)
     standin.fault = lambda request: Answer(429, {"detail": "Too many."}, headers=[("Retry-After", "3600")])
-    with pytest.raises(ServerFault, match=f"CVAT asks for fewer requests, on job {job}: 429 Too many"):
+    with pytest.raises(ServerFault, match=f"CVAT wants fewer requests, on job {job}: 429 Too many"):
         bench.sync(job)
 
 
@@ -249,14 +249,18 @@ def test_a_log_in_is_not_called_wrong_for_429(standin: StandIn, client: object) 
 @pytest.mark.parametrize(
     ("path", "body", "message"),
     [
-        ("jobs/J", {"id": 1}, "on job J in a form unknown to siaf: type is missing"),
-        ("jobs/J", ["x"], 'on job J in a form unknown to siaf: it is \\["x"\\] instead of an object'),
-        ("jobs/J/data/meta", {"frames": 3}, "on job J in a form unknown to siaf: frames is 3 instead of a list"),
+        ("jobs/J", {"id": 1}, "answered job J in a form siaf does not know: type is missing"),
+        ("jobs/J", ["x"], 'answered job J in a form siaf does not know: it is \\["x"\\] instead of an object'),
+        (
+            "jobs/J/data/meta",
+            {"frames": 3},
+            "answered job J in a form siaf does not know: frames is 3 instead of a list",
+        ),
         ("jobs/J/annotations", {"shapes": [{"type": 5}]}, r"shapes\[0\].type is 5 instead of a text"),
         ("jobs/J/annotations", {"shapes": [], "tracks": [], "tags": [7]}, r"tags\[0\] is 7 instead of an object"),
         ("labels", {"results": [{"id": "1"}], "next": None}, r'results\[0\].id is "1" instead of a whole number'),
-        ("labels", {"count": 0}, "on labels in a form unknown to siaf: results is missing"),
-        ("labels", None, "on labels in a form unknown to siaf: it is null instead of an object"),
+        ("labels", {"count": 0}, "answered labels in a form siaf does not know: results is missing"),
+        ("labels", None, "answered labels in a form siaf does not know: it is null instead of an object"),
     ],
 )
 def test_an_answer_of_another_form_is_named(
@@ -324,7 +328,7 @@ def test_two_syncs_never_work_on_one_job_together(bench: Bench, pictures: Pictur
 
     bench.sync(job, progress=second)
     assert refused
-    assert all(f"another sync works on job {job} (process " in text for text in refused)
+    assert all(f"another sync is working on job {job} (process " in text for text in refused)
     bench.masks(job)
 
 
@@ -349,7 +353,7 @@ def test_a_read_only_token_is_noticed_before_the_work(standin: StandIn, bench: B
     job = first_round(bench, pictures)
     bench.client = connect(standin.url, token="read-only")
     worked: list[int] = []
-    with pytest.raises(InputError, match="see that the token is not read-only"):
+    with pytest.raises(InputError, match="check that the token may write"):
         bench.sync(job, progress=lambda done, total: worked.append(done))
     assert worked == []
     assert bench.sync(job, dry_run=True).objects == {1: "car", 2: "person"}
@@ -384,7 +388,7 @@ def test_jobs_that_cannot_be_segmented_are_refused(
 
 
 def test_a_missing_job_is_named(bench: Bench) -> None:
-    with pytest.raises(InputError, match=r"^job 4711: there is none"):
+    with pytest.raises(InputError, match=r"^job 4711: not found"):
         bench.sync(4711)
 
 
@@ -399,7 +403,7 @@ def test_frames_of_different_sizes_are_refused_by_name(bench: Bench, pictures: P
 @pytest.mark.parametrize(
     ("host", "error", "message"),
     [
-        ("http://no-such-host.invalid", InputError, "host: there is no host of this name"),
+        ("http://no-such-host.invalid", InputError, "host: no host has this name"),
         ("http://127.0.0.1:9", ServerFault, "does not answer"),
         ("ftp://127.0.0.1", InputError, "host: 'ftp://127.0.0.1' is not a server's address"),
     ],

@@ -104,7 +104,7 @@ def test_jobs_of_a_task_come_in_the_order_of_its_frames(bench: Bench, standin: S
 
 
 def test_a_task_without_jobs_is_named(bench: Bench, standin: StandIn) -> None:
-    with pytest.raises(InputError, match="task 99: there is none"):
+    with pytest.raises(InputError, match="task 99: not found"):
         jobs_of_task(bench.server, 99)
     empty = standin.world.add_task({"name": "empty"})
     with pytest.raises(InputError, match=f"task {empty.id}: has no annotation jobs"):
@@ -159,7 +159,7 @@ def test_a_video_whose_first_frame_is_deleted_keeps_its_size(bench: Bench, film:
 def test_jobs_for_quality_control_are_refused_by_name(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
     (job,) = bench.task(pictures[:4])
     standin.world.jobs[job].honeypots = [1, 3]
-    with pytest.raises(InputError, match=rf"job {job}: has honeypots \(frames 1, 3\): .* are no clip"):
+    with pytest.raises(InputError, match=rf"job {job}: has honeypots \(frames 1, 3\): .* are not a clip"):
         bench.sync(job)
     truth = standin.world.add_job(standin.world.jobs[job].task, 0, 3, kind="ground_truth", included=[1, 2])
     with pytest.raises(InputError, match=f"job {truth.id}: is a ground-truth job"):

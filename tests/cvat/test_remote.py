@@ -159,7 +159,9 @@ def test_new_weights_begin_again_from_the_annotated_frames(
     bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
     use(bench, serve())
     report = bench.sync(job)
-    assert report.notes == ["the session was of another model: begun again from the masks of annotated frames"]
+    assert report.notes == [
+        "the session was made with another model, so this round started from the masks of the annotated frames"
+    ]
     assert {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)} == kept
     assert bench.sync(job).notes == []
 
@@ -288,7 +290,7 @@ def test_an_answer_of_another_form_is_named(bench: Bench, standin: StandIn, pict
     job = drawn(bench, pictures)
     bench.engines = remote_engines(FunctionClient(standin.url))
     standin.fault = lambda request: Answer(200, body) if request.path.startswith("/v1/") else None
-    with pytest.raises(InputError, match="^url: .* does not answer as a siaf function does"):
+    with pytest.raises(InputError, match="^url: .* does not answer like a siaf function"):
         bench.sync(job)
 
 
@@ -305,7 +307,7 @@ def test_too_many_requests_are_waited_out(standin: StandIn, monkeypatch: pytest.
     ("url", "error", "message"),
     [
         ("function:8000", InputError, "url: 'function:8000' is not an http"),
-        ("http://no-such-host.invalid", InputError, "url: there is no host of this name"),
+        ("http://no-such-host.invalid", InputError, "url: no host has this name"),
         ("http://127.0.0.1:9", ServerFault, "does not answer"),
     ],
 )

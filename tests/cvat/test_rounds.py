@@ -184,7 +184,7 @@ def test_two_new_labels_for_one_object_are_refused(anywhere: Bench, pictures: Pi
     propagated = [s for s in anywhere.shapes(job) if s["source"] == "auto"]
     for shape, name in zip(propagated[:2], ("person", "bus"), strict=True):
         anywhere.edit(job, shape, label_id=anywhere.label_id(job, name), attributes=[])
-    with pytest.raises(InputError, match="object 1: was given the labels 'bus' and 'person'"):
+    with pytest.raises(InputError, match="object 1: has several labels: 'bus' and 'person'"):
         anywhere.sync(job)
 
 
@@ -288,7 +288,7 @@ def test_people_may_work_while_siaf_writes(
 
     monkeypatch.setattr(sync, "check_change", meanwhile)
     report = anywhere.sync(job, write_as=write_as)
-    assert any("were changed by people meanwhile" in note for note in report.notes)
+    assert any("because people changed them in the meantime" in note for note in report.notes)
     now = {s["id"]: s for s in (anywhere.shapes(job) if write_as == "mask" else anywhere.tracks(job))}
     assert deleted["id"] not in now
     figure = now[changed["id"]] if write_as == "mask" else now[changed["id"]]["shapes"][0]

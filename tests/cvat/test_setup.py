@@ -106,7 +106,7 @@ def test_an_attribute_object_of_another_meaning_is_named_and_another_used(
         bench.sync(job)
     plan = commands.setup(bench.client, task=task, apply=True)
     assert plan.changes[:2] == [
-        f"label 'car': {what}, so that siaf's is called 'siaf:object'",
+        f"label 'car': {what}, so siaf adds 'siaf:object'",
         "label 'car': new attribute 'siaf:object'",
     ]
     assert commands.setup(bench.client, task=task).changes == []
@@ -122,15 +122,15 @@ def test_an_attribute_object_of_another_meaning_is_named_and_another_used(
 @pytest.mark.parametrize(
     ("label", "what"),
     [
-        ({"type": "rectangle", "attributes": []}, "it is for something else, as its type rectangle says"),
+        ({"type": "rectangle", "attributes": []}, "its type, rectangle, shows that it is used for something else"),
         (
             {"type": "any", "attributes": [{**KINDS, "name": "ink"}]},
-            "it is for something else, as its own attributes say ('ink')",
+            "its attributes ('ink') show that it is used for something else",
         ),
         ({"type": "any", "attributes": [KINDS]}, "its attribute 'object' is a select (sedan, van), not a number"),
         (
             {"type": "polyline", "attributes": [{**NUMBER, "values": ["0", "255", "1"]}, {**KINDS, "name": "used"}]},
-            "its attribute 'used' is a select (sedan, van), not what siaf means by it",
+            "its attribute 'used' is a select (sedan, van), which does not work for siaf",
         ),
     ],
 )

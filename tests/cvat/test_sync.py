@@ -210,7 +210,7 @@ def test_the_report_says_which_frames_to_annotate_next(anywhere: Bench, pictures
 
 def test_nothing_drawn_is_an_error_that_says_how_to_draw(anywhere: Bench, pictures: Pictures) -> None:
     (job,) = anywhere.task(pictures[:3])
-    with pytest.raises(InputError, match="draw polylines with the label 'scribble'"):
+    with pytest.raises(InputError, match="draw lines with the label 'scribble'"):
         anywhere.sync(job)
 
 
@@ -225,7 +225,7 @@ def test_an_object_with_two_labels_is_refused(anywhere: Bench, pictures: Picture
     (job,) = anywhere.task(pictures[:3])
     anywhere.scribble(job, 0, LINE_1, tag=1, label="car")
     anywhere.scribble(job, 1, LINE_1, tag=1, label="person")
-    with pytest.raises(InputError, match="object 1 is a 'car', here it is called 'person'"):
+    with pytest.raises(InputError, match="object 1 is a 'car', but a 'person' here"):
         anywhere.sync(job)
 
 

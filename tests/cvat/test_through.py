@@ -196,7 +196,9 @@ def test_a_function_that_starts_again_in_the_middle_ends_no_sync(
 
     report = bench.sync(job, progress=killed)
     assert frames > 2
-    assert report.notes == ["the session was of another model: begun again from the masks of annotated frames"]
+    assert report.notes == [
+        "the session was made with another model, so this round started from the masks of the annotated frames"
+    ]
     assert {spot[0] for spot in bench.masks(job)} == set(range(5))
     assert bench.sync(job).changed is False
 
@@ -238,18 +240,20 @@ def test_a_job_may_change_between_the_ways(bench: Bench, deploy: Callable[[], No
     bench.scribble(job, 2, (40, 60, 50, 60), tag=2)
     bench.engines = local
     report = bench.sync(job)
-    assert report.notes == ["the session was of another model: begun again from the masks of annotated frames"]
+    assert report.notes == [
+        "the session was made with another model, so this round started from the masks of the annotated frames"
+    ]
     assert {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3, 4)} == kept
 
 
 def test_a_function_that_cannot_do_it_is_named(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
     job = drawn(bench, pictures)
     bench.engines = through_cvat(bench.server, "siaf")
-    with pytest.raises(InputError, match="function 'siaf': there is none"):
+    with pytest.raises(InputError, match="function 'siaf': not found"):
         bench.sync(job)
     standin.functions["siaf"] = Function("siaf", "tracker", lambda payload: (200, {}))
     with pytest.raises(InputError, match="function 'siaf': is not a tracker for mask, points, polyline"):
         bench.sync(job)
     standin.functions["siaf"] = Function("siaf", "tracker", lambda payload: (200, {"states": []}), TYPES)
-    with pytest.raises(InputError, match="does not answer as a siaf function does"):
+    with pytest.raises(InputError, match="does not answer like a siaf function"):
         bench.sync(job)

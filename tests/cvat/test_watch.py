@@ -253,7 +253,7 @@ def test_a_damaged_note_is_named(bench: Bench, pictures: Pictures) -> None:
     job = drawn_job(bench, pictures)
     watch, _ = watcher(bench, job)
     watch._memory.write(b"[1, 2")
-    with pytest.raises(InputError, match=r"store: the note watch-task-\d+\.json is damaged: delete it"):
+    with pytest.raises(InputError, match=r"store: watch-task-\d+\.json is damaged; delete it"):
         watcher(bench, job)
 
 

@@ -76,7 +76,7 @@ def test_the_shipped_patches_apply(root: Path) -> None:
         ({"store": "memory:", "patches": ("replicas.yaml",)}, "4 replicas cannot share SIAF_STORE=memory:"),
         ({"patches": ("no-such.yaml",)}, "No such file"),
         ({"patches": ("broken.yaml",)}, "broken.yaml: while parsing"),
-        ({"patches": ("list.yaml",)}, "not a mapping"),
+        ({"patches": ("list.yaml",)}, "must be a mapping"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(

@@ -145,5 +145,5 @@ def test_scribbles_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path = tmp_path / "Scribbles" / "swan" / "001.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"scribbles": [[]]}')
-    with pytest.raises(InputError, match=r"001\.json: scribbles: has 1 frames, the video 2"):
+    with pytest.raises(InputError, match=r"001\.json: scribbles: has 1 frames, but the video has 2"):
         DavisFolder(tmp_path).load("swan")

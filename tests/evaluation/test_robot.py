@@ -80,5 +80,5 @@ def test_the_first_frames_are_spread_and_show_the_objects() -> None:
     assert first_frames(masks, 3) == [1, 5, 9]
     masks[4:7] = 0  # nothing to scribble in the middle
     assert first_frames(masks, 1) == [7]
-    with pytest.raises(InputError, match="frames: 13 frames asked of a clip of 12"):
+    with pytest.raises(InputError, match="frames: cannot choose 13 frames from a clip of 12"):
         first_frames(masks, 13)

@@ -93,7 +93,7 @@ def test_an_encoder_imports_once_and_loads_at_every_depth(tmp_path: Path) -> Non
 def test_another_encoder_and_an_incomplete_one_are_refused(tmp_path: Path) -> None:
     state = mobilenet_v2().state_dict()
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(StateError, match="x.pth: holds a mobilenetv2, the model has a resnet50"):
+    with pytest.raises(StateError, match="x.pth: holds a mobilenetv2, but the model has a resnet50"):
         load_encoder(build_encoder("resnet50", "full"), tmp_path / "x.pth")
     del state["features.18.0.weight"]
     torch.save(state, tmp_path / "x.pth")

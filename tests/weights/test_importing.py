@@ -69,7 +69,7 @@ def test_without_a_network_the_way_around_is_named(folder: Path, monkeypatch: py
 
 
 def test_unknown_names_and_empty_folders_are_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="name: unknown weights 'aotx'; there are: aott, "):
+    with pytest.raises(InputError, match="name: unknown weights 'aotx'; known: aott, "):
         fetch("aotx")
     with pytest.raises(InputError, match="from: .* holds no AOTT_PRE_YTB_DAV.pth"):
         fetch("aott", offline=tmp_path)

@@ -60,7 +60,7 @@ def test_an_unknown_model_is_named() -> None:
 
 
 def test_a_model_without_packaged_weights_asks_for_a_file() -> None:
-    with pytest.raises(InputError, match="weights: no weights of siaf-swinb ship"):
+    with pytest.raises(InputError, match="weights: siaf comes with no weights of siaf-swinb"):
         load_model("siaf-swinb", device="cpu")
 
 
@@ -127,7 +127,9 @@ def test_an_imported_propagation_network_pairs_with_the_interaction_network_that
 
 def test_a_propagation_network_with_another_encoder_is_refused(folder: Path) -> None:
     imported("aott", folder)
-    with pytest.raises(StateError, match="propagation: aott is no propagation network of siaf-r50; .*r50_aotl, r50_d"):
+    with pytest.raises(
+        StateError, match="propagation: aott is not a propagation network of siaf-r50; .*r50_aotl, r50_d"
+    ):
         load_model("siaf-r50", propagation="aott", interaction="siaf-t")
     assert load_model("siaf-t", device="cpu", propagation="aott").propagation.config == PROPAGATION["aott"]
 
@@ -139,5 +141,5 @@ def test_published_weights_that_are_not_here_name_the_command_that_gets_them(fol
 
 def test_a_file_without_the_asked_network_is_refused(folder: Path) -> None:
     path = imported("aott", folder)
-    with pytest.raises(StateError, match="holds propagation, no interaction network"):
+    with pytest.raises(StateError, match="holds propagation, but no interaction network"):
         load_model("siaf-t", interaction=path)
