@@ -18,7 +18,7 @@ from function.timing import note_session, phase
 from siaf import Session
 from siaf.boxes import as_box
 from siaf.clicks import Clicks, Segment, segment_clicks
-from siaf.masks import Bitmap, decode_rle, encode_rle
+from siaf.masks import Bitmap
 
 _HISTORY = 32
 _HISTORY_TTL_S = 3600.0
@@ -54,15 +54,13 @@ class _Call:
         """How many clicks it had."""
         return len(self.pos) + len(self.neg)
 
-    def segments(self, height: int, width: int) -> list[Segment]:
+    def segments(self, size: tuple[int, int]) -> list[Segment]:
         """The objects of an answered call."""
-        masks = {tag: decode_rle(rle, height=height, width=width) for tag, rle in self.rles.items()}
-        empty = np.zeros((height, width), bool)
-        return [Segment(int(tag), masks.get(tag, empty), score) for tag, score in self.confidence.items()]
+        return [Segment(int(tag), self.rles.get(tag), score, size) for tag, score in self.confidence.items()]
 
     def answered(self, segments: list[Segment]) -> "_Call":
         """The same with its answer."""
-        rles = {str(s.tag): encode_rle(s.mask) for s in segments if s.mask.any()}
+        rles = {str(s.tag): s.rle for s in segments if s.rle is not None}
         return replace(self, rles=rles, confidence={str(s.tag): s.confidence for s in segments})
 
 
@@ -78,6 +76,8 @@ class Interactor:
         picture = read_picture(body.image, self._settings.max_pixels)
         clicks = _clicks(body, *picture.size)
         _check_objects(len(clicks.boxes), picture, self._settings.max_object_pixels)
+        if self._settings.interactor_reply != "shapes":
+            self._check_answer(picture.size, 0)
         # A labeler's click does not fail because of a session, which may be somebody else's: whatever is wrong with it,
         # the picture is then looked at alone. What is wrong with the click itself comes up there again.
         found = self._session_of(picture)
@@ -111,10 +111,10 @@ class Interactor:
         asked = _Call(name, body.pos_points or [], body.neg_points or [], body.obj_bbox or [], body.threshold)
         past = self._history(picture.digest)
         best = max((p for p in past if p.part_of(asked)), key=lambda p: p.clicks, default=None)
-        before = best.segments(*picture.size) if best else []
+        before = best.segments(picture.size) if best else []
         if best and best.clicks == asked.clicks:
             return before
-        earlier = {s.tag: s.mask for s in before if s.mask.any()}
+        earlier = {s.tag: s.rle for s in before if s.rle is not None}
         with phase("model"):
             segments = segment_clicks(session, frame, clicks, earlier=earlier, threshold=body.threshold)
         self._remember(picture.digest, asked.answered(segments))
@@ -127,11 +127,23 @@ class Interactor:
             union = np.zeros(size, bool)
             for segment in segments:
                 union |= segment.mask
+            self._check_answer(size, int(union.sum()))
             parts.append(f'"mask": {mask_json(union)}')
         if form != "mask":
-            shapes = [_shape(segment, grouped) for segment in segments if segment.mask.any()]
+            shapes = [_shape(segment, segment.rle, grouped) for segment in segments if segment.rle is not None]
             parts.append(f'"shapes": {json.dumps(shapes)}')
         return "{" + ", ".join(parts) + "}"
+
+    def _check_answer(self, size: tuple[int, int], inside: int) -> None:
+        """A mask is one number for every pixel of the picture, and no answer is larger than a request may be."""
+        pixels, most = size[0] * size[1], self._settings.max_body_bytes
+        answer = 2 * pixels + 2 * inside  # "0," and "255,"
+        if answer > most:
+            raise too_large(
+                f"{pixels} pixels make an answer of {answer} bytes or more, at most {most} (SIAF_MAX_BODY_BYTES);"
+                " with SIAF_INTERACTOR_REPLY=shapes it would be small",
+                "image",
+            )
 
     def _history(self, digest: str) -> list[_Call]:
         data = self._sessions.store.get(f"clicks/{digest}")
@@ -176,10 +188,10 @@ def _points(pairs: Pairs | None) -> NDArray[np.float64]:
     return np.array(pairs or [], np.float64).reshape(-1, 2)
 
 
-def _shape(segment: Segment, grouped: bool) -> dict[str, Any]:
+def _shape(segment: Segment, rle: list[int], grouped: bool) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "type": "mask",
-        "points": encode_rle(segment.mask),
+        "points": rle,
         "attributes": [{"spec_id": 0, "value": f"{segment.confidence:.2f}"}],
     }
     if grouped:  # the object of a session: other tools find it by its tag

@@ -251,7 +251,7 @@ class Limits(_Body):
 
 
 class InfoReply(_Body):
-    """Who answers: model, weights digest (state files fit the same digest only), limits."""
+    """Who answers: model, weights digest (state files fit the same digest, short side and precision only), limits."""
 
     name: str
     version: str
@@ -260,4 +260,6 @@ class InfoReply(_Body):
     device: str
     short_side: int
     interaction_short_side: int
+    autocast: bool
+    objects_per_pass: int
     limits: Limits

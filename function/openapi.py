@@ -14,10 +14,12 @@ _REASONS = {
     400: "not what this call takes",
     401: "the token is missing or wrong",
     404: "unknown or expired",
+    408: "the body did not arrive in time (`siaf serve`)",
     409: "not the revision, or not the frames, that the caller thinks",
     413: "over a limit",
     415: "not an image that can be read",
     422: "well-formed but impossible",
+    500: "a bug: the log has more under the X-Request-Id of the answer",
     503: "busy; try again",
 }
 _PARAMETERS = {
@@ -44,7 +46,10 @@ def document(routes: list[Route], version: str) -> dict[str, Any]:
         "info": {
             "title": "SIAF",
             "version": version,
-            "description": "Interactive video object segmentation: rounds of scribbles and masks on many frames.",
+            "description": (
+                "Interactive video object segmentation: rounds of scribbles and masks on many frames."
+                " A path that is not here is answered 404, another method of one that is, 405."
+            ),
         },
         "paths": paths,
         "components": {

@@ -6,7 +6,7 @@ import numpy as np
 
 from function.shapes import Shape, as_prompt
 from siaf.boxes import Box
-from siaf.masks import IndexMask
+from siaf.masks import IndexMask, decode_rle
 from siaf.scribbles import Scribble
 
 
@@ -29,8 +29,9 @@ class RoundShapes:
                 self.about.setdefault(number, set()).update(shape.about)
             return
         prompt = as_prompt(shape, shape.tag or 0, self.height, self.width, name)
-        if prompt.mask is not None:
-            self._reference(number)[prompt.mask] = prompt.tag
+        if prompt.rle is not None:
+            mask = decode_rle(prompt.rle, height=self.height, width=self.width)
+            self._reference(number)[mask] = prompt.tag
         if prompt.box is not None:
             self.boxes.setdefault(number, {})[prompt.tag] = prompt.box
         if prompt.strokes:

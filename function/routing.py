@@ -35,12 +35,12 @@ class Route:
     also: tuple[int, ...] = field(default=())
 
     def errors(self) -> list[int]:
-        """Statuses other than success that it may answer."""
-        codes = {503, *self.also}
+        """Statuses other than success that it may answer, whoever asks and with whatever body."""
+        codes = {408, 413, 500, 503, *self.also}
         if not self.open:
             codes.add(401)
-        if "{" in self.path:
-            codes.add(404)
+        if "{" in self.path:  # a session, which may have expired, or have a state that is of other weights
+            codes |= {404, 422}
         if self.takes is not None:
             codes |= {400, 413, 422}
         return sorted(codes)

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -23,6 +24,7 @@ from function.impatience import ImpatientProtocol
 from function.main import handler
 from function.service import Service
 from function.settings import Settings, load_settings
+from siaf.errors import InputError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -159,14 +161,27 @@ def _logger(level: str) -> nuclio_sdk.logger.Logger:
 
 
 def serve(host: str, port: int, settings: Settings | None = None) -> None:
-    """Serve until stopped; port 0 takes a free one. Raises SiafError for settings that cannot be met."""
+    """Serve until stopped; port 0 takes a free one. Raises SiafError for an address or settings that cannot be met."""
     settings = settings or load_settings()
+    _check_address(host, port)
     app = App(Service.start(settings), settings)
     if not settings.token and not _is_loopback(host):
         logging.getLogger(_LOGGER).warning(f"anybody who reaches {host} may use /v1: set SIAF_TOKEN")
     level = "warning" if settings.log_level == "info" else settings.log_level
     # No access log: paths hold the ids of sessions.
     uvicorn.run(app, host=host, port=port, log_level=level, access_log=False, http=ImpatientProtocol)
+
+
+def _check_address(host: str, port: int) -> None:
+    """InputError unless it can be listened on: said before a model is loaded."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot listen on {host}, port {port}: {reason}", field="--host") from None
 
 
 def _is_loopback(host: str) -> bool:

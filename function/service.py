@@ -126,6 +126,8 @@ class Service:
             device=str(model.device),
             short_side=model.short_side,
             interaction_short_side=model.interaction_short_side,
+            autocast=model.autocast,
+            objects_per_pass=model.objects_per_pass,
             limits=Limits(
                 max_body_bytes=settings.max_body_bytes,
                 max_pixels=settings.max_pixels,

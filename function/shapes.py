@@ -115,10 +115,10 @@ def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Pro
             return Prompt(tag, box=as_box(shape.points, height=height, width=width, field=field))
         if shape.kind == "mask":
             mask = decode_rle(shape.points, height=height, width=width, clip=True)
-            return Prompt(tag, mask=_filled(mask, field))
+            return Prompt(tag, rle=_packed(mask, field))
         points = np.array(shape.points, np.float64).reshape(-1, 2)
         if shape.kind == "polygon":
-            return Prompt(tag, mask=_filled(from_polygon(points, height=height, width=width), field))
+            return Prompt(tag, rle=_packed(from_polygon(points, height=height, width=width), field))
         if shape.kind == "polyline":
             strokes = [Scribble(tag, points, shape.width, shape.polarity)]
         elif shape.tag is None:
@@ -132,10 +132,10 @@ def as_prompt(shape: Shape, tag: int, height: int, width: int, name: str) -> Pro
         raise InputError(error.message, field=f"{name}.{error.field}" if own else field) from None
 
 
-def _filled(mask: Bitmap, field: str) -> Bitmap:
+def _packed(mask: Bitmap, field: str) -> list[int]:
     if not mask.any():
         raise InputError("has no pixel in the frame", field=field)
-    return mask
+    return encode_rle(mask)
 
 
 @dataclass

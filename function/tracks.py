@@ -29,8 +29,8 @@ from siaf.tracking import Pending, Prompt, Track, Tracker
 from siaf.video import Frame
 
 _LIVE = 16
-_LIVE_BITMAPS = 16 * 2**20
-"""Bytes of prompts' bitmaps with which a snapshot is kept unpacked: two of 4K."""
+_LIVE_MASKS = 64 * 2**20
+"""Bytes of masks found last in these, if they are several: eight of 4K."""
 _KEPT_MEMORIES = 16
 """Steps whose short-term memory is kept: going back further starts again from the nearest prompted picture."""
 
@@ -142,13 +142,14 @@ class TrackBook:
             return decode_image(data, max_pixels=self._settings.max_pixels)
 
     def _keep(self, snapshot: Snapshot) -> None:
-        bitmaps = [p.mask for pending in snapshot.track.pending for p in pending.prompts if p.mask is not None]
-        if sum(mask.nbytes for mask in bitmaps) > _LIVE_BITMAPS:  # the store has them as run lengths
-            return
         self._live[snapshot.id] = snapshot
         self._live.move_to_end(snapshot.id)
-        while len(self._live) > _LIVE:
+        while len(self._live) > _LIVE or (len(self._live) > 1 and self._mask_bytes() > _LIVE_MASKS):
             self._live.popitem(last=False)
+
+    def _mask_bytes(self) -> int:
+        masks = (kept.track.mask for kept in self._live.values())
+        return sum(mask.nbytes for mask in masks if mask is not None)
 
     def _parse(self, name: str, document: dict[str, Any], field: str) -> Snapshot:
         height, width = document["height"], document["width"]
@@ -274,7 +275,7 @@ def _write_pending(pending: Pending) -> dict[str, Any]:
     return {
         "digest": pending.digest,
         "prompts": [_write_prompt(prompt) for prompt in pending.prompts],
-        "base": None if pending.base is None else _write_mask(pending.base),
+        "base": None if pending.base is None else {"rles": {str(tag): rle for tag, rle in pending.base.items()}},
         "rough": None if pending.rough is None else _write_mask(pending.rough),
     }
 
@@ -283,14 +284,14 @@ def _read_pending(document: dict[str, Any]) -> Pending:
     return Pending(
         document["digest"],
         tuple(_read_prompt(prompt) for prompt in document["prompts"]),
-        _read_mask(document["base"]) if document["base"] else None,
+        {int(tag): rle for tag, rle in document["base"]["rles"].items()} if document["base"] else None,
         _read_mask(document["rough"]) if document["rough"] else None,
     )
 
 
 def _write_prompt(prompt: Prompt) -> dict[str, Any]:
     strokes = [{**asdict(s), "points": s.points.tolist()} for s in prompt.strokes]
-    mask = None if prompt.mask is None else _write_mask(prompt.mask.astype(np.uint8))
+    mask = None if prompt.rle is None else {"rles": {"1": prompt.rle}}
     return {"tag": prompt.tag, "strokes": strokes, "mask": mask, "box": prompt.box}
 
 
@@ -298,6 +299,6 @@ def _read_prompt(document: dict[str, Any]) -> Prompt:
     return Prompt(
         document["tag"],
         tuple(Scribble(**{**s, "points": np.array(s["points"])}) for s in document["strokes"]),
-        _read_mask(document["mask"]) > 0 if document["mask"] else None,
+        document["mask"]["rles"]["1"] if document["mask"] else None,
         tuple(document["box"]) if document["box"] else None,
     )

@@ -19,6 +19,14 @@ def frame_number(value: object, count: int, field: str) -> int:
     return int(value)
 
 
+def frame_range(value: object, count: int, field: str) -> None:
+    """InputError unless `value` is a range of frames, one after the other, of a video of `count`."""
+    if not isinstance(value, range):
+        raise InputError(f"must be a range, as range(20, 31), not {_what(value)}", field=field)
+    if value.step != 1 or not 0 <= value.start < value.stop <= count:
+        raise InputError(f"is {value}; it must be ascending, not empty, and within range(0, {count})", field=field)
+
+
 def by_frame(value: object, form: str, count: int, field: str) -> dict[int, Any]:
     """A mapping from frame numbers; None is an empty one. `form` shows what it should look like."""
     if value is None:

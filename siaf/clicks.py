@@ -1,6 +1,6 @@
 """Clicks and boxes on one frame of a session: which objects are meant, and their masks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from siaf.boxes import Box, box_pixels
 from siaf.errors import InputError
-from siaf.masks import MAX_TAG, Bitmap, IndexMask
+from siaf.masks import MAX_TAG, Bitmap, IndexMask, decode_rle, encode_rle
 from siaf.parts import asked_parts
 from siaf.probabilities import Probabilities
 from siaf.prompting import honour_strokes
@@ -42,11 +42,22 @@ class Clicks:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """One object on the clicked frame. `confidence` 0 to 1: mean probability over its pixels."""
+    """One object on the clicked frame, of `size` (rows, columns). `confidence`, 0 to 1: its pixels' mean probability.
+
+    `rle`: its run lengths as of `siaf.masks.encode_rle`, None if it has no pixel. Bitmaps of many objects on a large
+    frame would be gigabytes, so each is made when it is looked at.
+    """
 
     tag: int
-    mask: Bitmap
+    rle: list[int] | None
     confidence: float
+    size: tuple[int, int]
+
+    @property
+    def mask(self) -> Bitmap:
+        """Its pixels, bool H×W."""
+        height, width = self.size
+        return np.zeros(self.size, bool) if self.rle is None else decode_rle(self.rle, height=height, width=width)
 
 
 def segment_clicks(
@@ -54,16 +65,16 @@ def segment_clicks(
     frame: int,
     clicks: Clicks,
     *,
-    earlier: Mapping[int, Bitmap] | None = None,
+    earlier: Mapping[int, Sequence[int]] | None = None,
     threshold: float | None = None,
 ) -> list[Segment]:
     """Masks of the clicked objects; the session stays as it is.
 
     An object that the session knows at that place keeps its tag, others get free ones. All that the session
-    knows (other interacted frames, its across-round memory) takes part. `earlier`: by tag, what fewer of these clicks
-    gave: where they have all the clicked objects, the model's segmenter goes on from them alone. A pixel belongs to an
-    object where it is the likeliest, or where its probability reaches `threshold`; parts that no click asked for go
-    (`siaf.parts`). Raises InputError naming `pos_points` or `neg_points`.
+    knows (other interacted frames, its across-round memory) takes part. `earlier`: run lengths by tag, what fewer of
+    these clicks gave: where they have all the clicked objects, the model's segmenter goes on from them alone. A pixel
+    belongs to an object where it is the likeliest, or where its probability reaches `threshold`; parts that no click
+    asked for go (`siaf.parts`). Raises InputError naming `pos_points` or `neg_points`.
     """
     if not len(clicks.positive) and not clicks.boxes:
         raise InputError("needs at least one point, or a box in obj_bbox", field="pos_points")
@@ -84,11 +95,15 @@ def segment_clicks(
     previous = _over(known, earlier or {}) if says_something else None
     answered = set(earlier or ())
 
-    def masks_in(found: Probabilities) -> dict[int, Bitmap]:
-        if threshold is None:
-            likeliest = found.likeliest()
-            return {whole.tag: _mask(whole, likeliest == whole.tag, strokes, known) for whole in wholes}
-        return {whole.tag: _mask(whole, found.of(whole.tag) >= threshold, strokes, known) for whole in wholes}
+    def segments_in(found: Probabilities, *, scored: bool = False) -> list[Segment]:
+        likeliest = found.likeliest()
+        segments = []
+        for whole in wholes:  # one at a time: each takes some bitmaps of the frame's size
+            inside = likeliest == whole.tag if threshold is None else found.of(whole.tag) >= threshold
+            mask = _mask(whole, inside, strokes, known)
+            score = _mean(found.of(whole.tag), mask) if scored else 0.0
+            segments.append(Segment(whole.tag, encode_rle(mask) if mask.any() else None, score, known.shape))
+        return segments
 
     segmenter, share = session.model.segmenter, SHARE
     if segmenter is not None and previous is not None and answered >= {whole.tag for whole in wholes}:
@@ -99,13 +114,12 @@ def segment_clicks(
             shown = answered & set(() if previous is None else np.unique(previous).tolist())
             boxes = {w.tag: w.box for w in wholes if w.box is not None and w.tag not in shown}
             probabilities = session.preview(frame, drawn, boxes, previous)
-            masks = masks_in(probabilities)
-            previous, answered = _over(known, masks), set(masks)
+            found = {one.tag: one.rle or () for one in segments_in(probabilities)}
+            previous, answered = _over(known, found), set(found)
     if segmenter is not None:
         boxes = {w.tag: w.box for w in wholes if w.box is not None}
         probabilities = refine(segmenter, session.frames[frame], probabilities, strokes, boxes, previous, share)
-    masks = masks_in(probabilities)
-    return [Segment(tag, mask, _mean(probabilities.of(tag), mask)) for tag, mask in masks.items()]
+    return segments_in(probabilities, scored=True)
 
 
 def _mask(whole: "_Whole", inside: Bitmap, strokes: list[Scribble], known: IndexMask) -> Bitmap:
@@ -124,11 +138,12 @@ def _mean(chance: npt.NDArray[np.float32], mask: Bitmap) -> float:
     return float(chance[mask].mean()) if mask.any() else 0.0
 
 
-def _over(mask: IndexMask, objects: Mapping[int, Bitmap]) -> IndexMask:
-    """A copy of an index mask with other pixels for some objects."""
+def _over(mask: IndexMask, objects: Mapping[int, Sequence[int]]) -> IndexMask:
+    """A copy of an index mask with other pixels for some objects: run lengths by tag, empty for none."""
     result = np.where(np.isin(mask, list(objects)), 0, mask).astype(np.uint8)
-    for tag, bitmap in objects.items():
-        result[bitmap] = tag
+    for tag, rle in objects.items():
+        if rle:
+            result[decode_rle(rle, height=mask.shape[0], width=mask.shape[1], field=f"earlier[{tag}]")] = tag
     return result
 
 

@@ -55,9 +55,9 @@ class Propagation:
             self._decoder = decoder
             self.deciding = self.model if decoder is None else decoder.model(self.model)
 
-    def restart(self, stages: Sequence[Sequence[Chain]]) -> None:
+    def restart(self, stages: Sequence[Sequence[Chain]], within: range | None) -> None:
         """A new plan."""
-        self.plan, self.lanes, self.lost = Plan(stages), {}, {}
+        self.plan, self.lanes, self.lost = Plan(stages, within=within), {}, {}
 
     # -- one frame after another ----------------------------------------------------------------------------------
 
@@ -80,6 +80,8 @@ class Propagation:
         if lane in self.lanes and self.lanes[lane].taken <= step:
             for number, (mask, scores) in self._steps(lane, step, now).items():
                 if not chain.adopts:
+                    if not self.plan.fills(number):
+                        continue
                     self._note_losses(number, results, mask)
                     results[number], confidence[number] = mask, scores
                     self.made.record(number)

@@ -11,7 +11,7 @@ the video.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 
 CARRIED = -1  # the source of a chain that starts from another clip's memory
@@ -35,11 +35,12 @@ class Plan:
     """The frames of a round in order, and how far that has come: `at` is the next entry of `order`.
 
     `stages` are done one after the other; the chains of a stage advance side by side, one frame each in turn. An entry
-    of `order` is (stage, chain in the stage, step of the chain).
+    of `order` is (stage, chain in the stage, step of the chain). Chains only pass frames that are not in `within`.
     """
 
-    def __init__(self, stages: Sequence[Sequence[Chain]] = (), at: int = 0) -> None:
+    def __init__(self, stages: Sequence[Sequence[Chain]] = (), at: int = 0, within: range | None = None) -> None:
         self.stages = [list(stage) for stage in stages]
+        self.within = within
         self.order = [
             (number, lane, step)
             for number, stage in enumerate(self.stages)
@@ -50,10 +51,15 @@ class Plan:
         self.at = at
         chains = [self.stages[number][lane] for number, lane, _ in self.order]
         ends = [step == len(c.frames) - 1 for c, (_, _, step) in zip(chains, self.order, strict=True)]
-        self._done = [0, *accumulate(int(not c.adopts) for c in chains)]
-        self._settled = [0, *accumulate(int(not c.adopts or end) for c, end in zip(chains, ends, strict=True))]
         self._frames = [c.frames[step] for c, (_, _, step) in zip(chains, self.order, strict=True)]
-        self.results = [f for f, c, end in zip(self._frames, chains, ends, strict=True) if not c.adopts or end]
+        filled = [not c.adopts and self.fills(f) for c, f in zip(chains, self._frames, strict=True)]
+        settled = [fill or bool(c.adopts and end) for fill, c, end in zip(filled, chains, ends, strict=True)]
+        self._done, self._settled = [0, *accumulate(map(int, filled))], [0, *accumulate(map(int, settled))]
+        self.results = [frame for frame, one in zip(self._frames, settled, strict=True) if one]
+
+    def fills(self, frame: int) -> bool:
+        """Whether a chain gives the frame a mask."""
+        return self.within is None or frame in self.within
 
     @property
     def total(self) -> int:
@@ -151,6 +157,14 @@ def chains(n_frames: int, interacted: Mapping[int, int]) -> list[Chain]:
         result.append(Chain(source, tuple(range(source - 1, start, -1))))
     # Stable: equal rounds stay in the order of the video.
     return sorted((c for c in result if c.frames), key=lambda c: -interacted[c.source])
+
+
+def limited(chains: Sequence[Chain], within: range) -> list[Chain]:
+    """Chains as far as their last frame of a range; the frames before its first are passed, as the masks would be
+    others without them.
+    """
+    ends = [max((i for i, frame in enumerate(chain.frames, 1) if frame in within), default=0) for chain in chains]
+    return [replace(chain, frames=chain.frames[:end]) for chain, end in zip(chains, ends, strict=True) if end]
 
 
 def _border(left: int, right: int, interacted: Mapping[int, int]) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
-from siaf.arguments import boxes_of_frame, by_frame, frame_number, strokes_of_frame
+from siaf.arguments import boxes_of_frame, by_frame, frame_number, frame_range, strokes_of_frame
 from siaf.asking import Context, Question, ask, masks_of
 from siaf.boxes import Box
 from siaf.confidence import Confidence, suggest_frames
@@ -25,7 +25,7 @@ from siaf.prompting import object_tags
 from siaf.propagating import Propagation, Repropagate
 from siaf.results import MaskStore
 from siaf.rounds import Round, Standing, erase_other_tags
-from siaf.schedule import CARRIED, Chain, chains, stages, walks
+from siaf.schedule import CARRIED, Chain, chains, limited, stages, walks
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.shrinking import Shrunk, summarise
 from siaf.video import as_frames
@@ -89,6 +89,22 @@ class Session:
         if which not in get_args(Repropagate):
             raise InputError(f"is {which!r}, not one of {', '.join(get_args(Repropagate))}", field="repropagate")
         self._propagation.repropagate = which
+
+    @property
+    def within(self) -> range | None:
+        """Frames that `propagate` fills, as `range(20, 31)`; None, the default, all of them.
+
+        Others keep the mask they have. Frames in between are looked at all the same, so that masks are those that a
+        propagation to all frames would give.
+        """
+        return self._propagation.plan.within
+
+    @within.setter
+    def within(self, frames: range | None) -> None:
+        if frames is not None:
+            frame_range(frames, len(self.frames), "within")
+        if frames != self.within:
+            self._replan(frames)
 
     @property
     def interacted(self) -> list[int]:
@@ -209,7 +225,7 @@ class Session:
             self._now = before
             raise
         self.rounds.append(Round(strokes, sorted(masks), before))
-        self._replan()
+        self._replan(self.within)
         return {frame: now.masks[frame] for frame in sorted(result)}
 
     def propagate(self) -> Iterator[tuple[int, int]]:
@@ -321,7 +337,7 @@ class Session:
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
-        self._replan()
+        self._replan(self.within)
 
     def remove_object(self, tag: int) -> None:
         """Forget an object: its pixels become background everywhere, other objects stay as they are."""
@@ -337,7 +353,7 @@ class Session:
         if self._propagation.plan.finished:
             self.revision += 1
         else:  # it may hold walks of the object
-            self._replan()
+            self._replan(self.within)
 
     def inherit(self, state: bytes) -> None:
         """Start from what another clip's session knew: its objects with their tags, and its across-round memory.
@@ -356,7 +372,7 @@ class Session:
         own = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, own, grid) for memory in memories])
-        self._replan()
+        self._replan(self.within)
 
     # -- one file -------------------------------------------------------------------------------------------------
 
@@ -424,7 +440,7 @@ class Session:
         before, self._now.decoder = self._now.decoder, decoder
         if decoder.version != (before.version if before else ""):
             self._now.let_go()
-            self._replan()
+            self._replan(self.within)
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""
@@ -461,13 +477,15 @@ class Session:
                 return store[frame]
         return None
 
-    def _replan(self) -> None:
+    def _replan(self, within: range | None) -> None:
         now = self._now
         outward = chains(len(self.frames), now.interacted)
-        plan = stages(walks(now.known, self.objects.tags), outward, now.interacted)
         if not now.interacted and self.memory.carried:
-            plan = [[Chain(CARRIED, tuple(range(len(self.frames))))]]
-        self._propagation.restart(plan)
+            outward = [Chain(CARRIED, tuple(range(len(self.frames))))]
+        if within is not None:
+            outward = limited(outward, within)
+        order = {**now.interacted, CARRIED: 0}
+        self._propagation.restart(stages(walks(now.known, self.objects.tags), outward, order), within)
         self.revision += 1
 
     def _check_frame(self, frame: int, name: str) -> None:

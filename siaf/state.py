@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -100,6 +101,7 @@ def dump_session(session: Session) -> bytes:
             "stages": [[[c.source, list(c.frames), sorted(c.adopts)] for c in s] for s in running.plan.stages],
             "at": running.plan.at,
             "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
+            **({} if session.within is None else {"within": [session.within.start, session.within.stop]}),
         },
         "lost": {str(frame): {str(t): gone for t, gone in lost.items()} for frame, lost in running.lost.items()},
         "made": {str(frame): made for frame, made in running.made.frames.items()},
@@ -155,25 +157,50 @@ def parse_memories(
 def _document_of(data: bytes, model: Model, name: str) -> StateDocument:
     """A document whose memories this model can read."""
     text, kind = _text_of(data, name)
-    same: dict[str, object] = {"model": model.name, "weights": model.digest}
-    # Another input size or precision makes other memories. Files of earlier versions do not say theirs.
-    known = {
+    for key, ours in memories_of(model).items():
+        if _differs(kind, key, ours):
+            raise StateError(f"{key}: the state has {getattr(kind, key)!r}, this is {ours!r}", field=name)
+    with _damage(name):
+        return read_text(text)
+
+
+def memories_of(model: Model) -> dict[str, object]:
+    """What tells a model's memories from those that it cannot read: another input size or precision makes others."""
+    return {
+        "model": model.name,
+        "weights": model.digest,
         "short_side": model.short_side,
         "autocast": model.autocast,
         "objects_per_pass": model.objects_per_pass,
     }
-    same |= {key: ours for key, ours in known.items() if getattr(kind, key) is not None}
-    for key, ours in same.items():
-        if getattr(kind, key) != ours:
-            raise StateError(f"{key}: the state has {getattr(kind, key)!r}, this is {ours!r}", field=name)
-    with _damage(name):
-        return read_text(text)
+
+
+def made_with(data: bytes, memories: Mapping[str, object], name: str = "state") -> bool:
+    """Whether a state's memories are of this kind, as of `memories_of`; a function's `/v1/info` says its own."""
+    _, kind = _text_of(data, name)
+    return not any(_differs(kind, key, memories[key]) for key in _MEMORIES if key in memories)
+
+
+_MEMORIES = ("model", "weights", "short_side", "autocast", "objects_per_pass")
+
+
+def _differs(kind: Kind, key: str, ours: object) -> bool:
+    """Files of earlier versions do not say all of it."""
+    theirs = getattr(kind, key)
+    return theirs != ours and (theirs is not None or key in ("model", "weights"))
 
 
 def read_document(data: bytes, name: str = "state") -> dict[str, Any]:
     """The JSON document of a state file as it is, without its tensors."""
     document: dict[str, Any] = json.loads(_text_of(data, name)[0])
     return document
+
+
+def with_digests(data: bytes, digests: Mapping[int, str]) -> bytes:
+    """A state file with other content digests of some frames."""
+    document = read_document(data)
+    document["digests"] |= {str(frame): digest for frame, digest in digests.items()}
+    return save_tensors(load_tensors(data), {"siaf": json.dumps(document)})
 
 
 def read_state(data: bytes, name: str = "state") -> StateDocument:
@@ -309,7 +336,8 @@ def _fill(session: Session, document: StateDocument, tensors: StateTensors) -> N
         session.memory.put(frame, memory)
         running.remembered[frame] = (tensors.masks[number], groups)
     session.memory.carry(tensors.carried)
-    running.plan = Plan(document.chains(), document.plan.at)
+    within = None if document.plan.within is None else range(*document.plan.within)
+    running.plan = Plan(document.chains(), document.plan.at, within)
     for lane, (_, since, taken) in document.plan.lanes.items():
         short, *transient = tensors.lanes[lane]
         running.lanes[lane] = ChainMemory(short, transient, since, taken, tensors.trails.get(lane))

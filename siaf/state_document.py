@@ -91,6 +91,8 @@ class PlanEntry(_Part):
     ]
     at: Count
     lanes: dict[Count, LaneEntry]
+    within: tuple[Count, Count] | None = None
+    """First frame that the plan fills, and the one after the last; all are filled where it is missing."""
 
 
 class Kind(BaseModel):
@@ -215,6 +217,8 @@ def _check_plan(document: StateDocument) -> None:
     now, entry = document.now, document.plan
     steps = sum(len(frames) for stage in entry.stages for _, frames, _ in stage)
     _require(steps <= _MOST_PASSES * document.frames, f"plan.stages: {steps} steps for {document.frames} frames")
+    if entry.within is not None:
+        _require(entry.within[0] < entry.within[1] <= document.frames, f"plan.within: not of {document.frames} frames")
     for i, stage in enumerate(entry.stages):
         for j, (source, frames, adopts) in enumerate(stage):
             name = f"plan.stages.{i}.{j}"

@@ -13,7 +13,7 @@ from siaf.boxes import Box
 from siaf.confidence import Confidence
 from siaf.errors import InputError
 from siaf.features import FeatureCache
-from siaf.masks import Bitmap, IndexMask
+from siaf.masks import IndexMask, decode_rle, index_mask_to_rles, rles_to_index_mask
 from siaf.memory import MAX_PERMANENT, ChainMemory
 from siaf.network import Model
 from siaf.scribbles import Scribble
@@ -45,21 +45,26 @@ class SeenPictures(FrameSource):
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """What a user gave for one object on one picture: strokes, or its pixels, or a box around it. Tag 0: background."""
+    """What a user gave for one object on one picture: strokes, or its pixels, or a box around it. Tag 0: background.
+
+    `rle`: the pixels as of `siaf.masks.encode_rle`, because a track may hold many prompts of a large picture.
+    """
 
     tag: int
     strokes: tuple[Scribble, ...] = ()
-    mask: Bitmap | None = None
+    rle: Sequence[int] | None = None
     box: Box | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Pending:
-    """Prompts on a picture that the network has not seen yet. `base`: the objects there that are right as they are."""
+    """Prompts on a picture that the network has not seen yet. `base`: the objects there that are right as they are, run
+    lengths by tag.
+    """
 
     digest: str
     prompts: tuple[Prompt, ...]
-    base: IndexMask | None = None
+    base: Mapping[int, Sequence[int]] | None = None
     rough: IndexMask | None = None
     """Where the objects were found before the user corrected them: strokes start from this."""
 
@@ -142,15 +147,14 @@ class Tracker:
             if pending.rough is not None and number not in session.interacted:
                 session.presume(number, pending.rough)
             if pending.base is not None:
-                references[number] = np.where(pending.base > 0, pending.base, references.get(number, 0)).astype(
-                    np.uint8
-                )
-            spoken.setdefault(number, set()).update(_shown(pending.base), (p.tag for p in pending.prompts if p.tag))
+                base = rles_to_index_mask(pending.base, height=track.height, width=track.width)
+                references[number] = np.where(base > 0, base, references.get(number, 0)).astype(np.uint8)
+            spoken.setdefault(number, set()).update(pending.base or (), (p.tag for p in pending.prompts if p.tag))
             for prompt in pending.prompts:
-                if prompt.mask is not None:
+                if prompt.rle is not None:
                     given = references.setdefault(number, np.zeros((track.height, track.width), np.uint8))
                     given[given == prompt.tag] = 0
-                    given[prompt.mask] = prompt.tag
+                    given[decode_rle(prompt.rle, height=track.height, width=track.width)] = prompt.tag
                 if prompt.box is not None:
                     boxes.setdefault(number, {})[prompt.tag] = prompt.box
                 if prompt.strokes:
@@ -190,15 +194,13 @@ class Tracker:
                     for p in entry.prompts
                     if p.tag in tags
                 )
-                base = None if entry.base is None else table[entry.base]
+                base = None if entry.base is None else {tags[t]: rle for t, rle in entry.base.items() if t in tags}
                 rough = None if entry.rough is None else table[entry.rough]
                 if prompts:
                     pending.append(Pending(entry.digest, prompts, base, rough))
         if session is not None and here.any():
             pending = [
-                replace(p, base=here if p.base is None else np.where(p.base > 0, p.base, here).astype(np.uint8))
-                if p.digest == joined.position
-                else p
+                replace(p, base=index_mask_to_rles(_beneath(p.base, here))) if p.digest == joined.position else p
                 for p in pending
             ]
         return replace(joined, session=session, pending=tuple(pending))
@@ -252,6 +254,12 @@ class Tracker:
             spoken[at] = {int(table[tag]) for tag in track.session.objects.tags if table[tag]}
         session.interact(references=references, about=spoken)
         return session
+
+
+def _beneath(base: Mapping[int, Sequence[int]] | None, mask: IndexMask) -> IndexMask:
+    """An index mask with objects, run lengths by tag, on top of it."""
+    over = rles_to_index_mask(base or {}, height=mask.shape[0], width=mask.shape[1])
+    return np.where(over > 0, over, mask).astype(np.uint8)
 
 
 def _shown(mask: IndexMask | None) -> set[int]:

@@ -1,5 +1,7 @@
 """Clicks and boxes on a frame: which object is meant, and what the network is asked."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from siaf import Session
 from siaf.clicks import Clicks, join_clicks, segment_clicks
 from siaf.errors import InputError
+from siaf.masks import encode_rle
 from siaf.network import Model
 from siaf.segmenter import Prompt
 
@@ -82,7 +85,7 @@ def test_earlier_masks_are_where_the_network_starts(session: Session, monkeypatc
     )
     earlier = np.zeros((72, 96), bool)
     earlier[2:9, 45:60] = True
-    segment_clicks(session, 0, Clicks(at((50, 5), (55, 5)), NONE), earlier={1: earlier})
+    segment_clicks(session, 0, Clicks(at((50, 5), (55, 5)), NONE), earlier={1: encode_rle(earlier)})
     assert ((given[0] == 1) == earlier).all()
     assert (given[0][45, 75], given[0][15, 15]) == (4, 7)
 
@@ -130,7 +133,7 @@ def test_a_second_click_asks_the_segmenter_only(
     monkeypatch.setattr(Session, "preview", None)
     earlier = np.zeros((72, 96), bool)
     earlier[2:40, 20:80] = True
-    segment_clicks(session, 0, Clicks(at((50, 5)), at((90, 60))), earlier={first.tag: earlier})
+    segment_clicks(session, 0, Clicks(at((50, 5)), at((90, 60))), earlier={first.tag: encode_rle(earlier)})
     last = flood.asked[-1]
     assert last.negative.tolist() == [[90, 60]]
     clicked, *inside = last.positive.astype(int).tolist()
@@ -159,8 +162,27 @@ def test_a_part_without_a_click_goes_and_a_denied_one_too(tiny_model: Model, cli
     (segment,) = segment_clicks(session, 0, Clicks(at((10, 30)), NONE))
     assert segment.mask[:, :36].all()
     assert not segment.mask[:, 60:].any()
-    both = np.ones((72, 96), bool)
+    both = encode_rle(np.ones((72, 96), bool))
     (segment,) = segment_clicks(session, 0, Clicks(at((10, 30), (90, 60)), NONE), earlier={1: both})
     assert segment.mask[:, 60:].all()
     (segment,) = segment_clicks(session, 0, Clicks(at((10, 30)), at((90, 60))), earlier={1: both})
     assert not segment.mask[:, 60:].any()
+
+
+def _peak(model: Model, boxes: int) -> int:
+    """Most bytes of arrays while so many boxes on 1500×1000 pixels are answered."""
+    picture = np.zeros((1000, 1500, 3), np.uint8)
+    session = Session(model, [picture])
+    clicks = Clicks(NONE, NONE, tuple((10.0 + 100 * i, 10.0, 100.0 + 100 * i, 900.0) for i in range(boxes)))
+    tracemalloc.start()
+    try:
+        found = segment_clicks(session, 0, clicks)
+        assert len(found) == boxes
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_objects(tiny_model: Model) -> None:
+    bitmap = 1000 * 1500
+    assert _peak(tiny_model, 10) - _peak(tiny_model, 2) < 3 * bitmap

@@ -1,4 +1,4 @@
-"""What the documents point to exists: places in the code, other documents, sections, files."""
+"""What the documents point to exists: places in the code, other documents, sections, files, tests."""
 
 import importlib
 import re
@@ -58,3 +58,10 @@ def anchors(document: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_tests_that_field_cases_name_exist() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "field-cases.md").read_text())
+    assert len(named) > 20
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), f"{file}: {test}"

@@ -17,7 +17,7 @@ from siaf.adaptation import Decoder
 from siaf.errors import InputError, StateError
 from siaf.model.adapted import decoder_parameters
 from siaf.network import Model
-from siaf.state import dump_session, parse_session, read_document
+from siaf.state import dump_session, made_with, memories_of, parse_session, read_document, with_digests
 from siaf.weights import build_model
 
 Frames = NDArray[np.uint8]
@@ -347,3 +347,22 @@ def test_what_a_memory_was_made_with_is_part_of_the_file(
 
 def test_the_size_at_which_strokes_are_read_makes_no_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
     parse_session(dump_session(session), replace(tiny_model, interaction_short_side=97), clip)
+
+
+@pytest.mark.parametrize(("key", "value"), [("weights", "x"), ("short_side", 97), ("autocast", True)])
+def test_whether_a_memory_can_be_read_is_known_beforehand(
+    session: Session, tiny_model: Model, clip: Frames, key: str, value: object
+) -> None:
+    data, own = dump_session(session), memories_of(tiny_model)
+    assert made_with(data, own)
+    assert not made_with(data, {**own, key: value})
+    assert made_with(data, {"model": own["model"], "weights": own["weights"]})  # what an older function says of itself
+
+
+def test_digests_can_be_exchanged(session: Session, tiny_model: Model, clip: Frames) -> None:
+    advance(session, 99)
+    data, frame = dump_session(session), session.interacted[0]
+    other = with_digests(data, {frame: "0" * 32})
+    with pytest.raises(StateError, match=f"frame {frame} of the video is not the one that was annotated"):
+        parse_session(other, tiny_model, clip)
+    assert with_digests(other, {frame: session.frame_digest(frame)}) == data

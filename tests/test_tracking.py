@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from siaf import Scribble, Session
 from siaf.errors import InputError
 from siaf.features import FeatureCache
+from siaf.masks import encode_rle
 from siaf.network import Model
 from siaf.tracking import Pending, Prompt, Track, Tracker
 from siaf.video import frame_digest
@@ -59,7 +60,7 @@ def test_a_walk_in_either_direction_gives_what_a_session_gives(
     session = Session(tiny_model, clip)
     session.interact(references={start: mask})
     expected = masks(session)
-    track = film.prompt(start, Prompt(1, mask=mask == 1), Prompt(2, mask=mask == 2))
+    track = film.prompt(start, Prompt(1, rle=encode_rle(mask == 1)), Prompt(2, rle=encode_rle(mask == 2)))
     for number in path:
         track = film.see(track, number)
         assert np.array_equal(track.mask, expected[number])
@@ -77,7 +78,7 @@ def test_prompts_on_several_pictures_are_one_round(film: Film, monkeypatch: pyte
 
 
 def test_a_track_is_a_value_that_one_may_go_back_to(film: Film) -> None:
-    begun = film.prompt(4, Prompt(1, mask=square(20, 10)))
+    begun = film.prompt(4, Prompt(1, rle=encode_rle(square(20, 10))))
     here = film.see(begun, 5)
     once = film.see(here, 6, 7, 8)
     film.see(here, 4, 3)
@@ -86,13 +87,15 @@ def test_a_track_is_a_value_that_one_may_go_back_to(film: Film) -> None:
 
 
 def test_a_prompted_picture_shows_what_was_given(film: Film) -> None:
-    track = film.see(film.prompt(4, Prompt(1, mask=square(20, 10))), 5, 6, 4)
+    track = film.see(film.prompt(4, Prompt(1, rle=encode_rle(square(20, 10)))), 5, 6, 4)
     assert np.array_equal(track.mask, square(20, 10))
 
 
 def test_joined_tracks_are_one_pass_and_keep_what_was_found(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = film.see(film.prompt(0, Prompt(1, mask=square(5, 10)), Prompt(2, mask=square(60, 45))), 1, 2)
-    fresh = film.prompt(2, Prompt(1, mask=square(62, 40)))
+    running = film.see(
+        film.prompt(0, Prompt(1, rle=encode_rle(square(5, 10))), Prompt(2, rle=encode_rle(square(60, 45)))), 1, 2
+    )
+    fresh = film.prompt(2, Prompt(1, rle=encode_rle(square(62, 40))))
     assert Tracker.joinable([running, fresh])
     joined = film.tracker.join([(running, {1: 5}), (fresh, {1: 6})])
     assert joined.tags == [5, 6]
@@ -112,20 +115,20 @@ def test_joined_tracks_are_one_pass_and_keep_what_was_found(film: Film, monkeypa
 
 
 def test_tracks_at_different_pictures_cannot_be_joined(film: Film) -> None:
-    one = film.see(film.prompt(0, Prompt(1, mask=square(5, 10))), 1)
-    two = film.see(film.prompt(2, Prompt(1, mask=square(62, 40))), 3)
+    one = film.see(film.prompt(0, Prompt(1, rle=encode_rle(square(5, 10)))), 1)
+    two = film.see(film.prompt(2, Prompt(1, rle=encode_rle(square(62, 40)))), 3)
     assert not Tracker.joinable([one, two])
-    assert not Tracker.joinable([one, film.prompt(2, Prompt(1, mask=square(62, 40)))])
-    assert not Tracker.joinable([one, replace(film.prompt(1, Prompt(1, mask=square(5, 5))), width=50)])
+    assert not Tracker.joinable([one, film.prompt(2, Prompt(1, rle=encode_rle(square(62, 40))))])
+    assert not Tracker.joinable([one, replace(film.prompt(1, Prompt(1, rle=encode_rle(square(5, 5)))), width=50)])
 
 
 def test_another_process_goes_on_from_a_dump(film: Film, tiny_model: Model, clip: Frames) -> None:
-    track = film.see(film.prompt(0, Prompt(1, mask=square(5, 10))), 1)
+    track = film.see(film.prompt(0, Prompt(1, rle=encode_rle(square(5, 10)))), 1)
     session = film.tracker.load(film.tracker.dump(track), track.prompted, 72, 96)
     assert np.array_equal(film.see(replace(track, session=session), 2).mask, film.see(track, 2).mask)
 
 
 def test_a_picture_of_another_size_is_refused(film: Film) -> None:
-    track = film.prompt(0, Prompt(1, mask=square(5, 10)))
+    track = film.prompt(0, Prompt(1, rle=encode_rle(square(5, 10))))
     with pytest.raises(InputError, match="image: is 50×50 pixels, the frames before 96×72"):
         film.tracker.see(track, np.zeros((50, 50, 3), np.uint8), "x")

@@ -128,7 +128,12 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _show(arguments: argparse.Namespace, measured: Iterable[Row], name: str = "") -> None:
-    """Print rows as they come, and write them to --out."""
+    """Print rows as they come; write them where asked."""
+    if arguments.out is not None:
+        try:
+            arguments.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make {arguments.out} ({error.strerror})", field="--out") from None
     rows: list[Row] = []
     lines: list[str] = []
     for row in measured:
@@ -139,7 +144,6 @@ def _show(arguments: argparse.Namespace, measured: Iterable[Row], name: str = ""
     if arguments.json:
         print(json.dumps(rows))
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         path = arguments.out / f"{name or arguments.table}.csv"
         write_csv(path, rows)
         path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, positive
+from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, natural, positive
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
@@ -64,7 +64,7 @@ def add_parser(subparsers: Subparsers) -> None:
             each.add_argument("--rounds", type=positive, default=rounds, help=f"rounds to play (default: {rounds})")
         if kind == "composites":
             each.add_argument("--objects", type=positive, default=3, help="sequences per clip (default: 3)")
-            each.add_argument("--seed", type=int, default=0)
+            each.add_argument("--seed", type=natural, default=0)
             each.add_argument(
                 "--save",
                 type=Path,

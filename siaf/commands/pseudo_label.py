@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from siaf.commands.common import Subparsers
+from siaf.commands.common import Subparsers, positive
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -14,10 +14,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("photos", type=Path, help="folder of .jpg files")
     parser.add_argument("--encoder", type=Path, required=True, help="the teacher's image encoder, an ONNX file")
     parser.add_argument("--decoder", type=Path, required=True, help="the teacher's mask decoder, an ONNX file")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for images/ and labels/, such as DATA/instances"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    parser.add_argument("--out", type=Path, required=True, help="gets images/ and labels/, as DATA/instances")
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
     parser.set_defaults(run=run)
 
 

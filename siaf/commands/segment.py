@@ -4,7 +4,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,11 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="before a round is propagated, fit the network to the masks given with --masks, on two frames or more",
     )
+    parser.add_argument(
+        "--frames",
+        metavar="A-B",
+        help="propagate to these frames only (20-30; the first is 0); others keep the masks of --state, or get none",
+    )
     add_model_arguments(parser)
     add_json_argument(parser)
     parser.set_defaults(run=run)
@@ -90,6 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     rounds = [_read_round(path, frames, notes) for path in arguments.scribbles]
     masks = read_masks(arguments.masks, frames, notes) if arguments.masks else {}
     labels = _labels(arguments.label)
+    within = _range(arguments.frames, len(frames)) if arguments.frames is not None else None
     model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
     session = Session.load(arguments.state, model, frames) if arguments.state else Session(model, frames)
     _check_tags(session, rounds, masks, labels, notes)
@@ -100,6 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.out,
         name=Path(arguments.video).name,
         masks=masks,
+        within=within,
         notes=notes,
         begun=arguments.state,
         adapt=arguments.adapt,
@@ -116,6 +123,7 @@ def segment(
     *,
     name: str,
     masks: dict[int, IndexMask] | None = None,
+    within: range | None = None,
     notes: Sequence[str] = (),
     begun: Path | None = None,
     adapt: bool = False,
@@ -123,14 +131,19 @@ def segment(
 ) -> dict[str, Any]:
     """Finish what the session has begun, run rounds to their end and write the results to `out`.
 
-    `masks` of frames by hand belong to the first round. If anything fails, the pictures that were in `out` stay, and
-    the session is kept there (`KeptSession`); `again(file, n)` is the command that goes on from it after n rounds.
+    `masks` of frames by hand belong to the first round. `within` limits propagation and what is written to a range of
+    frames; masks that the session has elsewhere are written again. If anything fails, the pictures that were in `out`
+    stay, and the session is kept there (`KeptSession`); `again(file, n)` is the command that goes on from it after n
+    rounds.
     `adapt`: before every propagation, as `Session.adapt`; where too few masks are verified, a note says so.
     """
     given = [(strokes, (masks or {}) if n == 0 else {}) for n, strokes in enumerate(rounds or ([{}] if masks else []))]
     begun_rounds = 0
     shrunk: list[dict[str, Any]] = []
     adapted: list[str] = []
+    touched = sorted({frame for strokes, references in given for frame in (*strokes, *references)})
+    had = {*session.interacted, *session.confidence}
+    session.within = within
 
     def go_on(place: Path) -> str:
         return again(place, begun_rounds) if again else ""
@@ -155,6 +168,8 @@ def segment(
                 _name_objects(session, labels)
                 kept.save()
                 results = as_results(session, session.frames, session.model, name)
+                if within is not None:
+                    results = replace(results, written=sorted({*within, *had}))
                 _write_with_progress(folder, results, stop.check)
         except BaseException as error:
             kept.fail(error)
@@ -170,11 +185,29 @@ def segment(
         "took": {
             "strokes": sum(len(s) for strokes, _ in given for s in strokes.values()),
             "masks": len(masks or {}),
-            "frames": sorted({frame for strokes, references in given for frame in (*strokes, *references)}),
+            "frames": touched,
         },
-        "notes": [*notes, *adapted, *session.frames.notes, *results.notes],
+        "notes": [*notes, *adapted, *_left_out(session, results, touched), *session.frames.notes, *results.notes],
         "files": sorted(path.name for path in out.iterdir() if path.name in _WRITTEN),
     }
+
+
+def _left_out(session: Session, results: Results, touched: Sequence[int]) -> list[str]:
+    """Of the frames outside the range: which are not written, which of these were drawn on, which keep their mask."""
+    if session.within is None:
+        return []
+    written = set(results.numbers)
+    drawn = [f for f in touched if f not in written]
+    without = [f for f in range(len(session.frames)) if f not in written.union(drawn)]
+    kept = sorted(written.difference(session.within, touched))
+    notes = []
+    if without:
+        notes.append(f"left out, as outside --frames: {_runs(without)}")
+    if drawn:
+        notes.append(f"drawn on outside --frames, in the session but not written: {_runs(drawn)}")
+    if kept:
+        notes.append(f"outside --frames, written as the session has them: {_runs(kept)}")
+    return notes
 
 
 def as_results(session: Session, frames: FrameSource, model: Model, name: str) -> Results:
@@ -211,6 +244,14 @@ _WRITTEN = ("report.html", "overlay.mp4", "masks", "annotations.xml", SESSION)
 
 def _numbers(frames: Sequence[int]) -> str:
     return ", ".join(map(str, frames)) or "none"
+
+
+def _runs(frames: Sequence[int]) -> str:
+    """Ascending numbers as "0-19, 31, 40-99"."""
+    ends = [i for i, frame in enumerate(frames) if i + 1 == len(frames) or frames[i + 1] != frame + 1]
+    starts = [0, *(end + 1 for end in ends[:-1])]
+    pairs = [(frames[start], frames[end]) for start, end in zip(starts, ends, strict=True)]
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in pairs)
 
 
 def _read_round(path: Path, frames: FrameSource, notes: list[str]) -> Strokes:
@@ -282,11 +323,23 @@ def _command(arguments: argparse.Namespace, place: Path, done: int) -> str:
         words.append("--adapt")
     for label in arguments.label:
         words += ["--label", label]
+    if arguments.frames is not None:
+        words += ["--frames", arguments.frames]
     if arguments.model != "siaf-t":
         words += ["--model", arguments.model]
     if arguments.weights:
         words += ["--weights", str(arguments.weights)]
     return shlex.join([*words, "--out", str(arguments.out)])
+
+
+def _range(text: str, count: int) -> range:
+    """The frames of --frames A-B, both included."""
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal()):
+        raise InputError(f"must be A-B, as 20-30, not {text!r}", field="--frames")
+    if not int(first) <= int(last) < count:
+        raise InputError(f"{text} is not in the video, whose frames are 0 to {count - 1}", field="--frames")
+    return range(int(first), int(last) + 1)
 
 
 def _labels(values: Sequence[str]) -> dict[int, str]:
@@ -304,7 +357,7 @@ def _labels(values: Sequence[str]) -> dict[int, str]:
 def _write_with_progress(folder: Path, results: Results, check: Callable[[], None]) -> None:
     from tqdm import tqdm
 
-    with tqdm(total=len(results.frames), desc="writing", unit="frame", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=len(results.numbers), desc="writing", unit="frame", disable=not sys.stderr.isatty()) as bar:
         for _ in write_results(folder, results):
             bar.update()
             check()

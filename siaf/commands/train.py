@@ -5,7 +5,8 @@ import math
 import os
 from pathlib import Path
 
-from siaf.commands.common import Subparsers, device_name
+from siaf.commands.common import Subparsers, device_name, natural, positive
+from siaf.errors import InputError
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -33,8 +34,8 @@ def add_parser(subparsers: Subparsers) -> None:
             )
         each.add_argument("--checked", action="store_true", help="skip the check of the data")
         each.add_argument("--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda"')
-        each.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: 0, none)")
-        each.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+        each.add_argument("--workers", type=natural, default=0, help="processes that draw batches (default: 0, none)")
+        each.add_argument("--threads", type=positive, help="CPU threads; default: torch's")
         each.set_defaults(run=run)
     check = stages.add_parser("check", help="check every file that a configuration trains on")
     check.add_argument("--stage", dest="of", choices=("interaction", "propagation"), default="propagation")
@@ -111,8 +112,12 @@ def _minutes(text: str) -> float:
 
 
 def run_check(arguments: argparse.Namespace) -> None:
-    """Name all problems on stderr; exit code 2 if there are any."""
-    from siaf.training.run import check, refuse
+    """Name all problems, one a line; exit code 2 if there are any."""
+    from siaf.training.run import check
 
-    refuse(check(arguments.of, arguments.data, arguments.config), arguments.data)
+    problems = check(arguments.of, arguments.data, arguments.config)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise InputError(f"{len(problems)} problems", field=str(arguments.data))
     print("no problems")

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock
@@ -25,17 +25,21 @@ from siaf.files import atomic_write
 ATTEMPT_DELAYS_S = (2.0, 10.0, 30.0)
 """Between attempts at a job on which CVAT or the function failed."""
 
+_TRUTH = "is a ground-truth job, whose frames are no clip"
+
 Kind = Literal["job", "task"]
 Item = tuple[Kind, int]
 
 
 @dataclass
 class BulkRow:
-    """What became of a job or task. `status`: "done", "nothing" (nothing was drawn) or "failed"."""
+    """What became of a job or task. `status`: "done", "nothing" (nothing was drawn), "failed", or "left out", of a job
+    that a query found but that is no clip. `left_out`: jobs of a task that had no round, and why.
+    """
 
     kind: Kind
     id: int
-    status: Literal["done", "nothing", "failed"]
+    status: Literal["done", "nothing", "failed", "left out"]
     attempts: int
     created: int = 0
     updated: int = 0
@@ -43,6 +47,7 @@ class BulkRow:
     objects: int = 0
     seconds: float = 0.0
     error: str = ""
+    left_out: list[str] = field(default_factory=list)
 
 
 def read_items(
@@ -51,11 +56,12 @@ def read_items(
     tasks: Sequence[int] = (),
     listing: Path | None = None,
     query: str | None = None,
+    left_out: list[BulkRow] | None = None,
 ) -> list[Item]:
     """What to work on, each once.
 
-    Ids, lines of a file ("job 7", "task 3", or 7 for a job), and jobs that match a query like "project_id=3&state=new".
-    Raises InputError naming "list", "query" or "jobs".
+    Ids, lines of a file ("job 7", "task 3", or 7 for a job), and jobs that match a query like "project_id=3&state=new":
+    `left_out` gets ground-truth jobs among these. Raises InputError naming "list", "query" or "jobs".
     """
     items: list[Item] = [*(("job", number) for number in jobs), *(("task", number) for number in tasks)]
     if listing is not None:
@@ -66,8 +72,15 @@ def read_items(
             raise InputError(f'{query!r} is not like "project_id=3&state=new"', field="query")
         for name in fields.keys() - server.job_filters:  # CVAT would ignore it, and answer with all jobs
             known = ", ".join(sorted(server.job_filters))
-            raise InputError(f"jobs cannot be searched by {name!r}; use one of: {known}", field="query")
-        items += [("job", job["id"]) for job in server.jobs(**fields) if job["type"] != "ground_truth"]
+            raise InputError(f"jobs have no {name!r} to look for; there are: {known}", field="query")
+        found = server.jobs(**fields)
+        items += [("job", job["id"]) for job in found if job["type"] != "ground_truth"]
+        truths = [BulkRow("job", j["id"], "left out", 0, error=_TRUTH) for j in found if j["type"] == "ground_truth"]
+        if left_out is not None:
+            left_out += truths
+        if not items:
+            only = f", only ground-truth jobs: {', '.join(str(row.id) for row in truths)}" if truths else ""
+            raise InputError(f"no job matches {query!r}{only}", field="query")
     if not items:
         raise InputError("nothing to do; give --jobs, --tasks, --list or --query", field="jobs")
     return list(dict.fromkeys(items))
@@ -80,10 +93,12 @@ def run_bulk(
     engines: Sequence[EngineFactory],
     options: SyncOptions,
     *,
+    left_out: Sequence[BulkRow] = (),
     results: Path | None = None,
     on_row: Callable[[BulkRow], None] = lambda row: None,
 ) -> list[BulkRow]:
-    """Work on all items, as many at a time as there are engines (replicas of the function).
+    """Work on all items, as many at a time as there are engines (replicas of the function). Rows of `left_out` end the
+    table.
 
     `results` is a JSON file that is kept up to date: items that are done there are skipped, so that a stopped run
     goes on. Ctrl-C stops every job at its next frame, where the next run goes on.
@@ -117,7 +132,8 @@ def run_bulk(
                 _save(results, rows)
             on_row(row)
 
-    todo = [item for item in items if item not in rows or rows[item].status == "failed"]
+    rows |= {(row.kind, row.id): row for row in left_out}
+    todo = [item for item in items if item not in rows or rows[item].status in ("failed", "left out")]
     with ThreadPoolExecutor(len(engines)) as pool:
         futures = [pool.submit(work, item) for item in todo]
         try:
@@ -127,7 +143,9 @@ def run_bulk(
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return [rows[item] for item in items]
+    if results is not None and left_out:
+        _save(results, rows)
+    return [*(rows[item] for item in items), *(row for row in left_out if (row.kind, row.id) not in items)]
 
 
 def bulk_lines(rows: Sequence[BulkRow]) -> Iterator[str]:
@@ -138,9 +156,15 @@ def bulk_lines(rows: Sequence[BulkRow]) -> Iterator[str]:
             text += f", {row.created} new, {row.updated} changed, {row.deleted} removed, {row.objects} objects"
         if row.error:
             text += f": {row.error}"
+        if row.left_out:
+            text += f"; left out: {', '.join(row.left_out)}"
+        if row.status == "left out":
+            yield text
+            continue
         yield f"{text} ({row.seconds:.0f} s, {row.attempts} attempt{'s' if row.attempts > 1 else ''})"
     failed = sum(row.status == "failed" for row in rows)
-    yield f"{len(rows)} in all, {failed} failed"
+    apart = sum(row.status == "left out" for row in rows)
+    yield f"{len(rows)} in all, {failed} failed" + (f", {apart} left out" if apart else "")
 
 
 def _attempts(
@@ -157,7 +181,8 @@ def _attempts(
     for delay in (*ATTEMPT_DELAYS_S, None):
         row.attempts += 1
         try:
-            reports = _run(server, item, store, engine, options)
+            row.left_out = []
+            reports = _run(server, item, store, engine, options, row.left_out)
             row.status, row.error = "done" if reports else "nothing", ""
             row.created = sum(report.created for report in reports)
             row.updated = sum(report.updated for report in reports)
@@ -180,18 +205,19 @@ def _attempts(
 
 
 def _run(
-    server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions
+    server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions, left_out: list[str]
 ) -> list[SyncReport]:
-    """A job: one round. A task: one round on every job that people worked on, then its objects through all jobs."""
+    """A job: one round. A task: one round on every job that people worked on, then its objects through all jobs.
+
+    `left_out` gets the jobs of a task that are not touched.
+    """
     kind, number = item
     if kind == "job":
         report = _sync(server, number, store, engine, options)
         return [report] if report else []
-    synced = [
-        _sync(server, job["id"], store, engine, options)
-        for job in jobs_of_task(server, number)
-        if job["state"] != "completed"
-    ]
+    jobs = jobs_of_task(server, number, left_out)
+    left_out += [f"job {job['id']} (completed)" for job in jobs if job["state"] == "completed"]
+    synced = [_sync(server, job["id"], store, engine, options) for job in jobs if job["state"] != "completed"]
     reports = [report for report in synced if report is not None]
     return [*reports, *carry_task(server, number, store, engine, options)] if reports else []
 

@@ -8,7 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
+from siaf.commands.common import (
+    Subparsers,
+    add_json_argument,
+    add_model_arguments,
+    interval,
+    positive,
+    print_result,
+    seconds,
+)
 from siaf.cvat import resources
 from siaf.errors import SiafError
 
@@ -33,7 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--yes", action="store_true", help="make the changes (default: only show them)")
 
     each = _add(actions, "sync", run_sync, "run one round on a job", engine=True)
-    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("--job", type=positive, required=True, metavar="N")
     _add_writing(each)
     each.add_argument("--dry-run", action="store_true", help="show what the round would use, and change nothing")
     each.add_argument("--yes", action="store_true", help="use masks without a number as they are (default: ask first)")
@@ -47,23 +55,23 @@ def add_parser(subparsers: Subparsers) -> None:
     each = _add(
         actions, "carry", run_carry, "carry objects and memory from one job to another, or through a task", engine=True
     )
-    each.add_argument("--from-job", type=int, metavar="A", help="take the objects from this job")
-    each.add_argument("--to-job", type=int, metavar="B", help="and carry them to this one")
-    each.add_argument("--task", type=int, metavar="N", help="or carry through all jobs of a task, in order")
+    each.add_argument("--from-job", type=positive, metavar="A", help="take the objects from this job")
+    each.add_argument("--to-job", type=positive, metavar="B", help="and carry them to this one")
+    each.add_argument("--task", type=positive, metavar="N", help="or carry through all jobs of a task, in order")
     each.add_argument("--as", dest="write_as", choices=WAYS, help="how to write results (default: as before)")
 
     each = _add(actions, "export-state", run_export, "save a job's session as one file", store=True)
-    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("--job", type=positive, required=True, metavar="N")
     each.add_argument("--out", type=Path, required=True, metavar="FILE")
 
     each = _add(
         actions, "import-state", run_import, "load an exported session, or a .siaf file, into a job", store=True
     )
-    each.add_argument("--job", type=int, required=True, metavar="N")
+    each.add_argument("--job", type=positive, required=True, metavar="N")
     each.add_argument("file", type=Path)
 
     each = _add(actions, "report", run_report, "show one row per object over all jobs of a task")
-    each.add_argument("--task", type=int, required=True, metavar="N")
+    each.add_argument("--task", type=positive, required=True, metavar="N")
 
     each = _add(actions, "watch", run_watch, "run rounds when labelers ask for them", engine=True)
     _add_owner(each)
@@ -73,12 +81,12 @@ def add_parser(subparsers: Subparsers) -> None:
         default="tag",
         help='what asks for a round: "tag" (siaf:run, default) or a job state, such as "state:in progress"',
     )
-    each.add_argument("--poll", type=seconds, default=30.0, metavar="S", help="seconds between checks (default: 30)")
+    each.add_argument("--poll", type=interval, default=30.0, metavar="S", help="seconds between checks (default: 30)")
     each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks here, signed with SIAF_WEBHOOK_SECRET")
 
     each = _add(actions, "bulk", run_bulk, "run rounds on many jobs, several at a time", engine=True)
-    each.add_argument("--jobs", type=int, nargs="+", default=[], metavar="N")
-    each.add_argument("--tasks", type=int, nargs="+", default=[], metavar="N")
+    each.add_argument("--jobs", type=positive, nargs="+", default=[], metavar="N")
+    each.add_argument("--tasks", type=positive, nargs="+", default=[], metavar="N")
     each.add_argument("--list", type=Path, metavar="FILE", help='file with lines such as "job 7" or "task 3"')
     each.add_argument("--query", help='jobs that match, such as "project_id=3&state=new"')
     each.add_argument(
@@ -115,16 +123,9 @@ def _add(
     return parser
 
 
-def seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise ValueError
-    return number
-
-
 def _add_owner(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", type=int, metavar="N")
-    parser.add_argument("--task", type=int, metavar="N")
+    parser.add_argument("--project", type=positive, metavar="N")
+    parser.add_argument("--task", type=positive, metavar="N")
 
 
 def _add_writing(parser: argparse.ArgumentParser) -> None:

@@ -124,9 +124,10 @@ def bulk(
     `adapt` as of `sync`, but from a job's second round on, when people have seen what the first one gave.
     """
     server = Server(client)
-    items = read_items(server, jobs, tasks, listing, query)
+    left_out: list[BulkRow] = []
+    items = read_items(server, jobs, tasks, listing, query, left_out)
     options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None)
-    return run_bulk(server, items, store, engines, options, results=results, on_row=on_row)
+    return run_bulk(server, items, store, engines, options, left_out=left_out, results=results, on_row=on_row)
 
 
 def watch(

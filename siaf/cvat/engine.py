@@ -15,7 +15,7 @@ from siaf.masks import IndexMask
 from siaf.network import Model
 from siaf.scribbles import Scribble
 from siaf.session import Session
-from siaf.state import dump_session, parse_session, read_document
+from siaf.state import dump_session, made_with, memories_of, parse_session, read_document
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) frames."""
@@ -65,7 +65,9 @@ class Engine(Protocol):
 
     @property
     def restarted(self) -> bool:
-        """Whether the state was of another model: the session began again from the masks of its interacted frames."""
+        """Whether the state was of another model, input size or precision: the session began again from the masks of
+        its interacted frames.
+        """
 
 
 class EngineFactory(Protocol):
@@ -80,7 +82,7 @@ class LocalEngine:
 
     def __init__(self, model: Model, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
         self._digests = digests
-        self.restarted = state is not None and not made_with(state, model.name, model.digest)
+        self.restarted = state is not None and not made_with(state, memories_of(model))
         if state is None or self.restarted:
             self._session = Session(model, frames, digests=digests)
         else:  # a state of other frames is refused
@@ -128,12 +130,6 @@ class LocalEngine:
     def tags(self) -> list[int]:
         """As the session's object table."""
         return self._session.objects.tags
-
-
-def made_with(state: bytes, model: str, weights: str) -> bool:
-    """Whether a session of this model and these weights can go on from a state."""
-    document = read_document(state)
-    return (document["model"], document.get("weights")) == (model, weights)
 
 
 def begin_with_masks(engine: Engine, state: bytes) -> None:

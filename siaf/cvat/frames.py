@@ -55,7 +55,7 @@ class JobFrames(FrameSource):
 
     def shows(self, index: int, digest: str) -> bool:
         """As FrameSource; a video's chunk knows how siaf read videos before."""
-        chunk, at = divmod(index, self._clip.chunk_size)
+        chunk, at = self._place(index)
         return self._video(chunk).shows(at, digest) if self._clip.is_video else super().shows(index, digest)
 
     def close(self) -> None:

@@ -68,11 +68,11 @@ class SiafInteraction:
         return [
             cvataa.InteractionResultShape(
                 type="mask",
-                points=[float(value) for value in encode_rle(segment.mask)],
+                points=[float(value) for value in segment.rle],
                 attributes=[models.AttributeValRequest(spec_id=0, value=f"{segment.confidence:.4f}")],
             )
             for segment in segment_clicks(pp_image, 0, clicks)
-            if segment.mask.any()
+            if segment.rle is not None
         ]
 
 
@@ -164,9 +164,9 @@ def _pairs(points: Sequence[Any]) -> NDArray[np.float64]:
 
 def _prompt(kind: str, points: list[float], height: int, width: int) -> Prompt:
     if kind == "mask":
-        return Prompt(1, mask=decode_rle(points, height=height, width=width, clip=True, field="shape"))
+        return Prompt(1, rle=encode_rle(decode_rle(points, height=height, width=width, clip=True, field="shape")))
     if kind == "polygon":
-        return Prompt(1, mask=from_polygon(_pairs(points), height=height, width=width, field="shape"))
+        return Prompt(1, rle=encode_rle(from_polygon(_pairs(points), height=height, width=width, field="shape")))
     return Prompt(1, box=as_box(points, height=height, width=width, field="shape"))
 
 

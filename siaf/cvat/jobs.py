@@ -127,10 +127,13 @@ def _frame_size(meta: Json, job: Json, deleted: frozenset[int], field: str) -> t
     return common, frozenset(others)
 
 
-def jobs_of_task(server: Server, task: int) -> list[Json]:
-    """The annotation jobs of a task in the order of its frames; ground-truth jobs and replicas are left out."""
-    jobs = [job for job in server.jobs(task_id=task) if job["type"] == "annotation"]
+def jobs_of_task(server: Server, task: int, left_out: list[str] | None = None) -> list[Json]:
+    """The annotation jobs of a task in the order of its frames; `left_out` gets the names of all others."""
+    found = server.jobs(task_id=task)
+    jobs = [job for job in found if job["type"] == "annotation"]
     if not jobs:
         server.task(task)  # says if there is no such task
         raise InputError("has no annotation jobs", field=f"task {task}")
+    if left_out is not None:
+        left_out += [f"job {job['id']} ({job['type'].replace('_', ' ')})" for job in found if job not in jobs]
     return sorted(jobs, key=lambda job: (job["start_frame"], job["id"]))

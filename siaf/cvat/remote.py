@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 import urllib3
 
 from siaf.cvat.answers import Form, UnexpectedAnswer, check_answer
-from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress, begin_with_masks, made_with
+from siaf.cvat.engine import Engine, EngineFactory, Interaction, Progress, begin_with_masks
 from siaf.cvat.faults import ServerFault, Throttled, patiently, retry_after
 from siaf.cvat.frames import JobFrames
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
+from siaf.state import made_with, read_document, with_digests
 from siaf.video import frame_digest
 
 Json = dict[str, Any]
@@ -202,7 +203,7 @@ class RemoteEngine:
 
     def inherit(self, state: bytes) -> None:
         """The function itself looks whether the frames are the same."""
-        self._enduring(lambda: self._put_state(state))
+        self._enduring(lambda: self._put_state(self._recognised(state)))
         self._kept = state
         self._tags = [entry["tag"] for entry in self._enduring(self._info)["objects"]]
 
@@ -291,8 +292,8 @@ class RemoteEngine:
         if state is None:
             return
         about = self._function.ask("GET", "/v1/info", form={"model": object, "weights": object})
-        if made_with(state, about["model"], about["weights"]):
-            self._put_state(state)
+        if made_with(state, about):
+            self._put_state(self._recognised(state))
             info = self._info()
             self._tags, self._done = [entry["tag"] for entry in info["objects"]], info["done"]
         else:
@@ -313,9 +314,22 @@ class RemoteEngine:
             missing = self._function.ask("POST", asked, {"digests": known}, {"missing": [int]})["missing"]
         for frame in missing:
             data = self._frames.encoded(frame)
-            self._function.raw("PUT", f"{self._path()}/frames/{frame}", data)
+            answer = self._function.raw("PUT", f"{self._path()}/frames/{frame}", data)
+            self._digests[frame] = self._function.read(answer, {"digest": str})["digest"]
             self.uploaded += len(data)
             self.uploaded_frames += 1
+
+    def _recognised(self, state: bytes) -> bytes:
+        """A state with the digests that the function knows the frames by, where they show what it was made on.
+
+        Earlier versions read videos a little differently; only who has the video can tell.
+        """
+        document = read_document(state)
+        if document["frames"] != len(self._frames):
+            return state
+        known = {int(frame): digest for frame, digest in document["digests"].items()}
+        others = [f for f, digest in known.items() if digest != self._digests[f] and self._frames.shows(f, digest)]
+        return with_digests(state, {f: self._digests[f] for f in others}) if others else state
 
     def _put_state(self, state: bytes) -> None:
         answer = self._function.read(self._function.raw("PUT", self._path() + "/state", state), _CHANGED)

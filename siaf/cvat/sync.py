@@ -321,7 +321,7 @@ class JobSync:
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
             self._report.notes.append(
-                "the session was made with another model, so this round started from the masks of the annotated frames"
+                "the session had another model or input size, so this round started from the annotated frames' masks"
             )
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]

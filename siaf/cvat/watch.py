@@ -80,7 +80,9 @@ class Watcher:
             ) from None
 
     def run(self, *, poll_s: float, stop: Callable[[], bool] = lambda: False) -> None:
-        """Watch until `stop`. A fault of the server is logged and waited out."""
+        """Watch until `stop`. A fault of the server is logged and waited out. InputError unless `poll_s` is above 0."""
+        if not 0 < poll_s < float("inf"):
+            raise InputError(f"must be more than 0 seconds, not {poll_s}", field="poll_s")
         while not stop():
             try:
                 self.look()

@@ -26,12 +26,12 @@ _NONE = np.zeros((0, 2))
 def siaf_segmenter(model: Model, frame: Frame) -> Segmenter:
     """The way of `function.interactor`: every answer starts from what fewer of the clicks gave."""
     session = Session(model, [frame])
-    earlier: dict[int, Bitmap] = {}
+    earlier: dict[int, list[int]] = {}
 
     def segment(clicks: Clicks) -> Bitmap:
         nonlocal earlier
         segments = segment_clicks(session, 0, clicks, earlier=earlier)
-        earlier = {s.tag: s.mask for s in segments if s.mask.any()}
+        earlier = {s.tag: s.rle for s in segments if s.rle}
         union: Bitmap = np.logical_or.reduce([s.mask for s in segments])
         return union
 

@@ -44,14 +44,14 @@ def write_results(folder: Path, results: Results) -> Iterator[tuple[int, int]]:
             pictures=frames.names,
         ) as annotations,
     ):
-        for n in range(len(frames)):
+        for count, n in enumerate(results.numbers, 1):
             mask = results.mask(n)
             write_mask_png(folder / "masks" / names[n], mask)
             video.add(frames[n], mask)
             annotations.add(n, mask)
             pixels = np.bincount(mask.ravel(), minlength=MAX_TAG + 1)
             areas[n] = {tag: int(pixels[tag]) for tag in results.labels if pixels[tag]}
-            yield n + 1, len(frames)
+            yield count, len(results.numbers)
     write_report(folder / "report.html", results, areas)
 
 

@@ -28,8 +28,9 @@ class Results:
 
     `mask(frame)` gives an index mask, uint8 H×W, whose tags all have a name in `labels`. `confidence` is
     frame → tag → 0 to 1, for propagated frames. `suggested` are the frames most worth annotating next, best
-    first. `name` and `model` are for the reader, for instance the video's file name and "siaf-t". `notes` are lines
-    for a person about what was left out; the writers add theirs.
+    first. `name` and `model` are for the reader: the video's file name, for instance, and "siaf-t". `notes` are lines
+    for a person, of what was left out; the writers add theirs. `written` are the frames that masks, overlay and
+    annotations hold, ascending; None: all.
     """
 
     name: str
@@ -41,11 +42,17 @@ class Results:
     suggested: Sequence[int] = ()
     model: str = ""
     notes: list[str] = field(default_factory=list)
+    written: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         # A file name may hold characters that neither XML nor HTML can.
         object.__setattr__(self, "name", printable(self.name))
         object.__setattr__(self, "labels", {tag: printable(self.labels[tag]) for tag in sorted(self.labels)})
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Frames to write, in order."""
+        return range(len(self.frames)) if self.written is None else self.written
 
     @property
     def mask_names(self) -> list[str]:

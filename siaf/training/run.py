@@ -1,7 +1,6 @@
 """`siaf train propagation|interaction`: from a configuration file and a data folder to weights."""
 
 import math
-import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -70,6 +69,8 @@ def train(
     """
     if (encoder_weights is None) == (start is None):
         raise InputError("give either the encoder's weights or a weights file to start from", field="encoder_weights")
+    if not data.is_dir():
+        raise InputError(f"{data} is no folder", field="--data")
     if resume is not None and not math.isinf(minutes):
         raise InputError("a run that the clock ends cannot be resumed", field="minutes")
     settings, where = read_config(stage, config), where or Where()
@@ -115,17 +116,18 @@ def _go_on_from(net: Net, start: Path, model: str, stage: str) -> None:
 
 
 def check(stage: str, data: Path, config: Path | None = None) -> list[InputError]:
-    """What is wrong with the data of a stage's configuration, file by file."""
+    """What is wrong with the data of a stage's configuration, file by file. InputError if there is no folder at all."""
+    if not data.is_dir():
+        raise InputError(f"{data} is no folder", field="--data")
     settings = read_config(stage, config)
     return list(open_data(data, settings.get("data", []), settings["clips"]["size"]).problems())
 
 
 def refuse(problems: Sequence[InputError], data: Path) -> None:
-    """Print every problem to stderr. Raises InputError if there is one."""
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    """InputError with the first problem if there is one."""
     if problems:
-        raise InputError(f"{len(problems)} problems, the first: {problems[0]}", field=str(data))
+        more = f" (and {len(problems) - 1} more: siaf train check names them)" if len(problems) > 1 else ""
+        raise InputError(f"{problems[0]}{more}", field=str(data))
 
 
 def read_config(stage: str, path: Path | None) -> dict[str, Any]:

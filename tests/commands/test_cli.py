@@ -40,6 +40,27 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         (["train", "propagation", "--data", "x"], "required: --out"),
         (["demo", "clip.mp4"], "siaf demo takes no clip.mp4; see siaf demo --help"),
         (["serve", "--port", "99999"], "a port is a number from 0 to 65535, not '99999'"),
+        (["bench", "codecs", "--random", "--out", __file__], "--out: cannot make"),
+        (["evaluate", "composites", "x", "--seed", "-1"], "argument --seed: must be at least 0, not -1"),
+        (["train", "check", "--data", "/nope"], "--data: /nope is no folder"),
+        (
+            ["train", "propagation", "--data", "/nope", "--out", "o", "--start", "x"],
+            "--data: /nope is no folder",
+        ),
+        (
+            ["train", "interaction", "--data", "/", "--out", "o", "--start", "x", "--workers", "-1"],
+            "argument --workers: must be at least 0, not -1",
+        ),
+        (
+            ["pseudo-label", "p", "--encoder", "e", "--decoder", "d", "--out", "o", "--threads", "0"],
+            "argument --threads: must be at least 1, not 0",
+        ),
+        (["cvat", "watch", "--task", "1", "--poll", "0"], "argument --poll: must be more than 0 seconds"),
+        (["cvat", "watch", "--task", "1", "--poll", "-3"], "argument --poll: must be seconds, 0 or more, not '-3'"),
+        (["cvat", "sync", "--job", "1", "--wait", "nan"], "argument --wait: must be seconds, 0 or more, not 'nan'"),
+        (["cvat", "sync", "--job", "0"], "argument --job: must be at least 1, not 0"),
+        (["cvat", "bulk", "--jobs", "x"], "argument --jobs: must be a whole number, not 'x'"),
+        (["serve", "--host", "no.such.host.invalid"], "--host: cannot listen on no.such.host.invalid"),
         (["weights", "fetch", "siaf-x"], "unknown weights 'siaf-x'; known: "),
     ],
 )

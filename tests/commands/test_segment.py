@@ -161,6 +161,10 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (["--label", "3=dog"], "--label: there is no object 3; objects: 1, 2"),
         (["--device", "gpu"], "--device: must be auto, cpu, cuda or cuda:N, not 'gpu'"),
         (["--device", "cuda:99"], "--device: cuda:99: this machine has"),
+        (["--frames", "3"], "--frames: must be A-B, as 20-30, not '3'"),
+        (["--frames", "3-x"], "--frames: must be A-B, as 20-30, not '3-x'"),
+        (["--frames", "5-3"], "--frames: 5-3 is not in the video, whose frames are 0 to 11"),
+        (["--frames", "3-12"], "--frames: 3-12 is not in the video, whose frames are 0 to 11"),
         (["--masks", "none"], "--masks: none is not a folder"),
         (["--state", "none.siaf"], "none.siaf: No such file"),
         (["--weights", "none.safetensors"], "weights: no such file"),
@@ -389,3 +393,45 @@ def test_an_adaptation_that_is_stopped_is_done_by_the_command_that_goes_on(
     for number in range(12):
         one, two = (Image.open(folder / out / "masks" / f"{number}.png") for out in ("whole", "out"))
         assert np.array_equal(np.asarray(one), np.asarray(two))
+
+
+def written(folder: Path) -> list[int]:
+    return sorted(int(path.stem) for path in (folder / "masks").iterdir())
+
+
+def test_a_range_of_frames_is_all_that_is_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(segment(folder, "--frames", "4-6", "--json")) == 0
+    result, out = json.loads(capsys.readouterr().out), folder / "out"
+    assert written(out) == [4, 5, 6]
+    assert len(open_video(out / "overlay.mp4")) == 3
+    assert [int(image.attrib["id"]) for image in ElementTree.parse(out / "annotations.xml").iter("image")] == [4, 5, 6]
+    assert result["notes"][:2] == [
+        "left out, as outside --frames: 0-1, 3, 7-8, 10-11",
+        "drawn on outside --frames, in the session but not written: 2, 9",
+    ]
+    ranged = files(out / "masks")
+    assert main(segment(folder)) == 0
+    assert {name: data for name, data in files(out / "masks").items() if name in ranged} == ranged
+
+
+def test_a_range_leaves_the_masks_of_an_earlier_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(segment(folder)) == 0
+    before = files(folder / "out" / "masks")
+    command = segment(folder, "--state", str(folder / "out" / "session.siaf"), "--frames", "7-8", "--json")
+    command[command.index("--scribbles") + 1] = str(folder / "round2.json")
+    capsys.readouterr()
+    assert main(command) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert notes[0] == "outside --frames, written as the session has them: 0-5, 9-11"
+    after = files(folder / "out" / "masks")
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} <= {f"{n}.png" for n in (2, 6, 7, 8, 9)}
+    assert {name for name in after if after[name] != before[name]} >= {"6.png"}
+
+
+def test_what_a_range_left_out_is_done_by_the_state_alone(folder: Path) -> None:
+    assert main(segment(folder, "--frames", "4-6")) == 0
+    command = ["segment", str(folder / "clip"), "--state", str(folder / "out" / "session.siaf")]
+    assert main([*command, "--out", str(folder / "rest")]) == 0
+    assert main(segment(folder)) == 0
+    assert files(folder / "rest" / "masks") == files(folder / "out" / "masks")

@@ -3,10 +3,10 @@
 python tests/cvat/chaos.py 40
 
 For each seed a job on the stand-in, two rounds with human work in between, written as masks or as tracks, by `sync` or
-by `carry`. At random requests: refused, cut after it was done, answered 504 and done some requests later, 429 with and
-without Retry-After, 503, a page of HTML, a client that is killed, a client that sleeps before it sends or saves while
-another one takes the job over and finishes. Afterwards: annotations as without all this, human shapes as they were
-drawn, nothing doubled, and a ledger that knows exactly siaf's shapes.
+by `carry`; or, by `bulk`, two jobs and a task of two. At random requests: refused, cut after it was done, answered 504
+and done some requests later, 429 with and without Retry-After, 503, a page of HTML, a client that is killed, a client
+that sleeps before it sends or saves while another one takes the job over and finishes. Afterwards: annotations as
+without all this, human shapes as they were drawn, nothing doubled, and a ledger that knows exactly siaf's shapes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from bench import Bench, Pictures, check_ledger
 from standin import StandIn
 from standin_http import Answer, Request
 
-from siaf.cvat import connection, faults, store, writing
+from siaf.cvat import bulk, commands, connection, faults, store, writing
 from siaf.cvat.connection import Server, connect
 from siaf.cvat.engine import EngineFactory, local_engines
 from siaf.cvat.faults import ServerFault
@@ -36,7 +36,7 @@ from siaf.network import Model
 from siaf.weights import build_model
 
 BOX = [0.0, 300.0, 30.0, 30.0, 44.0, 49.0]
-CASES = (("sync", "mask"), ("sync", "polygon-track"), ("carry", "mask"))
+CASES = (("sync", "mask"), ("sync", "polygon-track"), ("carry", "mask"), ("bulk", "mask"))
 _BROKEN: tuple[str | int | Answer, ...] = (
     "refuse",
     "drop",
@@ -56,7 +56,7 @@ class Killed(BaseException):
 
 
 class Chaos:
-    """Faults at random requests and saves of the rounds of one job; `happened` counts them by kind."""
+    """Faults at random requests and saves of the rounds of a play; `happened` counts them by kind."""
 
     def __init__(self, bench: Bench, standin: StandIn, seed: int) -> None:
         self._bench = bench
@@ -65,7 +65,7 @@ class Chaos:
         self._left = 0
         self._dead = False
         self._asleep = False
-        self.job = 0
+        self.jobs: list[int] = []
         self.run: Any = None
         self.happened: Counter[str] = Counter()
 
@@ -130,6 +130,8 @@ class Chaos:
     def _client_breaks(self, may_sleep: bool = True) -> None:
         if self._asleep:
             return
+        if self._dead:
+            raise Killed
         if self._random.random() < 0.05:
             self._standin.catch_up()
         if self._strikes(0.008):
@@ -141,13 +143,14 @@ class Chaos:
 
     def _sleep(self) -> None:
         """The lease runs out, and another client does the whole round."""
-        place = self._bench.store.job(self._bench.server.url, self.job)
-        path = f"{place._folder}/lock.json"
-        lease = place._lease(path)
-        if not lease:
+        places = [self._bench.store.job(self._bench.server.url, job) for job in self.jobs]
+        held = [(place, f"{place._folder}/lock.json") for place in places]
+        leases = [(place, path, lease) for place, path in held if (lease := place._lease(path))]
+        if not leases:
             return
         self.happened["sleep"] += 1
-        place._store.write(path, json.dumps({**lease, "until": str(time.time() - 1)}).encode())
+        for place, path, lease in leases:
+            place._store.write(path, json.dumps({**lease, "until": str(time.time() - 1)}).encode())
         self._asleep = True
         try:
             self.run()
@@ -171,6 +174,7 @@ class Play:
     def __init__(self, bench: Bench, way: str, write_as: str) -> None:
         self.bench = bench
         self._way, self._as = way, write_as
+        self.jobs: list[int]
         labels = (("car", "any"), ("person", "any"))
         if way == "carry":
             self._source, self.job = bench.task(film(), labels=labels, segment=3, overlap=2)
@@ -180,13 +184,13 @@ class Play:
             (self.job,) = bench.task(film(), labels=labels)
             bench.scribble(self.job, 1, (12, 20, 24, 20), tag=1, label="car")
         bench.scribble(self.job, 3, (60, 50, 70, 50), tag=2, label="person")
+        self.jobs = [self.job]
 
-    def run(self) -> Any:
-        """The round as a command."""
+    def run(self) -> list[Any]:
+        """The round as a command; what it says that it changed."""
         if self._way == "carry":
-            (report,) = self.bench.carry(from_job=self._source, to_job=self.job)
-            return report
-        return self.bench.sync(self.job, write_as=self._as)
+            return self.bench.carry(from_job=self._source, to_job=self.job)
+        return [self.bench.sync(self.job, write_as=self._as)]
 
     def work(self, *, delete: bool) -> None:
         """What a human does after the first round: edits a mask, draws one, scribbles, perhaps deletes a mask."""
@@ -200,8 +204,41 @@ class Play:
             bench.delete(job, next(s for s in bench.shapes(job) if s["source"] == "auto" and s["frame"] != 2))
 
 
+class BulkPlay(Play):
+    """Two jobs of their own and a task of two, worked on by `bulk`; a run that was ended goes on from its table."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench, "sync", "mask")
+        labels = (("car", "any"), ("person", "any"))
+        (other,) = bench.task(film(), labels=labels)
+        bench.scribble(other, 0, (12, 20, 24, 20), tag=1, label="car")
+        pair = bench.task(film(), labels=labels, segment=3, overlap=2)
+        bench.scribble(pair[0], 1, (12, 20, 24, 20), tag=1, label="car")
+        self._task = bench.server.job(pair[0])["task_id"]
+        self._singles = [self.job, other]
+        self.jobs = [self.job, other, *pair]
+        self._night, self._over = 0, False
+
+    def run(self) -> list[Any]:
+        """A night's run until nothing failed."""
+        self._night, self._over = self._night + self._over, False
+        rows = commands.bulk(
+            self.bench.client,
+            jobs=self._singles,
+            tasks=[self._task],
+            store=self.bench.store,
+            engines=[self.bench.engines],
+            results=self.bench.folder / f"night-{self._night}.json",
+        )
+        failed = [row.error for row in rows if row.status == "failed"]
+        if failed:
+            raise ServerFault(failed[0])
+        self._over = True
+        return rows
+
+
 def play(play: Play, chaos: Chaos | None, *, delete: bool, most: int = 10) -> tuple[list[Any], list[Any]]:
-    """Both rounds; what the job holds in the end, and the human shapes as they were drawn."""
+    """Both rounds; what the jobs hold in the end, and the human shapes as they were drawn."""
     bench, standin_catches_up = play.bench, chaos._standin.catch_up if chaos else lambda: None
 
     def go() -> None:
@@ -215,15 +252,16 @@ def play(play: Play, chaos: Chaos | None, *, delete: bool, most: int = 10) -> tu
         standin_catches_up()
         play.run()
     play.work(delete=delete)
-    human = [s for s in bench.everything(play.job)["shapes"] if s["source"] != "auto"]
+    human = [s for job in play.jobs for s in bench.everything(job)["shapes"] if s["source"] != "auto"]
     go()
     standin_catches_up()
     for _ in range(2):
-        report = play.run()
-    assert (report.created, report.updated, report.deleted) == (0, 0, 0), "a quiet round still changes something"
-    found = {s["id"]: s for s in bench.everything(play.job)["shapes"]}
+        reports = play.run()
+    for report in reports:
+        assert (report.created, report.updated, report.deleted) == (0, 0, 0), "a quiet round still changes something"
+    found = {s["id"]: s for job in play.jobs for s in bench.everything(job)["shapes"]}
     assert [found.get(s["id"]) for s in human] == human, "a human shape was touched"
-    return bench.contents(play.job), human
+    return [bench.contents(job) for job in play.jobs], human
 
 
 def run_seed(engines: EngineFactory, seed: int) -> Counter[str]:
@@ -236,6 +274,7 @@ def run_seed(engines: EngineFactory, seed: int) -> Counter[str]:
         patch.object(faults.time, "sleep", lambda seconds: None),
         patch.object(store, "_SETTLE_S", 0.0),
         patch.object(writing, "MAX_BATCH_SHAPES", 2),
+        patch.object(bulk, "ATTEMPT_DELAYS_S", (0.0,)),
     ):
         results = []
         for disturbed in (False, True):
@@ -243,12 +282,13 @@ def run_seed(engines: EngineFactory, seed: int) -> Counter[str]:
             place = Path(folder) / str(disturbed)
             place.mkdir()
             bench = Bench(connect(standin.url, token="full"), StateStore(str(place / "store")), engines, place)
-            game = Play(bench, way, write_as)
+            game = BulkPlay(bench) if way == "bulk" else Play(bench, way, write_as)
             chaos = Chaos(bench, standin, seed) if disturbed else None
             if chaos is not None:
-                chaos.job, chaos.run = game.job, game.run
+                chaos.jobs, chaos.run = game.jobs, game.run
             results.append(copy.deepcopy(play(game, chaos, delete=delete)[0]))
-            check_ledger(bench, game.job)
+            for job in game.jobs:
+                check_ledger(bench, job)
             standin.close()
     assert results[1] == results[0], f"seed {seed}: the annotations differ"
     assert chaos is not None

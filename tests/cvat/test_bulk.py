@@ -131,6 +131,36 @@ def test_what_to_work_on(bench: Bench, standin: StandIn, pictures: Pictures, tmp
     assert read_items(bench.server, [5, 5], [5]) == [("job", 5), ("task", 5)]
 
 
+def test_ground_truth_and_completed_jobs_are_named(
+    bench: Bench, standin: StandIn, pictures: Pictures, tmp_path: Path
+) -> None:
+    first, truth, done = bench.task(pictures[:6], segment=2)
+    bench.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
+    standin.world.jobs[truth].kind = "ground_truth"
+    standin.world.jobs[done].state = "completed"
+    task, results = bench.server.job(first)["task_id"], tmp_path / "results.json"
+    (row,) = run(bench, tasks=[task])
+    assert row.status == "done"
+    assert row.left_out == [f"job {truth} (ground truth)", f"job {done} (completed)"]
+    assert f"left out: job {truth} (ground truth), job {done} (completed)" in next(bulk_lines([row]))
+    found, apart = run(bench, query=f"task_id={task}&state=new", results=results)
+    assert (found.id, found.status) == (first, "done")
+    assert (apart.id, apart.status, apart.error) == (
+        truth,
+        "left out",
+        "is a ground-truth job, whose frames are no clip",
+    )
+    assert list(bulk_lines([found, apart]))[-1] == "2 in all, 0 failed, 1 left out"
+    assert [(row["id"], row["status"]) for row in json.loads(results.read_text())] == [
+        (truth, "left out"),
+        (first, "done"),
+    ]
+    with pytest.raises(InputError, match=f"query: no job matches .*, only ground-truth jobs: {truth}"):
+        read_items(bench.server, query=f"task_id={task}&type=ground_truth")
+    with pytest.raises(InputError, match="query: no job matches"):
+        read_items(bench.server, query="task_id=99")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -116,7 +116,7 @@ def test_errors_are_one_line(
 def test_a_time_is_one(run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         run(*arguments)
-    assert f"argument {arguments[3]}: invalid seconds value: {arguments[4]!r}" in capsys.readouterr().err
+    assert f"argument {arguments[3]}: must be seconds, 0 or more, not {arguments[4]!r}" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_table_of_results_is_not_overwritten(

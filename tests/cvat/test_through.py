@@ -197,7 +197,7 @@ def test_a_function_that_starts_again_in_the_middle_ends_no_sync(
     report = bench.sync(job, progress=killed)
     assert frames > 2
     assert report.notes == [
-        "the session was made with another model, so this round started from the masks of the annotated frames"
+        "the session had another model or input size, so this round started from the annotated frames' masks"
     ]
     assert {spot[0] for spot in bench.masks(job)} == set(range(5))
     assert bench.sync(job).changed is False
@@ -241,7 +241,7 @@ def test_a_job_may_change_between_the_ways(bench: Bench, deploy: Callable[[], No
     bench.engines = local
     report = bench.sync(job)
     assert report.notes == [
-        "the session was made with another model, so this round started from the masks of the annotated frames"
+        "the session had another model or input size, so this round started from the annotated frames' masks"
     ]
     assert {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3, 4)} == kept
 

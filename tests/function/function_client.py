@@ -63,7 +63,17 @@ class Client:
         response = handler(self.context, make_event(scope, body))
         assert type(response) is nuclio_sdk.Response
         assert all(type(k) is str and type(v) is str for k, v in response.headers.items())
+        self._check_documented(method, path, response.status_code)
         return response
+
+    def _check_documented(self, method: str, path: str, status: int) -> None:
+        """What a call answers is in the OpenAPI document, in whatever test."""
+        known = [route for route in self.service.routes if route.match(path.rstrip("/") or "/") is not None]
+        if not known:
+            assert status in (404, 413)
+            return
+        (statuses,) = [[r.status, *r.errors()] for r in known if r.method == method.upper()] or [[405, 413]]
+        assert status in statuses, f"{method} {path} answered {status}, which is not in the OpenAPI document"
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """A request with a JSON body; status and parsed answer."""

@@ -1,5 +1,6 @@
 """What a cheap request must not do: cost much, hang, or spoil somebody else's work."""
 
+import gc
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import socket
 import stat
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from function.settings import Settings
 from function.store import FileStore, Store, open_store
 from function.store.base import Unavailable
 from function.tokens import Token, Tokens
+from siaf.errors import InputError
 
 HEIGHT, WIDTH = 72, 96
 REQUESTS = int(os.environ.get("FUZZ_EXAMPLES", "300"))
@@ -71,15 +74,45 @@ class TestObjects:
         assert error_of(client, {"image": base64_of(jpegs[0]), "shapes": [shape] * 4}) == (413, "shapes")
         assert error_of(client, {"image": base64_of(jpegs[0]), "shapes": [shape] * 3})[0] == 200
 
-    def test_bitmaps_of_prompts_do_not_stay(self, start: Callable[..., Client]) -> None:
+    def test_forty_polygons_at_4k_take_next_to_nothing(self, start: Callable[..., Client]) -> None:
+        client = start(max_object_pixels=40 * 3840 * 2160)
+        picture = encode(np.zeros((2160, 3840, 3), np.uint8))
+        shapes = [{"type": "polygon", "points": [5 + i, 5, 1500, 5 + i, 1500, 1500]} for i in range(40)]
+        tracemalloc.start()
+        try:
+            first = client.cvat(picture, shapes=shapes)
+            gc.collect()
+            assert tracemalloc.get_traced_memory()[0] < 8 * 2**20  # as much as one bitmap
+        finally:
+            tracemalloc.stop()
+        assert list(client.service._tracker._book._live) == [first["states"][0]["revision"]]
+
+    def test_masks_of_large_pictures_are_not_kept_for_long(self, start: Callable[..., Client]) -> None:
         client = start()
-        picture = encode(np.zeros((1000, 2000, 3), np.uint8))
-        shape = {"type": "polygon", "points": [5, 5, 30, 5, 30, 30]}
-        first = client.cvat(picture, shapes=[shape] * 10)
         book = client.service._tracker._book
-        held = [p.mask for s in book._live.values() for pending in s.track.pending for p in pending.prompts]
-        assert sum(mask.nbytes for mask in held if mask is not None) <= 16 * 2**20
-        assert client.cvat(picture, shapes=[None] * 10, states=first["states"])["shapes"][-1]["type"] == "polygon"
+        pictures = [encode(np.full((3000, 4000, 3), value, np.uint8)) for value in range(8)]
+        states = client.cvat(pictures[0], shapes=[{"type": "rectangle", "points": [5, 5, 300, 300]}])["states"]
+        for picture in pictures:
+            states = client.cvat(picture, shapes=[None], states=states)["states"]
+        masks = [kept.track.mask for kept in book._live.values() if kept.track.mask is not None]
+        assert len(masks) > 1
+        assert sum(mask.nbytes for mask in masks) <= 64 * 2**20
+        assert client.cvat(pictures[0], shapes=[None], states=states)["states"]
+
+    @pytest.mark.parametrize("box", [[], [[0, 0], [400, 400]]])
+    def test_a_mask_is_no_larger_than_a_request_may_be(
+        self, start: Callable[..., Client], box: list[list[float]]
+    ) -> None:
+        """A picture that is too large in any case, and one of which the object is."""
+        picture = base64_of(encode(np.zeros((400, 400, 3), np.uint8)))
+        body = {"image": picture, "pos_points": [] if box else [[200, 200]], "obj_bbox": box}
+        most = 3 * 400 * 400 if box else 2 * 400 * 400 - 1
+        status, answer = start(max_body_bytes=most).call("POST", "/", body)
+        assert status == 413
+        assert answer["error"]["field"] == "image"
+        assert "SIAF_MAX_BODY_BYTES" in answer["error"]["message"]
+        assert start(max_body_bytes=most, interactor_reply="shapes").call("POST", "/", body)[0] == 200
+        assert start(max_body_bytes=4 * 400 * 400).call("POST", "/", body)[0] == 200
 
 
 class TestForeignSession:
@@ -270,6 +303,30 @@ class TestServer:
             module.HEADERS_S = kept
 
 
+def test_a_body_that_does_not_come_is_answered_as_documented(
+    client: Client, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    import function.serve as module
+
+    monkeypatch.setattr(module, "_PART_S", 0.05)
+    app = module.App(client.service, settings(log_level="error"))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    for route in client.service.routes:
+        sent.clear()
+        asyncio.run(app({"type": "http", "method": route.method, "path": route.path, "headers": []}, receive, send))
+        assert sent[0]["status"] == 408
+        assert 408 in route.errors()
+
+
 @pytest.mark.parametrize(("host", "own"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])
 def test_only_this_machine_needs_no_token(
     host: str,
@@ -282,10 +339,20 @@ def test_only_this_machine_needs_no_token(
 
     monkeypatch.setattr(module.uvicorn, "run", lambda *args, **kwargs: None)
     monkeypatch.setattr(module.Service, "start", lambda settings: None)
+    monkeypatch.setattr(module, "_check_address", lambda host, port: None)  # not every machine has IPv6
     for token, warned in ((None, not own), ("swordfish", False)):
         module.serve(host, 0, settings(token=token))
         assert ("set SIAF_TOKEN" in capsys.readouterr().err) == warned
     assert _is_loopback(host) == own
+
+
+def test_an_address_that_cannot_be_had_is_named_before_a_model_is_loaded(settings: Callable[..., Settings]) -> None:
+    import function.serve as module
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="--host: cannot listen"):
+        module.serve("127.0.0.1", taken.getsockname()[1], settings(weights=Path("nope")))
+    with pytest.raises(InputError, match=r"--host: cannot listen on no\.such\.host\.invalid, port 8080"):
+        module.serve("no.such.host.invalid", 8080, settings(weights=Path("nope")))
 
 
 def test_no_line_of_the_log_has_all_of_a_session_s_id(start: Callable[..., Client], jpegs: list[bytes]) -> None:

@@ -1,9 +1,11 @@
-"""Malformed requests at a `siaf serve` of its own: `python tests/function/worst.py [COUNT]` (10,000 by default).
+"""Malformed requests at a `siaf serve` of its own: `python tests/function/worst.py [COUNT] [--large]`.
 
 Crafted images and state files come first, then good requests changed at random. Prints statuses, and the peak memory
-and CPU seconds of the worst; exit code 1 for any 5xx but 503.
+and CPU seconds of the worst; exit code 1 for any 5xx but 503. COUNT is 10,000 by default; `--large` sends only the
+requests that take most, and nothing at random.
 """
 
+import argparse
 import base64
 import http.client
 import io
@@ -13,7 +15,7 @@ import os
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,14 @@ def calls(session: str, state: bytes) -> Iterator[Call]:
     Image.new("RGB", (8000, 5000)).save(large, "PNG")
     picture = base64.b64encode(large.getvalue()).decode()
     yield "a click on 40 megapixels", "POST", "/", json.dumps({"image": picture, "pos_points": [[5, 5]]}).encode()
+    polygons = [
+        {"type": "polygon", "points": [i, 5, 3000, 5 + i, 3000, 2000]} for i in range(38)
+    ]  # all that the limit lets in
+    at_4k = io.BytesIO()
+    Image.new("RGB", (3840, 2160)).save(at_4k, "PNG")
+    body = {"image": base64.b64encode(at_4k.getvalue()).decode(), "shapes": polygons}
+    for turn in range(3):
+        yield f"many polygons at 4K, call {turn + 1}", "POST", "/", json.dumps(body).encode()
     boxes = [corner for i in range(255) for corner in ([i, i], [i + 4000, i + 4000])]
     for count in (8, 255):
         body = {"image": picture, "pos_points": [], "obj_bbox": boxes[: 2 * count]}
@@ -115,7 +125,20 @@ def calls(session: str, state: bytes) -> Iterator[Call]:
         yield "changed at random", "POST", path, bytes(data)
 
 
-def run(count: int, settings: Settings) -> int:
+def large(session: str, state: bytes) -> Iterator[Call]:
+    """Of `calls` those that take most."""
+    for call in calls(session, state):
+        if call[0] == "changed at random":
+            return
+        if _is_large(call[0]):
+            yield call
+
+
+def _is_large(what: str) -> bool:
+    return "40 megapixels" in what or what.startswith("many ")
+
+
+def run(count: int, settings: Settings, make: Callable[[str, bytes], Iterator[Call]] = calls) -> int:
     """Send so many; the number of answers that there must not be."""
     worker = Worker(settings)
     try:
@@ -123,7 +146,7 @@ def run(count: int, settings: Settings) -> int:
         body = {"frames": 4, "width": 96, "height": 72}
         session = f"/v1/sessions/{client.json('POST', '/v1/sessions', body)['id']}"
         statuses, wrong, slowest, largest = Counter[int](), 0, (0.0, ""), (0, "")
-        for (what, method, path, data), _ in zip(calls(session, _state(settings)), range(count), strict=False):
+        for (what, method, path, data), _ in zip(make(session, _state(settings)), range(count), strict=False):
             _reset_peak(pid)
             before, cpu = _memory(pid, "VmRSS"), _cpu_seconds(pid)
             kind = "application/json" if method == "POST" else "application/octet-stream"
@@ -132,7 +155,7 @@ def run(count: int, settings: Settings) -> int:
             if status >= 500 and status != 503:
                 wrong += 1
                 print(f"{what}: {status} {answer[:300]!r}", file=sys.stderr)
-            if "40 megapixels" in what or what.startswith("many "):
+            if _is_large(what):
                 used = _memory(pid, "VmHWM") - before
                 print(f"{what}: {status}, {_cpu_seconds(pid) - cpu:.1f} s of CPU, {used / 2**20:.0f} MiB", flush=True)
             slowest = max(slowest, (_cpu_seconds(pid) - cpu, what))
@@ -186,4 +209,10 @@ def _cpu_seconds(pid: int | None) -> float:
 
 if __name__ == "__main__":
     multiprocessing.freeze_support()
-    sys.exit(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, Settings(log_level="error")) > 0)
+    # Shapes: a mask of 40 megapixels would be refused before any work is done.
+    largest_work = Settings(log_level="error", interactor_reply="shapes")
+    parser = argparse.ArgumentParser(description="Malformed requests, and what the worst take.")
+    parser.add_argument("count", type=int, nargs="?", default=10_000)
+    parser.add_argument("--large", action="store_true", help="only the requests that take most")
+    arguments = parser.parse_args()
+    sys.exit(run(arguments.count, largest_work, large if arguments.large else calls) > 0)

@@ -176,12 +176,15 @@ def test_problems_are_named_file_by_file_before_anything_is_trained(
     try:
         line = [*arguments(data, "propagation", tmp_path / "out"), *encoder(data, "propagation")]
         assert main(line) == 2
-        lines = capsys.readouterr().err.splitlines()
-        assert [any(str(path) in line for line in lines[:2]) for path in broken] == [True, True]
-        assert "2 problems" in lines[2]
+        (error,) = capsys.readouterr().err.splitlines()
+        assert any(str(path) in error for path in broken)
+        assert "(and 1 more: siaf train check names them)" in error
         assert not (tmp_path / "out").exists()
         check = ["train", "check", "--data", str(data), "--config", str(data / "propagation.toml")]
         assert main(check) == 2
+        said = capsys.readouterr()
+        assert [any(str(path) in line for line in said.out.splitlines()) for path in broken] == [True, True]
+        assert said.err == f"siaf: {data}: 2 problems\n"
     finally:
         for path, content in zip(broken, kept, strict=True):
             path.write_bytes(content)
