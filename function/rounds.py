@@ -37,6 +37,7 @@ from function.sessions import Change, Sessions
 from function.settings import Settings
 from function.timing import phase
 from siaf import Scribble, Session
+from siaf.adaptation import MIN_FRAMES
 from siaf.boxes import as_box
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
@@ -129,9 +130,12 @@ class Rounds:
                 raise stale(f"{done} frames are finished, not {after}", "after")
             page = _Page(current, after)
             if current.ahead and not page.frames:  # what was finished before is not kept waiting
-                self.sessions.require(change.record, current.ahead)
+                adapts = self.settings.adapt if body.adapt is None else body.adapt
+                adapts = adapts and not done and len(current.verified) >= MIN_FRAMES
+                self.sessions.require(change.record, [*current.ahead, *(current.verified if adapts else ())])
                 with phase("model"):
-                    for count, _ in enumerate(current.propagate(), 1):
+                    late = adapts and not _adapt(change, until)
+                    for count, _ in enumerate(current.propagate() if not late else (), 1):
                         change.dirty = True
                         if count % _TIDY_EVERY == 0:
                             give_back()
@@ -259,6 +263,18 @@ class Rounds:
             done=session.settled if session else 0,
             total=len(session.results) if session else 0,
         )
+
+
+def _adapt(change: Change, until: float) -> bool:
+    """Whether an adaptation has come to its end, with time left. One that has not goes on with the next call here; in
+    another worker it begins anew, to the same bits.
+    """
+    before = change.session.decoder
+    for _ in change.session.adapt():
+        change.dirty = change.session.decoder is not before
+        if time.monotonic() >= until:
+            return False
+    return True
 
 
 def _shrunk(session: Session) -> list[ShrunkObject]:

@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     autocast: Annotated[
         bool, Field(description="run the networks in half precision, on GPUs that support it; masks change slightly")
     ] = False
+    adapt: Annotated[
+        bool,
+        Field(
+            description="before a round is propagated, fit the network to the masks that people gave on two frames or "
+            "more: better masks for some 8 s on two cores; a propagate call may say otherwise"
+        ),
+    ] = False
     token: Annotated[
         SecretStr | None,
         Field(description="if set, `/v1` needs `Authorization: Bearer …`; CVAT's own calls cannot send it"),

@@ -107,7 +107,7 @@ class Model:
         `masks`, of each frame: uint8 G×H×W, the index mask in each group's slots.
         """
         groups = len(masks[0])
-        labels = resize_labels(self._tensor(np.concatenate(masks)), self._input_size(features[0]))
+        labels = resize_labels(self._tensor(np.concatenate(masks)), self.input_size(features[0]))
         with self._precision():
             memory = self.propagation.reference(_side_by_side(features, groups), labels)
         return _apart(_float(memory), groups, len(features))
@@ -141,7 +141,7 @@ class Model:
             part = slice(i * groups, (i + 1) * groups)
             used = [step.logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
             used, key = self._with_trail(used, step.hidden[part], features[i], slots, trail, channels)
-            winner = self._winners(used, self._input_size(together))
+            winner = self._winners(used, self.input_size(together))
             remembered.append(split_groups(winner, slots))
             left.append(self._leave(winner, key, trail, channels))
             labels.append(self._winners(used, size))
@@ -156,7 +156,7 @@ class Model:
         """What a chain knows that starts at a frame with this index mask, uint8 H×W; None where nothing is of use."""
         if not self._traces:
             return None
-        labels = resize_labels(self._tensor(mask[None]), self._input_size(features))[0]
+        labels = resize_labels(self._tensor(mask[None]), self.input_size(features))[0]
         return Trail.begin(labels, self._fine_key(features))
 
     def trail_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
@@ -303,6 +303,13 @@ class Model:
         rows, cols = self._propagation_size(height, width)
         return -(-rows // 16), -(-cols // 16)
 
+    def input_size(self, features: FrameFeatures) -> tuple[int, int]:
+        """Input size (rows, columns) of the propagation network that a frame's features were made at."""
+        rows, cols = features.size
+        if self.propagation.config.align_corners:
+            return (rows - 1) * 16 + 1, (cols - 1) * 16 + 1
+        return rows * 16, cols * 16
+
     def _propagation_size(self, height: int, width: int) -> tuple[int, int]:
         """Input size (rows, columns) of the propagation network."""
         config = self.propagation.config
@@ -324,12 +331,6 @@ class Model:
         if self.device.type != "cuda":
             return tensor.to(self.device)
         return tensor.pin_memory().to(self.device, non_blocking=True)  # the GPU need not wait for it
-
-    def _input_size(self, features: FrameFeatures) -> tuple[int, int]:
-        rows, cols = features.size
-        if self.propagation.config.align_corners:
-            return (rows - 1) * 16 + 1, (cols - 1) * 16 + 1
-        return rows * 16, cols * 16
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

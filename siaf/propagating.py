@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from siaf.adaptation import Decoder
 from siaf.confidence import Confidence, mask_confidence
 from siaf.features import FeatureCache
 from siaf.masks import IndexMask
@@ -48,6 +49,8 @@ class Propagation:
 
     def __init__(self, model: Model, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
         self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
+        self.deciding = model  # with the session's own decoder, if it has one
+        self._decoder: Decoder | None = None
         self._user = object()  # of the cache; not the session, which the cache would keep alive
         self.results = MaskStore(frames.height, frames.width)
         self.confidence: dict[int, Confidence] = {}
@@ -62,6 +65,12 @@ class Propagation:
         # On a CPU a larger batch saves nothing (docs/performance.md).
         self.side_by_side = 1 if model.device.type == "cpu" or frames.one_at_a_time else LANES
 
+    def use(self, decoder: Decoder | None) -> None:
+        """Decode with this from now on; None: as the model does."""
+        if decoder is not self._decoder:
+            self._decoder = decoder
+            self.deciding = self.model if decoder is None else decoder.model(self.model)
+
     def restart(self, stages: Sequence[Sequence[Chain]], within: range | None) -> None:
         """A new plan."""
         self.plan, self.lanes, self.lost = Plan(stages, within=within), {}, {}
@@ -73,6 +82,7 @@ class Propagation:
 
         Whoever takes that over says so (`took_over`).
         """
+        self.use(now.decoder)
         lane, step = self.plan.next()
         chain = self.plan.stage[lane]
         if (lane, step) == (0, 0):
@@ -105,17 +115,19 @@ class Propagation:
         """Start the chains of the plan's next stage, without those that would give again what is there."""
         self.remember(now)
         near_only = self.repropagate == "near"
+        decoder = now.decoder.version if now.decoder else ""
         versions = {
             frame: hashlib.blake2b(packed, digest_size=12, salt=groups.to_bytes(2)).hexdigest()
             for frame, (packed, groups) in self.remembered.items()
         }
         for lane, chain in enumerate(self.plan.stage):
             if chain.adopts:
-                same = self.made.walked(chain, now, near_only)
+                same = self.made.walked(chain, now, near_only, decoder)
             else:
                 slots = now.objects.channels(self.model.objects_per_pass)[0]
                 select = None if near_only else self.memory.select
-                same = self.made.same(chain, versions, slots, select, self.results, len(self.memory.carried))
+                carried = len(self.memory.carried)
+                same = self.made.same(chain, versions, slots, select, self.results, carried, decoder)
             if not same:
                 self.lanes[lane] = self._chain(chain.source, now)
 
@@ -162,7 +174,7 @@ class Propagation:
         for part in together:
             short, trails = [chains[i].short for i in part], [chains[i].trail for i in part]
             own = [features[i] for i in part]
-            found = self.model.propagate(own, long[part.start : part.stop], short, slots, whole, known, trails, tags)
+            found = self.deciding.propagate(own, long[part.start : part.stop], short, slots, whole, known, trails, tags)
             for i, one in zip(part, found, strict=True):
                 chains[i].advance(one.memory, gap, one.trail)
                 result.append(mask_confidence(one.labels, one.scores, tags))
@@ -188,6 +200,7 @@ class Propagation:
 
         `near`: whether the frame that it goes to first is one that objects look much the same on as on `source`.
         """
+        self.use(now.decoder)
         self.remember(now)
         return self._chain(source, now, near=near)
 

@@ -30,15 +30,16 @@ class Provenance:
         select: Callable[[int], Sequence[int]] | None,
         results: MaskStore,
         carried: int,
+        decoder: str = "",
     ) -> bool:
         """Whether all masks of a chain are there and were made from just this.
 
         `versions`: of every memory entry, by frame, something that changes with it. `select` says which entries a
-        frame reads; None leaves that out: then only the chain's source counts. If the answer is no, the fingerprints
-        are kept for `record`.
+        frame reads; None leaves that out: then only the chain's source counts. `decoder`: version of an adapted one. If
+        the answer is no, the fingerprints are kept for `record`.
         """
         chained = hashlib.blake2b(digest_size=12)
-        chained.update(f"{slots}|{carried}|{versions.get(chain.source)}|{select is None}".encode())
+        chained.update(f"{slots}|{carried}|{versions.get(chain.source)}|{select is None}{decoder}".encode())
         prints = {}
         for frame in chain.frames:
             if select is not None:
@@ -61,12 +62,12 @@ class Provenance:
         """The frame's mask comes from somewhere else."""
         self.frames.pop(frame, None)
 
-    def walked(self, chain: Chain, now: Standing, near_only: bool) -> bool:
+    def walked(self, chain: Chain, now: Standing, near_only: bool, decoder: str = "") -> bool:
         """Whether a walk would carry what it carried before to a frame that is as it was then."""
         adopts, place = chain.adopts, chain.frames[-1]
         among = [chain.source] if near_only else sorted(f for f, known in now.known.items() if adopts <= known)
         read = [self._known_part(now, f) for f in [chain.source, *among]]
-        self._walking = _hash(f"{now.objects.channels()[0]}|{sorted(adopts)}|{chain.source}|{among}|{read}")
+        self._walking = _hash(f"{now.objects.channels()[0]}|{sorted(adopts)}|{chain.source}|{among}|{read}{decoder}")
         return self.walks.get(_walk(chain)) == self._walking + self._target(now, place, adopts)
 
     def record_walk(self, chain: Chain, now: Standing) -> None:

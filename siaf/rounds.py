@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from siaf.adaptation import Decoder
 from siaf.masks import IndexMask
 from siaf.objects import ObjectTable
 from siaf.prompting import honour_strokes
@@ -18,7 +19,8 @@ class Standing:
 
     `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `known`: frame →
     tags that its mask speaks for (an object added later is unknown there until it was looked for). `human`: frames
-    whose mask a human made. `adopted`: frame → those of its known tags that were carried there in this round.
+    whose whole mask a human made or saw. `adopted`: frame → those of its known tags that were carried there in this
+    round. `decoder`: what came of adapting the network to such masks, if that was asked for.
     """
 
     masks: MaskStore
@@ -27,6 +29,7 @@ class Standing:
     human: frozenset[int]
     objects: ObjectTable
     adopted: dict[int, frozenset[int]] = field(default_factory=dict)
+    decoder: Decoder | None = None
 
     def copy(self) -> "Standing":
         """An independent standing."""
@@ -37,6 +40,7 @@ class Standing:
             self.human,
             self.objects.copy(),
             dict(self.adopted),
+            self.decoder,
         )
 
     def adopt(self, frame: int, found: IndexMask, tags: frozenset[int], drawn: Sequence[Scribble]) -> None:

@@ -8,11 +8,13 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from siaf.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
 from siaf.arguments import frame_number, frame_range, strokes_of_frame
 from siaf.asking import Context, Question, ask, masks_of
 from siaf.boxes import Box
 from siaf.confidence import Confidence, suggest_frames
 from siaf.errors import InputError
+from siaf.examples import Annotated
 from siaf.features import FeatureCache
 from siaf.masks import IndexMask, as_index_mask
 from siaf.memory import AcrossRoundMemory, ChainMemory, fit_to
@@ -58,6 +60,7 @@ class Session:
         self.revision = 0
         self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
         self._context = Context(_CONTEXT_FRAMES)
+        self._adapting: Adaptation | None = None
         cache = cache if cache is not None else FeatureCache()
         self._propagation = Propagation(model, self.frames, cache, dict(digests or {}))
 
@@ -111,6 +114,16 @@ class Session:
     def interacted(self) -> list[int]:
         """Frames that a user scribbled on or gave a mask for, ascending."""
         return sorted(self._now.interacted)
+
+    @property
+    def verified(self) -> list[int]:
+        """Frames whose mask a human made, or saw and gave back, and that show an object: what `adapt` learns from."""
+        return sorted(f for f in self._now.human if self._verified(f)[0].any())
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """What came of the last `adapt`, of this round or one before; None if there was none."""
+        return self._now.decoder
 
     @property
     def pending(self) -> int:
@@ -200,7 +213,10 @@ class Session:
                 now.known[frame] = (self._spoken_for(frame) | named) & everything
                 now.masks[frame] = mask
                 now.interacted[frame] = number
-            now.human = (now.human - given.drawn.keys()) | given.masks.keys()
+            spoken = {f: everything if given[f].about is None else given[f].about for f in given.masks}
+            whole = {f for f, mask in given.masks.items() if spoken[f].issuperset(np.unique(mask[mask > 0]).tolist())}
+            # Strokes draw what nobody has seen yet.
+            now.human = (now.human - given.masks.keys() | whole) - given.drawn.keys()
         except BaseException:
             self._now = before
             raise
@@ -225,6 +241,24 @@ class Session:
             yield plan.done, plan.total
             if plan is not self._propagation.plan:  # a new round began while the caller held this generator
                 return
+
+    def adapt(self) -> Iterator[tuple[int, int]]:
+        """Fit the session's own decoder to the `verified` masks; it then finds their objects in all other frames.
+
+        A generator of (done, total) steps. It always starts from the shipped weights, and the same masks give the same
+        bits. Until it is through, the session is as before; if it was dropped, the next call goes on there. Then the
+        round's propagation begins again, unless the decoder stayed what it was. The shipped one stays where a trial on
+        all of three masks or more but one finds that one worse. Call it before `propagate`.
+        Raises InputError if less than two masks are verified.
+        """
+        frames = self.verified
+        if len(frames) < MIN_FRAMES:
+            raise InputError(
+                f"needs masks on {MIN_FRAMES} frames that somebody has drawn, corrected or accepted, there are"
+                f" {len(frames)}; what strokes give does not count",
+                field="adapt",
+            )
+        return self._adapt(choose(frames))
 
     def preview(
         self,
@@ -397,6 +431,40 @@ class Session:
             now.adopt(frame, carried.mask, tags, self._drawn_last(frame))
             self._propagation.took_over(carried, now)
         now.take_over(frame, tags)
+
+    def _verified(self, frame: int) -> tuple[IndexMask, frozenset[int]]:
+        """What a human says of a frame: its mask without objects that were carried there, and the tags it speaks of."""
+        tags = self._now.known[frame] - self._now.adopted.get(frame, frozenset())
+        mask = self._now.masks[frame]
+        return np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8), tags
+
+    def _adapt(self, frames: list[int]) -> Iterator[tuple[int, int]]:
+        now = self._now
+        said = {f: self._verified(f) for f in frames}
+        features = dict(zip(frames, self._propagation.features(frames), strict=True))
+        digests = {f: self.frame_digest(f) for f in frames}
+        packed = {f: (mask.tobytes(), tags) for f, (mask, tags) in said.items()}
+        content = content_of(self.model, digests, packed, self.objects)
+        if now.decoder is not None and now.decoder.content == content:
+            return
+        if self._adapting is None or self._adapting.content != content:
+            annotated = {f: Annotated(self.frames[f], features[f], *said[f]) for f in frames}
+            self._adapting = Adaptation(self.model, content, annotated, self.objects)
+        work = self._adapting
+        while not work.finished:
+            work.step()
+            if self._now is not now:  # a new round began while the caller held this generator
+                return
+            if work.finished:
+                self._adapting = None
+                self._take_decoder(work.decoder)
+            yield work.done, work.total
+
+    def _take_decoder(self, decoder: Decoder) -> None:
+        before, self._now.decoder = self._now.decoder, decoder
+        if decoder.version != (before.version if before else ""):
+            self._now.let_go()
+            self._replan(self.within)
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""

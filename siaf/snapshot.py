@@ -58,7 +58,8 @@ class SessionSnapshot:
 @dataclass(frozen=True, kw_only=True)
 class StateSummary:
     """What a state says of itself: the model and weights that it was made with (None: masks alone), its clip, content
-    digests of the interacted frames, its objects and how many rounds there were.
+    digests of the interacted frames, its objects and how many rounds there were. `adapted`: whether the session has a
+    decoder of its own; False where a trial did harm, None where nothing was tried.
     """
 
     model: str
@@ -69,6 +70,7 @@ class StateSummary:
     digests: dict[int, str]
     objects: list[ObjectInfo]
     rounds: int
+    adapted: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from siaf.adaptation import Decoder
 from siaf.errors import InputError, StateError
 from siaf.features import FeatureCache
 from siaf.files import atomic_write
@@ -33,7 +34,7 @@ from siaf.schedule import Plan
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session import Session
 from siaf.snapshot import PropagationSnapshot, SessionMasks, SessionSnapshot, StateSummary
-from siaf.state_document import Kind, MasksDocument, StandingEntry, StateDocument, StrokeEntry, read_text
+from siaf.state_document import DecoderEntry, Kind, MasksDocument, StandingEntry, StateDocument, StrokeEntry, read_text
 from siaf.state_tensors import StateTensors, read_masks_tensors, read_tensors, split_file
 from siaf.video import as_frames
 
@@ -66,7 +67,7 @@ def dump_session(session: Session) -> bytes:
 
 def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
     """A session's data as the bytes of a state file."""
-    masks = _MaskTable()
+    masks, decoders = _MaskTable(), _DecoderTable()
     tensors: dict[str, Tensor] = {}
     running = snapshot.propagation
     for frame, memory in running.memory.items():
@@ -98,11 +99,11 @@ def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
             {
                 "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
                 "references": past.references,
-                "before": _standing(past.before, masks),
+                "before": _standing(past.before, masks, decoders),
             }
             for past in snapshot.rounds
         ],
-        "now": _standing(snapshot.annotations, masks),
+        "now": _standing(snapshot.annotations, masks, decoders),
         "results": masks.add(running.results),
         "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in running.confidence.items()},
         "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in running.remembered.items()},
@@ -116,6 +117,8 @@ def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
         "made": {str(frame): made for frame, made in running.made.items()},
         "walked": running.walked,
     }
+    for number, change in enumerate(decoders.changes):
+        tensors |= {f"decoder.{number}.{name}": tensor for name, tensor in change.items()}
     return _pack(document, masks, tensors)
 
 
@@ -229,6 +232,7 @@ def read_summary(data: bytes, name: str = "state") -> StateSummary:
     text, kind = _text_of(data, name)
     with _damage(name):
         document = MasksDocument.read(text) if kind.model == _MASKS_ONLY else read_text(text)
+    decoder = document.now.decoder
     return StateSummary(
         model=document.model,
         weights=document.weights,
@@ -238,6 +242,7 @@ def read_summary(data: bytes, name: str = "state") -> StateSummary:
         digests=document.digests,
         objects=[ObjectInfo(o.tag, o.label, o.origin) for o in document.now.objects],
         rounds=len(document.rounds),
+        adapted=None if decoder is None else decoder.change is not None,
     )
 
 
@@ -313,6 +318,22 @@ class _MaskTable:
         return {str(frame): self.index(store.packed(frame)) for frame in store}
 
 
+class _DecoderTable:
+    """Every distinct change of the decoder once; rounds share theirs until the next adaptation."""
+
+    def __init__(self) -> None:
+        self.changes: list[Mapping[str, Tensor]] = []
+        self._numbers: dict[str, int] = {}
+
+    def entry(self, decoder: Decoder) -> dict[str, Any]:
+        if decoder.change is None:
+            return {"content": decoder.content, "change": None}
+        if decoder.version not in self._numbers:
+            self._numbers[decoder.version] = len(self.changes)
+            self.changes.append(decoder.change)
+        return {"content": decoder.content, "change": self._numbers[decoder.version]}
+
+
 def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> None:
     for layer, (key, value) in enumerate(memory):
         tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
@@ -322,7 +343,7 @@ def _stroke(stroke: Scribble) -> dict[str, Any]:
     return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
 
 
-def _standing(standing: Standing, masks: _MaskTable) -> dict[str, Any]:
+def _standing(standing: Standing, masks: _MaskTable, decoders: _DecoderTable) -> dict[str, Any]:
     return {
         "masks": masks.add(standing.masks),
         "known": {str(f): sorted(tags) for f, tags in standing.known.items()},
@@ -331,6 +352,7 @@ def _standing(standing: Standing, masks: _MaskTable) -> dict[str, Any]:
         "adopted": {str(f): sorted(tags) for f, tags in standing.adopted.items()},
         "places": standing.objects.places(),
         "objects": [asdict(standing.objects[tag]) for tag in standing.objects.tags],
+        **({} if standing.decoder is None else {"decoder": decoders.entry(standing.decoder)}),
     }
 
 
@@ -345,8 +367,15 @@ def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdenti
     def store(numbers: dict[int, int]) -> MaskStore:
         return MaskStore.of_packed({f: tensors.masks[number] for f, number in numbers.items()}, height, width)
 
+    def decoder(entry: DecoderEntry) -> Decoder:
+        return Decoder(entry.content, None if entry.change is None else tensors.decoders[entry.change])
+
+    decoders = {(e.content, e.change): decoder(e) for s in document.standings() if (e := s.decoder) is not None}
+
     def standing(entry: StandingEntry) -> Standing:
-        return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, _objects(entry), entry.adopted)
+        own = decoders[entry.decoder.content, entry.decoder.change] if entry.decoder else None
+        objects = _objects(entry)
+        return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, objects, entry.adopted, own)
 
     def strokes(place: str, entries: list[StrokeEntry]) -> list[Scribble]:
         drawn = [Scribble(s.tag, np.array(s.points), s.width, s.polarity) for s in entries]

@@ -47,8 +47,15 @@ class ObjectEntry(_Part):
     origin: dict[str, str]
 
 
+class DecoderEntry(_Part):
+    """As `siaf.adaptation.Decoder`; `change` is a number of tensors, or None where there are none."""
+
+    content: Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
+    change: Count | None
+
+
 class StandingEntry(_Part):
-    """As `siaf.rounds.Standing`; `masks` holds numbers of masks."""
+    """As `siaf.rounds.Standing`; `masks` holds numbers of masks. Without adaptation there is no `decoder`."""
 
     masks: dict[Frame, Count]
     known: dict[Frame, Tags]
@@ -57,6 +64,7 @@ class StandingEntry(_Part):
     adopted: dict[Frame, Tags]
     places: Annotated[list[Tag | None], Field(max_length=MAX_PLACES), FailFast()]
     objects: Annotated[list[ObjectEntry], Field(max_length=MAX_TAG), FailFast()]
+    decoder: DecoderEntry | None = None
 
 
 class RoundEntry(_Part):
@@ -130,9 +138,17 @@ class StateDocument(_Part):
 
     def masks(self) -> set[int]:
         """Numbers of all masks."""
-        standings = [self.now, *(past.before for past in self.rounds)]
-        used = {number for standing in standings for number in standing.masks.values()}
+        used = {number for standing in self.standings() for number in standing.masks.values()}
         return used | set(self.results.values()) | {number for number, _ in self.remembered.values()}
+
+    def decoders(self) -> set[int]:
+        """Numbers of all changes of the decoder."""
+        found = {entry.decoder.change for entry in self.standings() if entry.decoder is not None}
+        return {number for number in found if number is not None}
+
+    def standings(self) -> list[StandingEntry]:
+        """The present one, and those before each round."""
+        return [self.now, *(past.before for past in self.rounds)]
 
     def chains(self) -> list[list[Chain]]:
         """The plan's stages."""
@@ -148,6 +164,7 @@ class StateDocument(_Part):
 class _Drawn(BaseModel):
     masks: dict[Frame, Count]
     objects: list[ObjectEntry] = []
+    decoder: DecoderEntry | None = None
 
 
 class MasksDocument(BaseModel):

@@ -10,7 +10,9 @@ import torch
 from safetensors import SafetensorError, deserialize
 from torch import Tensor
 
+from siaf.adaptation import LARGEST_CHANGE
 from siaf.memory import MAX_CARRIED
+from siaf.model.adapted import decoder_parameters
 from siaf.model.propagation import FrameMemory
 from siaf.model.trail import Trail
 from siaf.network import Model
@@ -29,7 +31,7 @@ Raw = dict[str, dict[str, Any]]
 @dataclass
 class StateTensors:
     """Packed masks by number, memories by interacted frame, of another clip, and of running chains by lane: short-term,
-    then transient ones, and their trails.
+    then transient ones, and their trails. Changes of the decoder by number.
     """
 
     masks: dict[int, bytes] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class StateTensors:
     carried: list[FrameMemory] = field(default_factory=list)
     lanes: dict[int, list[FrameMemory]] = field(default_factory=dict)
     trails: dict[int, Trail] = field(default_factory=dict)
+    decoders: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
 
 def split_file(data: bytes) -> Raw:
@@ -70,6 +73,8 @@ def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTen
         result.lanes[lane] = [reader.memory(name, groups) for name in names]
         if any(name.startswith(f"lane.{lane}.trail.") for name in raw):
             result.trails[lane] = reader.trail(f"lane.{lane}.trail", document.height, document.width)
+    for number in sorted(document.decoders()):
+        result.decoders[number] = reader.change(f"decoder.{number}")
     unknown = sorted(raw.keys() - reader.read)
     if unknown:
         raise ValueError(f"{unknown[0][:40]}: nothing speaks of this tensor")
@@ -152,6 +157,19 @@ class _Reader:
                 raise ValueError(f"{name}.{part}: holds numbers that no trail has")
             tensors[part] = tensor.to(self._model.device)
         return Trail.of(tensors)
+
+    def change(self, name: str) -> dict[str, Tensor]:
+        """What an adaptation adds to the decoder's parameters: no more than one can."""
+        tensors = {}
+        for part, parameter in decoder_parameters(self._model.propagation).items():
+            entry = self._take(f"{name}.{part}", "F16", parameter.dim())
+            if entry["shape"] != list(parameter.shape):
+                raise ValueError(f"{name}.{part}: is {entry['shape']}, not {list(parameter.shape)}")
+            tensor = torch.frombuffer(bytearray(entry["data"]), dtype=torch.float16).reshape(parameter.shape)
+            if not bool((tensor.abs() <= LARGEST_CHANGE).all()):  # NaN too
+                raise ValueError(f"{name}.{part}: holds numbers that no adaptation gives")
+            tensors[part] = tensor.to(self._model.device)
+        return tensors
 
     def _float(self, name: str, groups: int | None, channels: int) -> Tensor:
         entry = self._take(name, "F32", 3)

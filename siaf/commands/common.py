@@ -93,6 +93,17 @@ def device_name(name: str) -> str:
     return name
 
 
+def adapt_with_progress(session: Session, title: str, check: Callable[[], None] = lambda: None) -> None:
+    """As `propagate_with_progress`, of `session.adapt()`."""
+    from tqdm import tqdm
+
+    with tqdm(desc=f"{title}, adapting", unit="step", disable=not sys.stderr.isatty()) as bar:
+        for done, total in session.adapt():
+            bar.total = total
+            bar.update(done - bar.n)
+            check()
+
+
 def propagate_with_progress(session: Session, title: str, check: Callable[[], None] = lambda: None) -> None:
     """Run `session.propagate()` to its end behind a progress bar on stderr (none if stderr is not a terminal).
 

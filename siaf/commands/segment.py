@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from siaf.adaptation import MIN_FRAMES
 from siaf.commands.common import (
     Subparsers,
+    adapt_with_progress,
     add_json_argument,
     add_model_arguments,
     print_result,
@@ -66,6 +68,11 @@ def add_parser(subparsers: Subparsers) -> None:
         help="name an object (default: object 1, …); repeat it for more objects",
     )
     parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="before a round is propagated, fit the network to the masks given with --masks, on two frames or more",
+    )
+    parser.add_argument(
         "--frames",
         metavar="A-B",
         help="propagate to these frames only (20-30; the first is 0); others keep the masks of --state, or get none",
@@ -102,6 +109,7 @@ def run(arguments: argparse.Namespace) -> None:
         within=within,
         notes=notes,
         begun=arguments.state,
+        adapt=arguments.adapt,
         again=lambda place, done: _command(arguments, place, done),
     )
     print_result(result, report_lines(result), arguments.json)
@@ -118,6 +126,7 @@ def segment(
     within: range | None = None,
     notes: Sequence[str] = (),
     begun: Path | None = None,
+    adapt: bool = False,
     again: Callable[[Path, int], str] | None = None,
 ) -> dict[str, Any]:
     """Finish what the session has begun, run rounds to their end and write the results to `out`.
@@ -126,10 +135,12 @@ def segment(
     frames; masks that the session has elsewhere are written again. If anything fails, the pictures that were in `out`
     stay, and the session is kept there (`KeptSession`); `again(file, n)` is the command that goes on from it after n
     rounds.
+    `adapt`: before every propagation, as `Session.adapt`; where too few masks are verified, a note says so.
     """
     given = [(strokes, (masks or {}) if n == 0 else {}) for n, strokes in enumerate(rounds or ([{}] if masks else []))]
     begun_rounds = 0
     shrunk: list[dict[str, Any]] = []
+    adapted: list[str] = []
     touched = sorted({frame for strokes, references in given for frame in (*strokes, *references)})
     had = {*session.interacted, *session.confidence}
     session.within = within
@@ -142,12 +153,16 @@ def segment(
         try:
             with stopping() as stop:
                 if session.pending:
+                    if adapt and not session.settled:
+                        adapted += _adapt(session, "unfinished round", stop.check)
                     propagate_with_progress(session, "unfinished round", stop.check)
                 for strokes, references in given:
                     stop.check()
                     session.interact(strokes, references)
                     begun_rounds += 1
                     _name_objects(session, labels)
+                    if adapt:
+                        adapted += _adapt(session, f"round {begun_rounds}", stop.check)
                     propagate_with_progress(session, f"round {begun_rounds}", stop.check)
                     shrunk += [{"round": begun_rounds, **asdict(one), "text": str(one)} for one in session.shrunk]
                 _name_objects(session, labels)
@@ -172,7 +187,7 @@ def segment(
             "masks": len(masks or {}),
             "frames": touched,
         },
-        "notes": [*notes, *_left_out(session, results, touched), *session.frames.notes, *results.notes],
+        "notes": [*notes, *adapted, *_left_out(session, results, touched), *session.frames.notes, *results.notes],
         "files": sorted(path.name for path in out.iterdir() if path.name in _WRITTEN),
     }
 
@@ -281,6 +296,17 @@ def _check_tags(
         raise InputError(f"there is no object {unknown[0]}; objects: {_numbers(sorted(tags))}", field="--label")
 
 
+def _adapt(session: Session, title: str, check: Callable[[], None]) -> list[str]:
+    """Adapt, and a note of what came of it."""
+    frames = session.verified
+    if len(frames) < MIN_FRAMES:
+        return [f"{title}: not adapted, masks of {MIN_FRAMES} frames are needed (--masks) and there are {len(frames)}"]
+    adapt_with_progress(session, title, check)
+    kept = session.decoder is None or session.decoder.change is None
+    outcome = "not adapted, a mask that was left out for a trial came out worse" if kept else "adapted"
+    return [f"{title}: {outcome} (masks of frames {_numbers(frames)})"]
+
+
 def _name_objects(session: Session, labels: dict[int, str]) -> None:
     for tag in session.objects.tags:
         session.objects[tag].label = labels.get(tag, session.objects[tag].label)
@@ -293,6 +319,8 @@ def _command(arguments: argparse.Namespace, place: Path, done: int) -> str:
         words += ["--scribbles", str(path)]
     if arguments.masks and not done:
         words += ["--masks", str(arguments.masks)]
+    if arguments.adapt:
+        words.append("--adapt")
     for label in arguments.label:
         words += ["--label", label]
     if arguments.frames is not None:

@@ -48,6 +48,9 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument(
         "--wait", type=seconds, default=0.0, metavar="S", help="wait this many seconds for another sync on the job"
     )
+    each.add_argument(
+        "--adapt", action="store_true", help="first adapt the network to the masks that people drew or corrected"
+    )
 
     each = _add(
         actions, "carry", run_carry, "carry objects and memory from one job to another, or through a task", engine=True
@@ -184,6 +187,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
             dry_run=arguments.dry_run,
             yes=arguments.yes,
             wait_s=arguments.wait,
+            adapt=arguments.adapt,
             progress=progress,
         )
     print_result(report.as_json(), report.lines(), arguments.json)
@@ -287,6 +291,7 @@ def run_bulk(arguments: argparse.Namespace) -> None:
         write_as=arguments.write_as,
         scribbles=arguments.scribbles,
         results=arguments.results,
+        adapt=arguments.via is None,  # a session behind CVAT cannot
         on_row=lambda row: print(f"{row.kind} {row.id}: {row.status}", file=sys.stderr),
     )
     print_result({"rows": [asdict(row) for row in rows]}, list(bulk_lines(rows)), arguments.json)

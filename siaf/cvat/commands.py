@@ -51,13 +51,15 @@ def sync(
     dry_run: bool = False,
     yes: bool = False,
     wait_s: float = 0.0,
+    adapt: bool = False,
     progress: Progress | None = None,
 ) -> SyncReport:
     """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again.
 
     `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.questions`: Unanswered).
+    `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or more.
     """
-    options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s)
+    options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s, adapt_from=1 if adapt else None)
     if progress is not None:
         options.progress = progress
     server = Server(client)
@@ -114,13 +116,17 @@ def bulk(
     write_as: WriteAs | None = None,
     scribbles: Scribbles = "keep",
     results: Path | None = None,
+    adapt: bool = True,
     on_row: Callable[[BulkRow], None] = lambda row: None,
 ) -> list[BulkRow]:
-    """Rounds on many jobs, as many at a time as there are engines. A task means its worked-on jobs, then all others."""
+    """Rounds on many jobs, as many at a time as there are engines. A task means its worked-on jobs, then all others.
+
+    `adapt` as of `sync`, but from a job's second round on, when people have seen what the first one gave.
+    """
     server = Server(client)
     left_out: list[BulkRow] = []
     items = read_items(server, jobs, tasks, listing, query, left_out)
-    options = SyncOptions(write_as, scribbles)
+    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None)
     return run_bulk(server, items, store, engines, options, left_out=left_out, results=results, on_row=on_row)
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from siaf.adaptation import MIN_FRAMES
 from siaf.cvat.frames import JobFrames
 from siaf.cvat.rounds import RoundInput
 from siaf.masks import IndexMask
@@ -32,8 +33,12 @@ class Engine(Protocol):
         Of the same frames, the session itself goes on; of others, its objects and memory.
         """
 
-    def propagate(self, progress: Progress) -> None:
-        """Fill all other frames; goes on where it was stopped."""
+    def propagate(self, progress: Progress, adapt: bool = False) -> None:
+        """Fill all other frames; goes on where it was stopped. `adapt`: first learn from verified masks, if there are
+        enough.
+
+        Raises InputError naming "adapt" if this engine cannot.
+        """
 
     def suggest(self) -> list[int]:
         """Frames most worth annotating next."""
@@ -90,8 +95,11 @@ class LocalEngine:
         else:
             self._session.inherit(state)
 
-    def propagate(self, progress: Progress) -> None:
-        """As `Session.propagate`."""
+    def propagate(self, progress: Progress, adapt: bool = False) -> None:
+        """As `Session.adapt`, with two verified masks or more, and `Session.propagate`."""
+        if adapt and len(self._session.verified) >= MIN_FRAMES:
+            for _ in self._session.adapt():
+                progress(0, self._session.pending)
         for done, total in self._session.propagate():
             progress(done, total)
         if self._session.rounds:
@@ -169,7 +177,8 @@ def run_round(engine: Engine, planned: RoundInput) -> None:
         fixed = np.zeros_like(found[frame]) if here.fixed is None else here.fixed
         rest = np.where(np.isin(found[frame], np.unique(fixed[fixed > 0])), 0, found[frame])
         mask = np.where(fixed > 0, fixed, rest).astype(np.uint8)
-        again[frame] = FramePrompts(mask=mask, about=(here.about or frozenset()) | asked[frame])
+        # What the strokes gave is on the mask too, but nobody has seen it.
+        again[frame] = FramePrompts(mask=mask, about=(here.about or frozenset()) - asked[frame])
     if again:
         engine.interact(Prompts(again), labels)
 

@@ -200,10 +200,10 @@ class RemoteEngine:
         self._kept = state
         self._tags = [entry["tag"] for entry in self._enduring(self._info)["objects"]]
 
-    def propagate(self, progress: Progress) -> None:
-        """As `Session.propagate`, in calls of limited time."""
-        self._fill(progress)
-        self._steps.append(lambda: self._fill(lambda done, total: None))
+    def propagate(self, progress: Progress, adapt: bool = False) -> None:
+        """As `Session.propagate`, in calls of limited time; without `adapt` as the function is set."""
+        self._fill(progress, adapt)
+        self._steps.append(lambda: self._fill(lambda done, total: None, adapt))
 
     def suggest(self) -> list[int]:
         """What the function said when it was done."""
@@ -226,17 +226,18 @@ class RemoteEngine:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _fill(self, progress: Progress) -> None:
+    def _fill(self, progress: Progress, adapt: bool) -> None:
         while True:
-            answer = self._enduring(self._propagate)
+            answer = self._enduring(lambda: self._propagate(adapt))
             self._done = answer["done"]
             progress(self._done, answer["total"])
             if self._done == answer["total"]:
                 self._suggest = answer["suggest"]
                 return
 
-    def _propagate(self) -> Json:
-        return self._call("POST", "/propagate", {"budget_s": BUDGET_S, "after": self._done}, _PROGRESS)
+    def _propagate(self, adapt: bool) -> Json:
+        body: Json = {"budget_s": BUDGET_S, "after": self._done, **({"adapt": True} if adapt else {})}
+        return self._call("POST", "/propagate", body, _PROGRESS)
 
     def _info(self) -> Json:
         return self._function.ask("GET", self._path(), form=_SESSION)

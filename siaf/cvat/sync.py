@@ -26,7 +26,7 @@ from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 from siaf.shrinking import summarise
 from siaf.snapshot import SessionMasks
-from siaf.state import read_masks
+from siaf.state import read_masks, read_summary
 
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
@@ -49,7 +49,10 @@ class NothingDrawn(InputError):
 
 @dataclass
 class SyncOptions:
-    """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions."""
+    """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions.
+
+    `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
+    """
 
     write_as: WriteAs | None = None
     scribbles: Scribbles = "keep"
@@ -57,6 +60,7 @@ class SyncOptions:
     yes: bool = False
     wait_s: float = 0.0
     progress: Progress = lambda done, total: None
+    adapt_from: int | None = None
 
 
 class JobSync:
@@ -199,8 +203,9 @@ class JobSync:
             return
         engine = self._open(ledger)
         before = self._jobs.state(ledger)
+        adapt = self._options.adapt_from is not None and ledger.round >= self._options.adapt_from
         try:
-            engine.propagate(self._progress)
+            engine.propagate(self._progress, adapt)
         except BaseException:  # also when somebody stops it: what is done is kept
             with suppress(SiafError):
                 self._jobs.save(ledger, engine.state())
@@ -209,6 +214,8 @@ class JobSync:
         ledger.suggest = engine.suggest()
         state = engine.state()
         self._jobs.save(ledger, state)
+        if adapt:
+            self._report.notes.append(_adaptation_note(read_summary(state).adapted))
         if before is not None:
             lost = read_masks(state).lost_since(read_masks(before), ledger.objects)
             by_task = {self._clip.to_task(frame): tags for frame, tags in lost.items()}
@@ -350,3 +357,12 @@ def _forget_replaced(ledger: Ledger, annotations: Json, reading: Reading) -> Non
     for number, own in list(ledger.shapes.items()):
         if number not in here and (own.frame, own.tag) not in reading.missing and own.tag not in reading.gone:
             del ledger.shapes[number]
+
+
+def _adaptation_note(adapted: bool | None) -> str:
+    """What a round that was to adapt the network came to."""
+    if adapted is None:
+        return "not adapted: masks on two frames that somebody has drawn, corrected or accepted are needed"
+    if not adapted:
+        return "not adapted: a mask that was left out for a trial came out worse"
+    return "adapted to the masks that people have drawn, corrected or accepted"

@@ -74,8 +74,10 @@ class ThroughEngine:
     def inherit(self, state: bytes) -> None:
         """Nothing: what the jobs share arrives as references."""
 
-    def propagate(self, progress: Progress) -> None:
+    def propagate(self, progress: Progress, adapt: bool = False) -> None:
         """Asks for frame after frame, as the function's own plan goes."""
+        if adapt:
+            raise InputError("a session that is reached through CVAT does not adapt; use --url", field="adapt")
         if not self._states():
             if not self._interacted:
                 reason = "the jobs share no frame, and memory cannot travel through CVAT; use --url"

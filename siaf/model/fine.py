@@ -92,16 +92,23 @@ class FineDecoder(nn.Module):
         `key`: `encode` of this frame; `before`: that of the frame before, and its labels B×K×h×w in 0…1, if there is
         one; `valid` bool B×K: channels that stand for something. Returns logits B×K×h×w, meaningful where valid.
         """
-        batch, tags = scores.shape[:2]
+        return self.weigh(scores, trunk, self.carry(scores, key, before), valid)
+
+    def carry(self, scores: Tensor, key: Tensor, before: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+        """What the frame before says, as of `forward`: its labels where their cells went, and where they were."""
         if before is None:
-            moved = previous = torch.zeros_like(scores)
-        else:
-            previous = before[1].to(scores.dtype)
-            moved = self.transport(key, before[0], previous).to(scores.dtype)
+            return None
+        previous = before[1].to(scores.dtype)
+        return self.transport(key, before[0], previous).to(scores.dtype), previous
+
+    def weigh(self, scores: Tensor, trunk: Tensor, carried: tuple[Tensor, Tensor] | None, valid: Tensor) -> Tensor:
+        """The rest of `forward`, with what `carry` gave."""
+        batch, tags = scores.shape[:2]
+        moved, previous = (torch.zeros_like(scores),) * 2 if carried is None else carried
         scores = scores.clamp(_LEAST, 1 - _LEAST)
         background = torch.zeros_like(scores)
         background[:, 0] = 1
-        known = torch.full_like(scores, float(before is not None))
+        known = torch.full_like(scores, float(carried is not None))
         rivals = _rivals(moved, valid), _rivals(previous, valid)
         given = torch.stack([scores.logit() / 4, moved, previous, *rivals, background, known], dim=2)
         own = self.own(given.flatten(0, 1)).unflatten(0, (batch, tags))

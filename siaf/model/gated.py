@@ -4,6 +4,7 @@ Two streams run through the layers: what things look like (visual) and who they 
 same attention, which is computed on the visual stream alone; the identity stream never decides where to look.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from siaf.model.attention import LocalAttention
 from siaf.model.config import PropagationConfig
 from siaf.model.layers import to_map, to_tokens
-from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet, StepOutput
+from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.reading import Read
 
 _EXPANSION = 2  # values and gates are twice as wide as the stream they belong to
@@ -205,9 +206,9 @@ class GatedPropagationNet(PropagationNet):
         """Never."""
         return False
 
-    def propagate(
+    def transform(
         self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
-    ) -> StepOutput:
+    ) -> tuple[list[Tensor], FrameMemory]:
         """As in PropagationNet."""
         assert long is not None
         size = features.size
@@ -219,9 +220,12 @@ class GatedPropagationNet(PropagationNet):
             seen.append((query, source))
         visual, who = streams
         assert who is not None
+        return [torch.cat((visual, who), dim=-1)], seen
+
+    def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
+        """As in PropagationNet."""
         norm = cast(GatedTransformer, self.LSTT).decoder_norms[0]
-        embedding = to_map(norm(torch.cat((visual, who), dim=-1)), size)
-        return self._decoded([embedding], features, seen)
+        return self._decoded([to_map(norm(streams[0]), features.size)], features)
 
     def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
         """As in PropagationNet."""

@@ -286,21 +286,34 @@ class PropagationNet(nn.Module):
 
         `known`: what `read` gave for a part of the long-term memory; `long` is the rest, or None.
         """
+        streams, seen = self.transform(features, long, short, known)
+        logits, hidden = self.decode(streams, features)
+        return StepOutput(logits, seen, hidden)
+
+    def transform(
+        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+    ) -> tuple[list[Tensor], FrameMemory]:
+        """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `StepOutput.seen`."""
         size, x = features.size, self._begun(features)
-        embeddings = [features.embedding]
+        streams: list[Tensor] = []
         seen: FrameMemory = []
-        for i, (layer, norm) in enumerate(self.LSTT.blocks()):
+        for i, (layer, _) in enumerate(self.LSTT.blocks()):
             if i:
                 x = self._attend(layer, x, size)
             source, query = layer.look(x)
             x = layer.read(x, query, long[i] if long else None, short[i], size, known)
             seen.append((query, source))
-            embeddings.append(to_map(norm(x), size))
-        return self._decoded(embeddings, features, seen)
+            streams.append(x)
+        return streams, seen
 
-    def _decoded(self, embeddings: list[Tensor], features: FrameFeatures, seen: FrameMemory) -> StepOutput:
+    def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
+        """The second half: `StepOutput.logits` and `StepOutput.hidden`. No memory depends on it."""
+        normed = [norm(x) for x, (_, norm) in zip(streams, self.LSTT.blocks(), strict=True)]
+        return self._decoded([features.embedding, *(to_map(x, features.size) for x in normed)], features)
+
+    def _decoded(self, embeddings: list[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
         hidden = self.decoder.hidden(embeddings, features.levels)
-        return StepOutput(self.decoder.conv_out(hidden), seen, hidden)
+        return self.decoder.conv_out(hidden), hidden
 
     def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
         """Memory of a frame just propagated, from what `propagate` returned and the mask (as in `identity`) it led

@@ -14,9 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from siaf.adaptation import Adaptation
 from siaf.cli import main
 from siaf.output.palette import PALETTE
 from siaf.propagating import Propagation
+from siaf.state import read_document
 from siaf.video import open_video
 
 Frames = NDArray[np.uint8]
@@ -346,6 +348,51 @@ def test_masks_that_do_not_fit_are_named(
     error = capsys.readouterr().err
     assert error.startswith("siaf: --masks:")
     assert re.search(message, error)
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_the_network_is_adapted_to_given_masks_if_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, adapt: bool
+) -> None:
+    monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+    save_masks(folder, "palette")
+    arguments = ["segment", str(folder / "clip"), "--masks", str(folder / "given"), "--out", str(folder / "out")]
+    assert main([*arguments, "--json", *(["--adapt"] if adapt else [])]) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert ("round 1: adapted (masks of frames 2, 9)" in notes) == adapt
+    now = read_document((folder / "out" / "session.siaf").read_bytes())["now"]
+    assert ("decoder" in now) == adapt
+
+
+def test_strokes_alone_are_too_little_to_adapt_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(segment(folder, "--adapt", "--json")) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert "round 1: not adapted, masks of 2 frames are needed (--masks) and there are 0" in notes
+
+
+def test_an_adaptation_that_is_stopped_is_done_by_the_command_that_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+    save_masks(folder, "palette")
+    arguments = ["segment", str(folder / "clip"), "--masks", str(folder / "given"), "--adapt"]
+    assert main([*arguments, "--out", str(folder / "whole")]) == 0
+    step = Adaptation.step
+
+    def stop(self: Adaptation) -> None:
+        step(self)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Adaptation, "step", stop)
+    assert main([*arguments, "--out", str(folder / "out")]) == 130
+    command = capsys.readouterr().err.rsplit("go on with: ", 1)[1].strip()
+    assert "decoder" not in read_document((folder / "out" / "session.siaf").read_bytes())["now"]
+    assert "--adapt" in command
+    monkeypatch.setattr(Adaptation, "step", step)
+    assert main(shlex.split(command)[1:]) == 0
+    for number in range(12):
+        one, two = (Image.open(folder / out / "masks" / f"{number}.png") for out in ("whole", "out"))
+        assert np.array_equal(np.asarray(one), np.asarray(two))
 
 
 def written(folder: Path) -> list[int]:

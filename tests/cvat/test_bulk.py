@@ -16,6 +16,7 @@ from siaf.cvat import bulk, commands
 from siaf.cvat.bulk import BulkRow, Item, bulk_lines, read_items, run_bulk
 from siaf.cvat.sync import SyncOptions
 from siaf.errors import InputError
+from siaf.state import read_document
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +178,69 @@ def test_a_bad_line_of_a_list_is_named(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("job 1\nproject 7\n")
     with pytest.raises(InputError, match=r'list: line 2 of .* is not like "job 7"'):
         read_items(bench.server, listing=tmp_path / "list.txt")
+
+
+class TestAdaptation:
+    """`sync --adapt`, and what `bulk` does of its own."""
+
+    @pytest.fixture(autouse=True)
+    def _few_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+
+    @staticmethod
+    def job(bench: Bench, pictures: Pictures, frames: tuple[int, ...] = (0, 3)) -> int:
+        """A job of four frames with masks that a human drew on some."""
+        (job,) = bench.task(pictures[:4])
+        for frame in frames:
+            bench.box_mask(job, frame, (20, 30, 44, 49), "car", tag=1)
+        return job
+
+    @staticmethod
+    def decoder(bench: Bench, job: int) -> object:
+        jobs = bench.store.job(bench.server.url, job)
+        state = jobs.state(jobs.ledger())
+        assert state is not None
+        return read_document(state)["now"].get("decoder")
+
+    def test_bulk_adapts_from_the_second_round_on(self, bench: Bench, pictures: Pictures) -> None:
+        job = self.job(bench, pictures)
+        run(bench, jobs=[job])
+        assert self.decoder(bench, job) is None
+        shape = next(s for s in bench.shapes(job) if s["frame"] == 0)
+        bench.edit(job, shape, points=[0.0, 300.0, 20.0, 30.0, 34.0, 49.0])
+        run(bench, jobs=[job])
+        assert self.decoder(bench, job) is not None
+
+    def test_bulk_does_not_where_one_mask_was_drawn(self, bench: Bench, pictures: Pictures) -> None:
+        job = self.job(bench, pictures, frames=(0,))
+        run(bench, jobs=[job])
+        bench.scribble(job, 2, (25, 40, 40, 40), tag=1, label="car")
+        (row,) = run(bench, jobs=[job])
+        assert row.status == "done"
+        assert self.decoder(bench, job) is None
+
+    def test_sync_adapts_if_asked(self, bench: Bench, pictures: Pictures) -> None:
+        job = self.job(bench, pictures)
+        report = bench.sync(job, adapt=True)
+        assert "adapted to the masks that people have drawn, corrected or accepted" in report.notes
+        assert self.decoder(bench, job) is not None
+
+    def test_sync_does_not_unless_asked(self, bench: Bench, pictures: Pictures) -> None:
+        job = self.job(bench, pictures)
+        report = bench.sync(job)
+        assert not any("adapted" in note for note in report.notes)
+        assert self.decoder(bench, job) is None
+
+    def test_sync_says_that_one_mask_is_too_few(self, bench: Bench, pictures: Pictures) -> None:
+        job = self.job(bench, pictures, frames=(0,))
+        report = bench.sync(job, adapt=True)
+        reason = "not adapted: masks on two frames that somebody has drawn, corrected or accepted are needed"
+        assert reason in report.notes
+        assert self.decoder(bench, job) is None
+
+    def test_strokes_on_a_drawn_frame_are_not_taken_for_a_mask(self, bench: Bench, pictures: Pictures) -> None:
+        """The frame then shows what the strokes gave, which nobody has seen."""
+        job = self.job(bench, pictures)
+        bench.scribble(job, 0, (72, 50, 85, 50), tag=2, label="person")
+        report = bench.sync(job, adapt=True)
+        assert any(note.startswith("not adapted") for note in report.notes)

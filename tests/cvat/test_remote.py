@@ -414,3 +414,24 @@ def test_an_address_that_is_no_function_is_named(
     bench.engines = remote_engines(FunctionClient(bench.server.url))
     with pytest.raises(SiafError):
         bench.sync(job)
+
+
+@pytest.mark.parametrize("setting", [False, True])
+def test_a_function_adapts_if_asked_or_set_so(
+    bench: Bench, serve: Callable[..., Served], pictures: Pictures, monkeypatch: pytest.MonkeyPatch, setting: bool
+) -> None:
+    monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+
+    def masks(adapt: bool) -> dict:
+        (job,) = bench.task(pictures[:5])
+        for frame in (0, 4):
+            bench.box_mask(job, frame, (20, 30, 44, 49), "car", tag=1)
+        report = bench.sync(job, adapt=adapt)
+        assert any(note.startswith("adapted to") for note in report.notes) == adapt
+        return {spot: points for spot, points in bench.masks(job).items() if spot[0] in (1, 2, 3)}
+
+    here, without = masks(adapt=True), masks(adapt=False)
+    assert here != without
+    use(bench, serve(adapt=setting))
+    assert masks(adapt=True) == here
+    assert masks(adapt=False) == (here if setting else without)
