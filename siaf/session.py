@@ -213,7 +213,7 @@ class Session:
                 now.known[frame] = (self._spoken_for(frame) | named) & everything
                 now.masks[frame] = mask
                 now.interacted[frame] = number
-            spoken = {f: everything if given[f].about is None else given[f].about for f in given.masks}
+            spoken = {f: everything if (own := given[f].about) is None else own for f in given.masks}
             whole = {f for f, mask in given.masks.items() if spoken[f].issuperset(np.unique(mask[mask > 0]).tolist())}
             # Strokes draw what nobody has seen yet.
             now.human = (now.human - given.masks.keys() | whole) - given.drawn.keys()

@@ -18,7 +18,7 @@ from siaf.adaptation import Adaptation
 from siaf.cli import main
 from siaf.output.palette import PALETTE
 from siaf.propagating import Propagation
-from siaf.state import read_document
+from siaf.state import read_summary
 from siaf.video import open_video
 
 Frames = NDArray[np.uint8]
@@ -360,8 +360,8 @@ def test_the_network_is_adapted_to_given_masks_if_asked(
     assert main([*arguments, "--json", *(["--adapt"] if adapt else [])]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert ("round 1: adapted (masks of frames 2, 9)" in notes) == adapt
-    now = read_document((folder / "out" / "session.siaf").read_bytes())["now"]
-    assert ("decoder" in now) == adapt
+    summary = read_summary((folder / "out" / "session.siaf").read_bytes())
+    assert (summary.adapted is not None) == adapt
 
 
 def test_strokes_alone_are_too_little_to_adapt_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -385,8 +385,8 @@ def test_an_adaptation_that_is_stopped_is_done_by_the_command_that_goes_on(
 
     monkeypatch.setattr(Adaptation, "step", stop)
     assert main([*arguments, "--out", str(folder / "out")]) == 130
-    command = capsys.readouterr().err.rsplit("go on with: ", 1)[1].strip()
-    assert "decoder" not in read_document((folder / "out" / "session.siaf").read_bytes())["now"]
+    command = capsys.readouterr().err.rsplit("resume with: ", 1)[1].strip()
+    assert read_summary((folder / "out" / "session.siaf").read_bytes()).adapted is None
     assert "--adapt" in command
     monkeypatch.setattr(Adaptation, "step", step)
     assert main(shlex.split(command)[1:]) == 0

@@ -16,7 +16,7 @@ from siaf.cvat import bulk, commands
 from siaf.cvat.bulk import BulkRow, Item, bulk_lines, read_items, run_bulk
 from siaf.cvat.sync import SyncOptions
 from siaf.errors import InputError
-from siaf.state import read_document
+from siaf.state import read_summary
 
 
 @pytest.fixture(autouse=True)
@@ -200,7 +200,7 @@ class TestAdaptation:
         jobs = bench.store.job(bench.server.url, job)
         state = jobs.state(jobs.ledger())
         assert state is not None
-        return read_document(state)["now"].get("decoder")
+        return read_summary(state).adapted
 
     def test_bulk_adapts_from_the_second_round_on(self, bench: Bench, pictures: Pictures) -> None:
         job = self.job(bench, pictures)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crafted_states import document_of
 from function_client import Client, encode
 from numpy.typing import NDArray
 from safetensors.torch import load, save
@@ -17,7 +18,7 @@ from function.service import Service
 from siaf import Scribble, Session
 from siaf.masks import index_mask_to_rles, rles_to_index_mask
 from siaf.network import Model
-from siaf.state import dump_session, read_document
+from siaf.state import dump_session
 from siaf.weights import load_model
 
 HEIGHT, WIDTH = 72, 96
@@ -456,7 +457,7 @@ class TestAdaptation:
         session = self.begin(client, jpegs)
         client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 60, "adapt": True})
         good = client.raw("GET", f"/v1/sessions/{session}/state").body
-        tensors, document = load(good), read_document(good)
+        tensors, document = load(good), document_of(good)
         name = "decoder.0.decoder.conv_4x.gn.weight"
         tensors[name][0] = float("nan")
         crafted = bytes(save(tensors, {"siaf": json.dumps(document)}))
