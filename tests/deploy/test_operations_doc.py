@@ -9,6 +9,7 @@ from render import Deployment, render
 
 from function.metrics import Metrics
 from function.settings import Settings, settings_table
+from siaf.cvat.service.metrics import Metrics as ServiceMetrics
 
 KNOWN_ISSUES = """
     cvat#6861 cvat#5258 cvat-PR#6073 cvat#7267 nuclio-PR#1699 nuclio#2814 nuclio#3016 nuclio#1162
@@ -30,7 +31,10 @@ def guide(root: Path) -> str:
 def metric_names() -> set[str]:
     metrics = Metrics()
     metrics.count("cvat", 200, 0.1, {"decode": 0.1})
-    text = metrics.render(feature_bytes=1, live_sessions=1)
+    service = ServiceMetrics()
+    service.answered("rounds", 200)
+    service.ended("done", 1.0)
+    text = metrics.render(feature_bytes=1, live_sessions=1) + service.render().decode()
     return {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
 
 
@@ -41,9 +45,10 @@ def test_the_table_of_settings_is_the_functions_own(guide: str) -> None:
     assert table[1] == settings_table()
 
 
-def test_every_variable_it_names_is_a_setting(guide: str) -> None:
+def test_every_variable_it_names_is_a_setting(root: Path, guide: str) -> None:
     known = {f"SIAF_{name.upper()}" for name in Settings.model_fields}
-    assert set(re.findall(r"SIAF_[A-Z_]*[A-Z]", guide)) <= known
+    composed = set(re.findall(r"SIAF_[A-Z_]*[A-Z]", (root / "deploy/cvat-ui/compose.cvat-ui.yml").read_text()))
+    assert set(re.findall(r"SIAF_[A-Z_]*[A-Z]", guide)) <= known | composed
 
 
 def test_limits_are_those_in_force(guide: str) -> None:
