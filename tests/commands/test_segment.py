@@ -242,12 +242,12 @@ def test_a_stopped_run_goes_on_and_ends_as_one_that_was_not(
     steps = 0
     advance = Propagation.advance
 
-    def stopping(self: Propagation, *arguments: Any) -> None:
+    def stopping(self: Propagation, *arguments: Any) -> Any:
         nonlocal steps
         steps += 1
         if steps == after:
             signal.raise_signal(number)
-        advance(self, *arguments)
+        return advance(self, *arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(Propagation, "advance", stopping)

@@ -164,7 +164,7 @@ def test_ground_truth_and_completed_jobs_are_named(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "jobs: no job and no task is given"),
+        ({}, "jobs: nothing to do; give --jobs"),
         ({"query": "everything"}, "query: 'everything' is not like"),
         ({"listing": Path("/no/such/list")}, "list: cannot read"),
     ],
