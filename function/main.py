@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from function.http import Reply, Request
+from function.http.messages import Reply, Request
 from function.service import Service
 from function.settings import load_settings
 

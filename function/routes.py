@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
-from function.contracts import INTERACTOR_REPLY, TRACKER_REPLY, CvatRequest
-from function.http import Reply, Request
-from function.models import (
+from function.calls.sessions_api import Rounds
+from function.http.contracts import INTERACTOR_REPLY, TRACKER_REPLY, CvatRequest
+from function.http.messages import Reply, Request
+from function.http.openapi import document, render
+from function.http.routing import BINARY, TEXT, Route
+from function.http.schemas import (
     DeleteReply,
     FrameReply,
     InfoReply,
@@ -19,9 +22,6 @@ from function.models import (
     SessionReply,
     StateReply,
 )
-from function.openapi import document, render
-from function.rounds import Rounds
-from function.routing import BINARY, TEXT, Route
 
 Answer = Callable[[Request], Reply]
 

@@ -18,10 +18,10 @@ import nuclio_sdk.logger
 import uvicorn
 from nuclio_sdk.event import Event, EventDeserializerKinds
 
-from function.heap import give_back
-from function.http import ApiError, Busy, Reply, check_parts, too_large
-from function.impatience import ImpatientProtocol
+from function.http.messages import ApiError, Busy, Reply, check_parts, too_large
 from function.main import handler
+from function.runtime.heap import give_back
+from function.runtime.impatience import ImpatientProtocol
 from function.service import Service
 from function.settings import Settings, load_settings
 from siaf.errors import InputError

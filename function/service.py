@@ -12,23 +12,23 @@ from uuid import uuid4
 
 import numpy as np
 
-from function.http import ApiError, Busy, Reply, Request, as_api_error, bad_request, check_parts, too_large
-from function.idle import Idle
-from function.interactor import Interactor
-from function.metrics import Metrics
-from function.models import InfoReply, Limits
-from function.rounds import Rounds
+from function.calls.interactor import Interactor
+from function.calls.sessions_api import Rounds
+from function.calls.tracker import TrackerCalls
+from function.http.messages import ApiError, Busy, Reply, Request, as_api_error, bad_request, check_parts, too_large
+from function.http.routing import Route, find
+from function.http.schemas import InfoReply, Limits
 from function.routes import make_routes
-from function.routing import Route, find
-from function.sessions import Sessions
+from function.runtime.idle import Idle
+from function.runtime.metrics import Metrics
+from function.runtime.timing import traced
 from function.settings import PREFIX, Settings, SettingsError
+from function.state.sessions import Sessions
 from function.store import Store, Unavailable, open_store
-from function.timing import traced
-from function.tracker import TrackerCalls
 from siaf import Scribble, Session, load_model
 from siaf.errors import InputError, StateError
-from siaf.features import FeatureCache
-from siaf.network import Model
+from siaf.model.loaded import Model
+from siaf.session.feature_cache import FeatureCache
 
 _WARM_SIZE = (48, 64)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.weights import build_model
 
 torch.set_num_threads(1)

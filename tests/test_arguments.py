@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from siaf.errors import InputError
-from siaf.network import Model
+from siaf.frames.source import as_frames
+from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
-from siaf.session import Session
-from siaf.video import as_frames
+from siaf.session.session import Session
 
 FRAMES = np.zeros((4, 20, 30, 3), np.uint8)
 STROKE = Scribble(1, np.array([[5.0, 5.0], [9.0, 9.0]]))

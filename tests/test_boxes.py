@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from siaf import Session
 from siaf.boxes import Box, as_box, box_pixels, fill_boxes, mask_box, surround
 from siaf.errors import InputError
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.scribbles import rasterize
 
 

@@ -6,9 +6,9 @@ from typing import overload
 import cv2
 import numpy as np
 
+from siaf.frames.source import ArrayFrames, Frame
 from siaf.masks import IndexMask
 from siaf.scribbles import Scribble
-from siaf.video import ArrayFrames, Frame
 
 
 class MovingObjects(Sequence[Frame]):

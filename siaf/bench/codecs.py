@@ -12,9 +12,9 @@ from siaf.bench.clip import MovingObjects
 from siaf.bench.clock import Clock
 from siaf.bench.network import Bench
 from siaf.evaluation.table import Row
-from siaf.images import decode_image
+from siaf.frames.images import decode_image
 from siaf.masks import decode_rle, encode_rle
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 _SIZES = {"1080p": (1080, 1920), "4K": (2160, 3840)}
 

@@ -9,14 +9,14 @@ import torch
 
 from siaf.bench.clip import MovingObjects
 from siaf.bench.clock import Clock
-from siaf.confidence import mask_confidence
 from siaf.evaluation.table import Row
-from siaf.features import feature_bytes
-from siaf.network import Model
-from siaf.objects import ObjectTable
-from siaf.probabilities import Probabilities
-from siaf.prompting import stroke_slots
-from siaf.refinement import refine
+from siaf.model.loaded import Model
+from siaf.model.probabilities import Probabilities
+from siaf.session.confidence import mask_confidence
+from siaf.session.feature_cache import feature_bytes
+from siaf.session.objects import ObjectTable
+from siaf.session.refinement import refine
+from siaf.session.stroke_slots import stroke_slots
 
 
 class Bench:

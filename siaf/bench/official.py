@@ -20,13 +20,13 @@ from siaf.errors import InputError
 from siaf.evaluation.official import Official, official_code
 from siaf.evaluation.parity import random_state
 from siaf.evaluation.table import Row
-from siaf.memory import ChainMemory
 from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.folding import for_inference
 from siaf.model.gated import build_propagation
 from siaf.model.interaction import InteractionNet
-from siaf.network import Model
-from siaf.preprocessing import network_size, resize_frames, resize_labels
+from siaf.model.loaded import Model
+from siaf.model.preprocessing import network_size, resize_frames, resize_labels
+from siaf.session.memory import ChainMemory
 
 _HEIGHT, _WIDTH = 480, 854
 VARIANTS = ("aott", "r50_aotl")

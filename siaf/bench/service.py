@@ -35,7 +35,7 @@ class _Function:
 
     def __init__(self) -> None:
         try:
-            from function.http import Request
+            from function.http.messages import Request
             from function.service import Service
             from function.settings import Settings
         except ImportError as error:

@@ -9,11 +9,11 @@ import numpy as np
 from siaf.bench.clip import moving_clip
 from siaf.bench.clock import Clock, resident_mb
 from siaf.evaluation.table import Row
-from siaf.features import FeatureCache
-from siaf.network import Model
-from siaf.propagating import Repropagate
-from siaf.session import Session
-from siaf.state import dump_session
+from siaf.model.loaded import Model
+from siaf.session.feature_cache import FeatureCache
+from siaf.session.propagation import Repropagate
+from siaf.session.session import Session
+from siaf.session.state_file import dump_session
 
 _NEAR = 5
 """A correction's neighbourhood: so many frames on each side."""

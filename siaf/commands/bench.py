@@ -8,7 +8,7 @@ from pathlib import Path
 from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, positive
 from siaf.errors import InputError
 from siaf.evaluation.table import Row, markdown, write_csv
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 _TABLES = {
     "objects": "a propagated frame by number of objects, 1 to 11 (the paper's Fig. 6)",

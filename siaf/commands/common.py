@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from siaf.errors import InputError
-from siaf.session import Session
+from siaf.session.session import Session
 from siaf.weights import MODELS
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

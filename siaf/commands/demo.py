@@ -7,9 +7,9 @@ from pathlib import Path
 
 from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
 from siaf.commands.segment import report_lines, segment
+from siaf.frames.source import open_video
 from siaf.scribbles import read_davis
-from siaf.session import Session
-from siaf.video import open_video
+from siaf.session.session import Session
 from siaf.weights import load_model
 
 LABELS = {1: "rabbit", 2: "boulders", 3: "wall"}

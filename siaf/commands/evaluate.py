@@ -15,7 +15,7 @@ from siaf.commands.common import Subparsers, add_json_argument, add_model_argume
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.weights import build_model, load_model
 
 if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from siaf.errors import InputError
+from siaf.frames.source import FrameSource
 from siaf.masks import IndexMask, as_index_mask
 from siaf.output.palette import PALETTE
-from siaf.video import FrameSource
 
 _LOSSLESS = frozenset({".png", ".bmp", ".tif", ".tiff"})
 _FIELD = "--masks"

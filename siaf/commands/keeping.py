@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from siaf.errors import InputError, SiafError
-from siaf.session import Session
+from siaf.session.session import Session
 
 SESSION, BEFORE = "session.siaf", "session.before.siaf"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

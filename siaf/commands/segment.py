@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from siaf.adaptation import MIN_FRAMES
 from siaf.commands.common import (
     Subparsers,
     adapt_with_progress,
@@ -23,13 +22,14 @@ from siaf.commands.given_masks import read_masks
 from siaf.commands.keeping import SESSION, KeptSession, stopping
 from siaf.errors import InputError
 from siaf.files import staged_folder
+from siaf.frames.source import FrameSource, open_video
 from siaf.masks import MAX_TAG, IndexMask
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.output import Results, write_results
-from siaf.prompting import object_tags
 from siaf.scribbles import Scribble, is_seen, read_davis
-from siaf.session import Session
-from siaf.video import FrameSource, open_video
+from siaf.session.adaptation import MIN_FRAMES
+from siaf.session.session import Session
+from siaf.session.stroke_slots import object_tags
 from siaf.weights import load_model
 
 Strokes = dict[int, list[Scribble]]

@@ -21,7 +21,7 @@ from siaf.cvat import resources
 from siaf.errors import SiafError
 
 if TYPE_CHECKING:
-    from siaf.cvat.report import SyncReport
+    from siaf.cvat.rounds.report import SyncReport
 
 WAYS = ("mask", "polygon-track", "rectangle-track")
 TRACKER = "siaf-tracker"  # as deploy/deploy.sh names it
@@ -232,7 +232,7 @@ def run_import(arguments: argparse.Namespace) -> None:
 def run_report(arguments: argparse.Namespace) -> None:
     """Print the table."""
     from siaf.cvat import commands
-    from siaf.cvat.overview import overview_lines
+    from siaf.cvat.rounds.overview import overview_lines
 
     rows = commands.report(resources.client(arguments), arguments.task)
     print_result({"objects": [row.as_json() for row in rows]}, overview_lines(rows), arguments.json)
@@ -277,7 +277,7 @@ def run_service(arguments: argparse.Namespace) -> None:
 def run_bulk(arguments: argparse.Namespace) -> None:
     """Run all jobs and print the table. Raises SiafError if anything failed."""
     from siaf.cvat import commands
-    from siaf.cvat.bulk import bulk_lines
+    from siaf.cvat.rounds.bulk import bulk_lines
 
     client = resources.client(arguments)
     rows = commands.bulk(

@@ -5,21 +5,21 @@ from pathlib import Path
 
 from cvat_sdk.core.client import Client
 
-from siaf.cvat import exchange
-from siaf.cvat.bulk import BulkRow, read_items, run_bulk
-from siaf.cvat.carry import carry as carry_job
-from siaf.cvat.carry import carry_task
-from siaf.cvat.connection import Server
-from siaf.cvat.engine import EngineFactory, Progress
-from siaf.cvat.labels import WriteAs
-from siaf.cvat.overview import ObjectRow, task_overview
-from siaf.cvat.report import SyncReport
-from siaf.cvat.setup import SetupPlan, apply_setup, plan_setup
-from siaf.cvat.store import StateStore
-from siaf.cvat.sync import JobSync, SyncOptions
-from siaf.cvat.tidying import Scribbles
-from siaf.cvat.watch import Trigger, Watcher
-from siaf.cvat.webhooks import WebhookReceiver
+from siaf.cvat.engines.base import EngineFactory, Progress
+from siaf.cvat.job.labels import WriteAs
+from siaf.cvat.job.setup import SetupPlan, apply_setup, plan_setup
+from siaf.cvat.rounds.bulk import BulkRow, read_items, run_bulk
+from siaf.cvat.rounds.carry import carry as carry_job
+from siaf.cvat.rounds.carry import carry_task
+from siaf.cvat.rounds.overview import ObjectRow, task_overview
+from siaf.cvat.rounds.report import SyncReport
+from siaf.cvat.rounds.sync import JobSync, SyncOptions
+from siaf.cvat.rounds.watch import Trigger, Watcher
+from siaf.cvat.server.connection import Server
+from siaf.cvat.server.webhooks import WebhookReceiver
+from siaf.cvat.storage import exchange
+from siaf.cvat.storage.store import StateStore
+from siaf.cvat.writing.used_scribbles import Scribbles
 from siaf.errors import InputError
 
 
@@ -56,8 +56,9 @@ def sync(
 ) -> SyncReport:
     """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again.
 
-    `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.questions`: Unanswered).
-    `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or more.
+    `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.rounds.questions`:
+    Unanswered). `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or
+    more.
     """
     options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s, adapt_from=1 if adapt else None)
     if progress is not None:

@@ -12,13 +12,13 @@ from siaf.errors import InputError
 if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
     from cvat_sdk.core.client import Client
 
-    from siaf.cvat.engine import EngineFactory, Progress
-    from siaf.cvat.store import StateStore
+    from siaf.cvat.engines.base import EngineFactory, Progress
+    from siaf.cvat.storage.store import StateStore
 
 
 def client(arguments: argparse.Namespace) -> "Client":
     """A client of the CVAT that is meant. Raises InputError naming what is missing."""
-    from siaf.cvat.connection import connect
+    from siaf.cvat.server.connection import connect
 
     if not arguments.host:
         raise InputError("give --host, or set CVAT_HOST", field="host")
@@ -35,7 +35,7 @@ def client(arguments: argparse.Namespace) -> "Client":
 
 def store(arguments: argparse.Namespace) -> "StateStore":
     """Where sessions are kept."""
-    from siaf.cvat.store import StateStore, default_store
+    from siaf.cvat.storage.store import StateStore, default_store
 
     return StateStore(arguments.store or default_store())
 
@@ -45,17 +45,17 @@ def engines(arguments: argparse.Namespace, connected: "Client | None" = None) ->
     if arguments.url and arguments.via:
         raise InputError("give --url or --via, not both", field="via")
     if arguments.url:
-        from siaf.cvat.remote import FunctionClient, remote_engines
+        from siaf.cvat.engines.remote import FunctionClient, remote_engines
 
         token = os.environ.get("SIAF_TOKEN")
         return [remote_engines(FunctionClient(url, token)) for url in arguments.url]
     if arguments.via:
         assert connected is not None
-        from siaf.cvat.connection import Server
-        from siaf.cvat.through import through_cvat
+        from siaf.cvat.engines.through_cvat import through_cvat
+        from siaf.cvat.server.connection import Server
 
         return [through_cvat(Server(connected), arguments.function)]
-    from siaf.cvat.engine import local_engines
+    from siaf.cvat.engines.base import local_engines
     from siaf.weights import load_model
 
     return [local_engines(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]

@@ -18,8 +18,8 @@ from torch import Tensor
 from siaf.errors import InputError
 from siaf.masks import IndexMask
 from siaf.model.encoders import MobileNetV2Encoder
-from siaf.network import Model
-from siaf.preprocessing import network_size, resize_frames
+from siaf.model.loaded import Model
+from siaf.model.preprocessing import network_size, resize_frames
 from siaf.weights.encoders import load_encoder
 
 Frame = NDArray[np.uint8]

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from siaf.boxes import Box, mask_box
 from siaf.evaluation.metrics import box_iou
-from siaf.features import FeatureCache
-from siaf.network import Model
+from siaf.frames.source import Frame, frame_digest
+from siaf.interactive.tracking import Pending, Track, Tracker
+from siaf.model.loaded import Model
 from siaf.prompts import ObjectPrompt
-from siaf.tracking import Pending, Track, Tracker
-from siaf.video import Frame, frame_digest
+from siaf.session.feature_cache import FeatureCache
 
 Boxes = NDArray[np.float64]
 """float64 N×4, one row per frame: left, top, right, bottom edge; NaN where the object is absent."""

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.boxes import mask_box
-from siaf.clicks import Clicks, segment_clicks
 from siaf.evaluation.metrics import jaccard
+from siaf.interactive.clicks import Clicks, segment_clicks
 from siaf.masks import Bitmap, distance_to_outside
-from siaf.network import Frame, Model
-from siaf.session import Session
+from siaf.model.loaded import Frame, Model
+from siaf.session.session import Session
 
 Segmenter = Callable[[Clicks], Bitmap]
 """All clicks made so far, or a box, on one frame → the object's mask, bool H×W. It may remember its last answer."""
@@ -24,7 +24,7 @@ _NONE = np.zeros((0, 2))
 
 
 def siaf_segmenter(model: Model, frame: Frame) -> Segmenter:
-    """The way of `function.interactor`: every answer starts from what fewer of the clicks gave."""
+    """The way of `function.calls.interactor`: every answer starts from what fewer of the clicks gave."""
     session = Session(model, [frame])
     earlier: dict[int, list[int]] = {}
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from siaf.errors import InputError
 from siaf.evaluation.davis import LabelledSequence
+from siaf.frames.source import ArrayFrames, Frame
 from siaf.masks import Bitmap, IndexMask
-from siaf.video import ArrayFrames, Frame
 
 SIZES = (0.3, 0.5)
 """Diagonal of a pasted object's box, median over the clip, over the base frame's diagonal. None is enlarged."""

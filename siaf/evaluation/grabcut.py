@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from siaf.boxes import Box
 from siaf.masks import Bitmap, IndexMask, distance_to_outside
-from siaf.network import Frame
-from siaf.preprocessing import network_size
+from siaf.model.loaded import Frame
+from siaf.model.preprocessing import network_size
 from siaf.scribbles import UNSCRIBBLED, Scribble, StrokeMap, rasterize
 
 SHORT_SIDE = 257

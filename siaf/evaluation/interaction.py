@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from siaf.evaluation.metrics import jaccard
 from siaf.evaluation.robot import robot_scribbles
 from siaf.masks import IndexMask
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
-from siaf.session import Session
+from siaf.session.session import Session
 
 Answer = Callable[[Sequence[Scribble]], IndexMask]
 """New strokes on the frame → its index mask; it remembers the strokes before."""

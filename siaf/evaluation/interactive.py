@@ -12,11 +12,11 @@ from siaf.evaluation.curve import RoundScore
 from siaf.evaluation.davis import LabelledSequence
 from siaf.evaluation.metrics import jaccard, sequence_boundary_f, sequence_jaccard, swapped_objects
 from siaf.evaluation.robot import first_frames, next_frames, robot_scribbles
-from siaf.features import FeatureCache
-from siaf.network import Model
-from siaf.schedule import chains
+from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
-from siaf.session import Session
+from siaf.session.feature_cache import FeatureCache
+from siaf.session.schedule import chains
+from siaf.session.session import Session
 
 Fill = Callable[[Session], None]
 """Gives the frames that were not interacted with a mask, after a round's interaction."""

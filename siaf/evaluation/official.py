@@ -17,7 +17,7 @@ from torch import Tensor
 
 from siaf.errors import InputError
 from siaf.evaluation.parity import SLOTS, Step
-from siaf.preprocessing import network_size
+from siaf.model.preprocessing import network_size
 
 _PACKAGES = ("networks", "configs", "utils", "dataloaders")
 _SIZES = ((480, 854), (480, 910), (375, 500), (240, 427), (854, 480), (333, 333), (480, 1300), (100, 101), (465, 465))

@@ -15,9 +15,9 @@ from siaf.evaluation.curve import summarise
 from siaf.evaluation.davis import LabelledSequence
 from siaf.evaluation.interactive import PlayedRound, first_strokes, play, propagate_newest, repropagate
 from siaf.evaluation.table import Row
-from siaf.features import FeatureCache
 from siaf.model.identity import Slots
-from siaf.network import Model, Seen
+from siaf.model.loaded import Model, Seen
+from siaf.session.feature_cache import FeatureCache
 
 ROUNDS = 3
 

@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siaf.memory import AcrossRoundMemory, ChainMemory
 from siaf.model.config import PROPAGATION
 from siaf.model.gated import build_propagation
 from siaf.model.identity import Slots, merge_groups
+from siaf.model.preprocessing import normalise
 from siaf.model.propagation import FrameFeatures
-from siaf.preprocessing import normalise
+from siaf.session.memory import AcrossRoundMemory, ChainMemory
 
 VARIANTS = tuple(name for name in PROPAGATION if name != "siaf-t")
 SLOTS: Slots = (tuple(range(1, 11)), (1, 2))

@@ -8,8 +8,8 @@ import numpy as np
 from siaf.evaluation.baselines import Frame, Masks, Method
 from siaf.evaluation.metrics import sequence_boundary_f, sequence_jaccard, swapped_objects
 from siaf.masks import IndexMask
-from siaf.network import Model
-from siaf.session import Session
+from siaf.model.loaded import Model
+from siaf.session.session import Session
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from torch import Tensor
 from siaf.model.folding import for_inference
 from siaf.model.identity import one_hot_mask
 from siaf.model.interaction import UNMARKED, InteractionNet
-from siaf.network import Model
-from siaf.preprocessing import network_size
+from siaf.model.loaded import Model
+from siaf.model.preprocessing import network_size
 from siaf.training.interaction import InteractionLoss, InteractionRecipe
 from siaf.weights import MODELS, build_model
 

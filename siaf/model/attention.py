@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siaf.model.reading import Read, read_part
+from siaf.model.partial_attention import Read, read_part
 
 MASKED = -1e8  # AOT's logit of a position outside the image: finite, so that a padded query gives no NaN
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from siaf.model.attention import LocalAttention
 from siaf.model.config import PropagationConfig
 from siaf.model.layers import to_map, to_tokens
+from siaf.model.partial_attention import Read
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
-from siaf.model.reading import Read
 
 _EXPANSION = 2  # values and gates are twice as wide as the stream they belong to
 

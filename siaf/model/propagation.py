@@ -19,7 +19,7 @@ from siaf.model.encoders import build_encoder
 from siaf.model.fine import FineDecoder
 from siaf.model.identity import look_up_patches
 from siaf.model.layers import ConvGN, GNActDWConv, sine_position, to_map, to_tokens
-from siaf.model.reading import Read
+from siaf.model.partial_attention import Read
 
 FrameMemory: TypeAlias = list[tuple[Tensor, Tensor]]
 """Per transformer layer: keys and values, float B×N×C each. Several frames are concatenated along N."""

@@ -10,13 +10,13 @@ import av
 import cv2
 import numpy as np
 
+from siaf.frames.source import Frame
 from siaf.masks import MAX_TAG, IndexMask
 from siaf.output.cvat_xml import CvatXml
 from siaf.output.overlay import OverlayVideo
 from siaf.output.palette import write_mask_png
 from siaf.output.report import write_report
 from siaf.output.results import Areas, Interaction, Results
-from siaf.video import Frame
 
 __all__ = ["Interaction", "Results", "write_results"]
 

@@ -9,9 +9,9 @@ import av
 import cv2
 import numpy as np
 
+from siaf.frames.source import Frame
 from siaf.masks import IndexMask
 from siaf.output.palette import BRIGHT, PALETTE
-from siaf.video import Frame
 
 _STRENGTH = 0.5
 _LONGEST_SIDE = 4096

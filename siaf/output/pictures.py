@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
+from siaf.frames.source import Frame
 from siaf.masks import IndexMask
 from siaf.output.overlay import draw_masks
 from siaf.output.palette import BRIGHT, Colour
 from siaf.scribbles import Scribble
-from siaf.video import Frame
 
 LONGEST_SIDE = 480
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)

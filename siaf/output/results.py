@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from siaf.frames.source import FrameSource
 from siaf.masks import IndexMask
 from siaf.scribbles import Scribble
-from siaf.video import FrameSource
 
 Areas = dict[int, dict[int, int]]
 """Frame → tag → number of pixels; a tag that is absent from a frame is missing."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from siaf.model.config import MAX_TAGS
 from siaf.model.interaction import UNMARKED, InteractionNet
-from siaf.preprocessing import normalise
+from siaf.model.preprocessing import normalise
 from siaf.training.data import Batch
 from siaf.training.datasets import ClipSource
 from siaf.training.losses import segmentation_loss

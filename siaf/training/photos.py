@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.errors import InputError
+from siaf.frames.source import IMAGE_SUFFIXES
 from siaf.training.sources import CUTOUT_SIDE, AnnotatedPhoto, Sources, decode, limit
-from siaf.video import IMAGE_SUFFIXES
 
 MOST_OBJECTS = 200
 """Objects of one picture from which a mask is taken for damaged: saved with loss, it has a value for every shade."""

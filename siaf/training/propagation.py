@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from siaf.model.fine import stride_four
 from siaf.model.identity import one_hot_mask
+from siaf.model.preprocessing import normalise
 from siaf.model.propagation import FrameFeatures, PropagationNet, StepOutput, concatenate
-from siaf.preprocessing import normalise
 from siaf.training.losses import ABSENT, restrict_to_present, segmentation_loss, shuffle_tags
 
 

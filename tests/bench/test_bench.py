@@ -10,7 +10,7 @@ from siaf.bench import codecs, network, session
 from siaf.bench.clip import MovingObjects
 from siaf.bench.clock import Clock
 from siaf.cli import main
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 CLOCK = Clock("cpu", repeat=1)
 
@@ -73,4 +73,4 @@ def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture
 def test_official_needs_a_checkout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["bench", "official"]) == 2
     assert main(["bench", "official", "--mivos", str(tmp_path), "--repeat", "1"]) == 2
-    assert "no checkout of MiVOS" in capsys.readouterr().err
+    assert "is not a checkout of MiVOS" in capsys.readouterr().err

@@ -14,12 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from siaf.adaptation import Adaptation
 from siaf.cli import main
+from siaf.frames.source import open_video
 from siaf.output.palette import PALETTE
-from siaf.propagating import Propagation
-from siaf.state import read_summary
-from siaf.video import open_video
+from siaf.session.adaptation import Adaptation
+from siaf.session.propagation import Propagation
+from siaf.session.state_file import read_summary
 
 Frames = NDArray[np.uint8]
 
@@ -354,7 +354,7 @@ def test_masks_that_do_not_fit_are_named(
 def test_the_network_is_adapted_to_given_masks_if_asked(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, adapt: bool
 ) -> None:
-    monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+    monkeypatch.setattr("siaf.session.adaptation._STEPS", 3)
     save_masks(folder, "palette")
     arguments = ["segment", str(folder / "clip"), "--masks", str(folder / "given"), "--out", str(folder / "out")]
     assert main([*arguments, "--json", *(["--adapt"] if adapt else [])]) == 0
@@ -373,7 +373,7 @@ def test_strokes_alone_are_too_little_to_adapt_to(folder: Path, capsys: pytest.C
 def test_an_adaptation_that_is_stopped_is_done_by_the_command_that_goes_on(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+    monkeypatch.setattr("siaf.session.adaptation._STEPS", 3)
     save_masks(folder, "palette")
     arguments = ["segment", str(folder / "clip"), "--masks", str(folder / "given"), "--adapt"]
     assert main([*arguments, "--out", str(folder / "whole")]) == 0

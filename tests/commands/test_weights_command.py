@@ -11,7 +11,7 @@ from siaf.cli import main
 from siaf.evaluation.parity import random_state
 from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.gated import build_propagation
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.training.loop import Schedule, Trainer
 from siaf.weights import load_model
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from siaf.cvat import commands
-from siaf.cvat.connection import Server
-from siaf.cvat.engine import EngineFactory
-from siaf.cvat.labels import LabelBook
-from siaf.cvat.report import SyncReport
-from siaf.cvat.store import StateStore
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.job.labels import LabelBook
+from siaf.cvat.rounds.report import SyncReport
+from siaf.cvat.server.connection import Server
+from siaf.cvat.storage.store import StateStore
 from siaf.masks import decode_rle, encode_rle
 
 Json = dict[str, Any]

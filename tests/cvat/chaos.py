@@ -28,12 +28,16 @@ from bench import Bench, Pictures, check_ledger
 from standin import StandIn
 from standin_http import Answer, Request
 
-from siaf.cvat import bulk, commands, connection, faults, store, writing
-from siaf.cvat.connection import Server, connect
-from siaf.cvat.engine import EngineFactory, local_engines
-from siaf.cvat.faults import ServerFault
-from siaf.cvat.store import Busy, JobStore, StateStore
-from siaf.network import Model
+from siaf.cvat import commands
+from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.rounds import bulk
+from siaf.cvat.server import connection, faults
+from siaf.cvat.server.connection import Server, connect
+from siaf.cvat.server.faults import ServerFault
+from siaf.cvat.storage import store
+from siaf.cvat.storage.store import Busy, JobStore, StateStore
+from siaf.cvat.writing import changes as writing
+from siaf.model.loaded import Model
 from siaf.weights import build_model
 
 BOX = [0.0, 300.0, 30.0, 30.0, 44.0, 49.0]

@@ -15,11 +15,11 @@ from cvat_sdk.core.client import Client
 from numpy.typing import NDArray
 from standin import StandIn
 
-from siaf.cvat import connection
-from siaf.cvat.connection import connect
-from siaf.cvat.engine import EngineFactory, local_engines
-from siaf.cvat.store import StateStore
-from siaf.network import Model
+from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.server import connection
+from siaf.cvat.server.connection import connect
+from siaf.cvat.storage.store import StateStore
+from siaf.model.loaded import Model
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import numpy as np
 from bench import Bench
 from standin import StandIn
 
-from siaf.cvat.connection import connect
-from siaf.cvat.engine import EngineFactory, local_engines
-from siaf.cvat.store import StateStore
+from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.server.connection import connect
+from siaf.cvat.storage.store import StateStore
 from siaf.evaluation.davis import DavisFolder, LabelledSequence
 from siaf.evaluation.metrics import jaccard
 from siaf.masks import Bitmap, decode_rle

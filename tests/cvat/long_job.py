@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from standin import StandIn
 
-from siaf.cvat.connection import connect
-from siaf.cvat.engine import local_engines
-from siaf.cvat.store import StateStore
+from siaf.cvat.engines.base import local_engines
+from siaf.cvat.server.connection import connect
+from siaf.cvat.storage.store import StateStore
 
 MIB = 2**20
 _SIAF = (sys.executable, "-m", "siaf")

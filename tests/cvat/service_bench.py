@@ -18,15 +18,15 @@ from chaos import tiny
 from standin import StandIn
 from standin_sessions import sign_in
 
-from siaf.cvat.connection import connect
-from siaf.cvat.engine import Engine, EngineFactory, local_engines
+from siaf.cvat.engines.base import Engine, EngineFactory, local_engines
+from siaf.cvat.rounds.sync import SyncOptions
+from siaf.cvat.server.connection import connect
 from siaf.cvat.service.app import App, make_server
 from siaf.cvat.service.board import Board
 from siaf.cvat.service.calls import Calls
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.site import Site
-from siaf.cvat.store import StateStore
-from siaf.cvat.sync import SyncOptions
+from siaf.cvat.storage.store import StateStore
 
 Json = dict[str, Any]
 LINES = {1: (8.0, 20.0, 20.0, 20.0), 2: (72.0, 50.0, 85.0, 50.0)}

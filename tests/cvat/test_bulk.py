@@ -12,11 +12,12 @@ from bench import Bench, Pictures
 from standin import StandIn
 from standin_http import Request
 
-from siaf.cvat import bulk, commands
-from siaf.cvat.bulk import BulkRow, Item, bulk_lines, read_items, run_bulk
-from siaf.cvat.sync import SyncOptions
+from siaf.cvat import commands
+from siaf.cvat.rounds import bulk
+from siaf.cvat.rounds.bulk import BulkRow, Item, bulk_lines, read_items, run_bulk
+from siaf.cvat.rounds.sync import SyncOptions
 from siaf.errors import InputError
-from siaf.state import read_summary
+from siaf.session.state_file import read_summary
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +186,7 @@ class TestAdaptation:
 
     @pytest.fixture(autouse=True)
     def _few_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+        monkeypatch.setattr("siaf.session.adaptation._STEPS", 3)
 
     @staticmethod
     def job(bench: Bench, pictures: Pictures, frames: tuple[int, ...] = (0, 3)) -> int:

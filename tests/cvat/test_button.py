@@ -14,8 +14,8 @@ from service_bench import LINES, Browser, first_line, frame_of, jobs_of, serving
 from standin import StandIn
 from standin_sessions import sign_in
 
-from siaf.cvat.engine import EngineFactory
-from siaf.cvat.store import StateStore
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.storage.store import StateStore
 
 pytestmark = pytest.mark.browser
 

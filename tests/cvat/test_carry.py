@@ -9,10 +9,10 @@ from standin import StandIn
 
 from siaf import Session
 from siaf.cvat import commands
-from siaf.cvat.store import StateStore
+from siaf.cvat.storage.store import StateStore
 from siaf.errors import InputError, StateError
-from siaf.network import Model
-from siaf.state import read_masks
+from siaf.model.loaded import Model
+from siaf.session.state_file import read_masks
 
 
 def neighbours(bench: Bench, pictures: Pictures) -> list[int]:
@@ -218,7 +218,7 @@ def test_a_state_of_other_frames_is_refused(
 
 
 def test_results_are_what_the_session_shows(pictures: Pictures, tiny_model: Model) -> None:
-    from siaf.state import dump_session
+    from siaf.session.state_file import dump_session
 
     session = Session(tiny_model, pictures[:4])
     session.interact(references={1: np.pad(np.ones((20, 20), np.uint8), ((10, 42), (10, 66)))})

@@ -3,7 +3,7 @@
 import chaos
 import pytest
 
-from siaf.cvat.engine import EngineFactory
+from siaf.cvat.engines.base import EngineFactory
 
 
 @pytest.mark.parametrize("seed", [0, 5, 10, 3, 7])

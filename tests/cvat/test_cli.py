@@ -15,7 +15,7 @@ from standin import StandIn
 import siaf.weights
 from siaf.cli import main
 from siaf.cvat import cli
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 Run = Callable[..., int]
 

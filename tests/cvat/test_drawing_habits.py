@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bench import Bench, Pictures, bitmap, rle
 
-from siaf.cvat.questions import Unanswered
+from siaf.cvat.rounds.questions import Unanswered
 from siaf.errors import InputError
 
 ANY = (("car", "any"), ("person", "any"))
@@ -157,9 +157,9 @@ def test_a_turned_rectangle_is_the_box_around_it(bench: Bench, pictures: Picture
     (shape,) = bench.shapes(job, "rectangle")
     assert shape["id"] == number
     bench.edit(job, shape, rotation=90.0)
-    from siaf.cvat.jobs import open_job
-    from siaf.cvat.ledger import Ledger
-    from siaf.cvat.reading import read_job
+    from siaf.cvat.job.clip import open_job
+    from siaf.cvat.job.ledger import Ledger
+    from siaf.cvat.job.reading import read_job
 
     clip = open_job(bench.server, job)
     (found,) = read_job(bench.server.annotations(job), clip, bench.labels(job), Ledger(job)).rectangles

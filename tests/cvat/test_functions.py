@@ -12,11 +12,11 @@ from cvat_sdk import auto_annotation as cvataa
 from PIL import Image
 
 from siaf import Session
-from siaf.cvat.functions import SessionReplay, SiafInteraction, SiafTracking, create
+from siaf.cvat.auto_annotation import SessionReplay, SiafInteraction, SiafTracking, create
 from siaf.errors import InputError, SiafError
 from siaf.masks import encode_rle
-from siaf.network import Model
-from siaf.state import dump_session
+from siaf.model.loaded import Model
+from siaf.session.state_file import dump_session
 
 
 def image(pictures: Pictures, frame: int) -> Image.Image:
@@ -118,7 +118,7 @@ def test_a_session_of_other_frames_cannot_be_replayed(tiny_model: Model, picture
 
 
 def test_cvat_cli_makes_them_by_kind(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
-    monkeypatch.setattr("siaf.cvat.functions.load_model", lambda *args, **kwargs: tiny_model)
+    monkeypatch.setattr("siaf.cvat.auto_annotation.load_model", lambda *args, **kwargs: tiny_model)
     assert isinstance(create("interaction"), SiafInteraction)
     assert isinstance(create("tracking"), SiafTracking)
     with pytest.raises(SiafError, match="kind 'magic' is not one of interaction, tracking"):

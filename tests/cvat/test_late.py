@@ -14,12 +14,12 @@ from standin import StandIn
 from standin_http import Request
 from test_faults import BOX_POINTS, as_tracks, by_carry, by_sync, first_round, neighbour, second_round
 
-from siaf.cvat import store as store_module
-from siaf.cvat import writing
-from siaf.cvat.connection import Server
-from siaf.cvat.faults import ServerFault
-from siaf.cvat.report import SyncReport
-from siaf.cvat.store import Busy, JobStore
+from siaf.cvat.rounds.report import SyncReport
+from siaf.cvat.server.connection import Server
+from siaf.cvat.server.faults import ServerFault
+from siaf.cvat.storage import store as store_module
+from siaf.cvat.storage.store import Busy, JobStore
+from siaf.cvat.writing import changes as writing
 
 
 def is_write(request: Request) -> bool:

@@ -9,10 +9,10 @@ from PIL import ExifTags, Image, ImageOps
 from standin import StandIn
 from standin_media import write_video
 
-from siaf.cvat.frames import JobFrames
-from siaf.cvat.jobs import jobs_of_task, open_job
+from siaf.cvat.job.clip import jobs_of_task, open_job
+from siaf.cvat.job.frames import JobFrames
 from siaf.errors import InputError, SiafError
-from siaf.images import decode_image
+from siaf.frames.images import decode_image
 from siaf.masks import decode_rle
 
 

@@ -23,14 +23,16 @@ from standin_media import write_video
 from function.serve import App
 from function.service import Service
 from function.settings import Settings
-from siaf.cvat import commands, faults, remote
-from siaf.cvat.engine import EngineFactory, local_engines
-from siaf.cvat.faults import ServerFault
-from siaf.cvat.remote import FunctionClient, remote_engines
+from siaf.cvat import commands
+from siaf.cvat.engines import remote
+from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.engines.remote import FunctionClient, remote_engines
+from siaf.cvat.server import faults
+from siaf.cvat.server.faults import ServerFault
 from siaf.errors import InputError, SiafError
-from siaf.network import Model
-from siaf.state import read_summary, with_digests
-from siaf.video import frame_digest
+from siaf.frames.source import frame_digest
+from siaf.model.loaded import Model
+from siaf.session.state_file import read_summary, with_digests
 from siaf.weights import load_model, save_weights
 
 
@@ -420,7 +422,7 @@ def test_an_address_that_is_no_function_is_named(
 def test_a_function_adapts_if_asked_or_set_so(
     bench: Bench, serve: Callable[..., Served], pictures: Pictures, monkeypatch: pytest.MonkeyPatch, setting: bool
 ) -> None:
-    monkeypatch.setattr("siaf.adaptation._STEPS", 3)
+    monkeypatch.setattr("siaf.session.adaptation._STEPS", 3)
 
     def masks(adapt: bool) -> dict:
         (job,) = bench.task(pictures[:5])

@@ -3,12 +3,12 @@
 import pytest
 from bench import Bench, Pictures, bitmap
 
-from siaf.cvat import sync
-from siaf.cvat.jobs import JobClip
-from siaf.cvat.labels import LabelBook, WriteAs
-from siaf.cvat.writing import Change
+from siaf.cvat.job.clip import JobClip
+from siaf.cvat.job.labels import LabelBook, WriteAs
+from siaf.cvat.rounds import sync
+from siaf.cvat.writing.changes import Change
 from siaf.errors import InputError
-from siaf.state import read_masks
+from siaf.session.state_file import read_masks
 
 BOX = (30, 30, 44, 49)
 BOX_POINTS = [0.0, 300.0, 30.0, 30.0, 44.0, 49.0]

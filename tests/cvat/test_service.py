@@ -12,12 +12,12 @@ from cvat_sdk.core.client import Client
 from service_bench import Browser, first_line, free_port, jobs_of, second_line, serving, stepping, undisturbed, until
 from standin import StandIn
 
-from siaf.cvat.connection import connect
-from siaf.cvat.engine import EngineFactory
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.server.connection import connect
 from siaf.cvat.service.site import Caller, Site
-from siaf.cvat.store import StateStore
+from siaf.cvat.storage.store import StateStore
 from siaf.errors import InputError
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from standin_http import Answer, HttpSide
 from standin_lambda import Function
 from standin_world import Token
 
-from siaf.cvat.connection import Server, connect
-from siaf.cvat.faults import ServerFault
+from siaf.cvat.server.connection import Server, connect
+from siaf.cvat.server.faults import ServerFault
 from siaf.errors import InputError
 
 MADE = ("a09_project_create", "a10_task_create", "a30_task_create_video")

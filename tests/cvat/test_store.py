@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from siaf.cvat import settling
-from siaf.cvat import store as store_module
-from siaf.cvat.ledger import VERSION, Known, Ledger, OwnShape, OwnTrack, Pending
-from siaf.cvat.settling import settle
-from siaf.cvat.store import Busy, JobStore, StateStore, default_store
+from siaf.cvat.job import settling
+from siaf.cvat.job.ledger import VERSION, Known, Ledger, OwnShape, OwnTrack, Pending
+from siaf.cvat.job.settling import settle
+from siaf.cvat.storage import store as store_module
+from siaf.cvat.storage.store import Busy, JobStore, StateStore, default_store
 from siaf.errors import InputError, SiafError, StateError
 
 

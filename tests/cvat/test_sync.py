@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from bench import Bench, Pictures, bitmap, rle
 
-from siaf.cvat import sync
+from siaf.cvat.rounds import sync
 from siaf.errors import InputError
-from siaf.shrinking import ranges
+from siaf.session.shrinking import ranges
 
 LINE_1 = (8.0, 20.0, 20.0, 20.0)
 LINE_2 = (72.0, 50.0, 85.0, 50.0)

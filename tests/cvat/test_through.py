@@ -14,14 +14,14 @@ from standin import StandIn
 from standin_http import Request
 from standin_lambda import Function
 
-from function.http import Request as Event
+from function.http.messages import Request as Event
 from function.service import Service
 from function.settings import Settings
-from siaf.cvat.engine import EngineFactory, local_engines
-from siaf.cvat.faults import ServerFault
-from siaf.cvat.through import through_cvat
+from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.engines.through_cvat import through_cvat
+from siaf.cvat.server.faults import ServerFault
 from siaf.errors import InputError
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.weights import load_model, save_weights
 
 TYPES = ("rectangle", "polygon", "mask", "polyline", "points")

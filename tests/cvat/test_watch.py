@@ -18,13 +18,14 @@ from cvat_sdk.core.proxies.annotations import AnnotationUpdateAction
 from standin import StandIn
 from standin_http import Answer
 
-from siaf.cvat import commands, faults
-from siaf.cvat.engine import Engine
-from siaf.cvat.frames import JobFrames
-from siaf.cvat.report import SyncReport
-from siaf.cvat.sync import SyncOptions
-from siaf.cvat.watch import RUN_TAG, Trigger, Watcher
-from siaf.cvat.webhooks import WebhookReceiver
+from siaf.cvat import commands
+from siaf.cvat.engines.base import Engine
+from siaf.cvat.job.frames import JobFrames
+from siaf.cvat.rounds.report import SyncReport
+from siaf.cvat.rounds.sync import SyncOptions
+from siaf.cvat.rounds.watch import RUN_TAG, Trigger, Watcher
+from siaf.cvat.server import faults
+from siaf.cvat.server.webhooks import WebhookReceiver
 from siaf.errors import InputError
 
 
@@ -136,7 +137,7 @@ def test_what_is_wrong_with_a_job_does_not_stop_the_others(
 ) -> None:
     first, second = anywhere.task(pictures[:6], segment=3)
     anywhere.scribble(second, 4, (8, 20, 20, 20), tag=1, label="car")
-    caplog.set_level("WARNING", "siaf.cvat.watch")
+    caplog.set_level("WARNING", "siaf.cvat.rounds.watch")
     watch, _ = watcher(anywhere, first)
     ask(anywhere, first)
     ask(anywhere, second, 4)
@@ -215,7 +216,7 @@ def test_a_request_outlives_what_is_not_the_job_s_fault(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Also after a restart of the watcher."""
-    caplog.set_level("WARNING", "siaf.cvat.watch")  # whatever other tests have left behind
+    caplog.set_level("WARNING", "siaf.cvat.rounds.watch")  # whatever other tests have left behind
     monkeypatch.setattr(faults, "THROTTLED_S", 0.0)
     job = drawn_job(bench, pictures)
     watch, _ = watcher(bench, job)

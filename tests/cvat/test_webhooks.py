@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from siaf.cvat.webhooks import WebhookReceiver
+from siaf.cvat.server.webhooks import WebhookReceiver
 
 
 @pytest.mark.parametrize("length", ["²", "-1", "", "1e3", "9" * 5000, "+5"])

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siaf.cvat.checks import check_change
-from siaf.cvat.jobs import JobClip
-from siaf.cvat.labels import LabelBook
-from siaf.cvat.ledger import Known, Ledger
-from siaf.cvat.reading import Reading
-from siaf.cvat.writing import Change, Wanted, batches, plan_changes
+from siaf.cvat.job.clip import JobClip
+from siaf.cvat.job.labels import LabelBook
+from siaf.cvat.job.ledger import Known, Ledger
+from siaf.cvat.job.reading import Reading
+from siaf.cvat.writing.changes import Change, Wanted, batches, plan_changes
+from siaf.cvat.writing.checks import check_change
 from siaf.errors import InputError
 from siaf.masks import IndexMask
-from siaf.results import MaskStore
-from siaf.snapshot import SessionMasks
+from siaf.session.mask_store import MaskStore
+from siaf.session.snapshot import SessionMasks
 
 HEIGHT, WIDTH = 40, 60
 OBJECT = {

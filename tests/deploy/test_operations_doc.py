@@ -7,7 +7,7 @@ import pytest
 import yaml
 from render import Deployment, render
 
-from function.metrics import Metrics
+from function.runtime.metrics import Metrics
 from function.settings import Settings, settings_table
 from siaf.cvat.service.metrics import Metrics as ServiceMetrics
 

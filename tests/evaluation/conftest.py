@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from function.http import Request
+from function.http.messages import Request
 from function.service import Service
 from function.settings import Settings
 from function.store import open_store
 from siaf.evaluation.davis import LabelledSequence, write_sequence
 from siaf.evaluation.interactive import robot_sets
-from siaf.network import Model
-from siaf.video import ArrayFrames, Frame
+from siaf.frames.source import ArrayFrames, Frame
+from siaf.model.loaded import Model
 
 HEIGHT, WIDTH = 72, 96
 COLOURS = ((210, 40, 40), (40, 60, 210), (40, 190, 60))

@@ -11,7 +11,7 @@ from torchvision.models import mobilenet_v2
 from siaf.errors import InputError, StateError
 from siaf.evaluation import baselines
 from siaf.evaluation.metrics import jaccard
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 Array = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import pytest
 
 from siaf.evaluation.boxes import first_boxes, mil_boxes, score_boxes, siaf_boxes, still_boxes
 from siaf.evaluation.davis import LabelledSequence
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 
 def test_first_boxes_are_the_edges_of_the_first_masks(two_objects: LabelledSequence) -> None:

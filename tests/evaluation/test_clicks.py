@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siaf.clicks import Clicks
 from siaf.evaluation.clicks import box_score, click_rounds, next_click, siaf_segmenter
 from siaf.evaluation.davis import LabelledSequence
+from siaf.interactive.clicks import Clicks
 from siaf.masks import Bitmap
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 Function = Callable[..., dict[str, Any]]
 

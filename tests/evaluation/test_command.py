@@ -9,7 +9,7 @@ import pytest
 
 from siaf.cli import main
 from siaf.evaluation.davis import DavisFolder
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.training.loop import Schedule, Trainer
 from siaf.weights import build_model
 

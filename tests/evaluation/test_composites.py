@@ -6,7 +6,7 @@ import pytest
 from siaf.errors import InputError
 from siaf.evaluation.composites import composite, composites
 from siaf.evaluation.davis import LabelledSequence
-from siaf.video import ArrayFrames
+from siaf.frames.source import ArrayFrames
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
 HEIGHT, WIDTH = 96, 160

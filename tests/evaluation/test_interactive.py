@@ -8,9 +8,9 @@ import pytest
 from siaf.evaluation.baselines import copy_nearest
 from siaf.evaluation.davis import LabelledSequence
 from siaf.evaluation.interactive import fill_by, first_strokes, play, propagate_newest, repropagate, robot_sets
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
-from siaf.session import Session
+from siaf.session.session import Session
 
 
 def stroke(tag: int) -> Scribble:

@@ -6,7 +6,7 @@ import numpy as np
 
 from siaf.evaluation.davis import DavisFolder
 from siaf.evaluation.paper import FULL, TABLE_I, TABLE_II, TABLE_III, FrameByFrame, Setting, play_setting, tables
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 
 def test_without_across_frame_attention_frames_do_not_see_each_other(tiny_model: Model, davis2017: Path) -> None:

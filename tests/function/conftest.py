@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from function.service import Service
 from function.settings import Settings
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.weights import build_model, save_weights
 
 Frames = NDArray[np.uint8]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from function.frames import FramesMissing, StoredFrames, session_frame_key
+from function.state.frames import FramesMissing, StoredFrames, session_frame_key
 from function.store.memory import MemoryStore
 
 

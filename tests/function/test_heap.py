@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from function.heap import give_back
+from function.runtime.heap import give_back
 
 
 def resident_kb() -> int:

@@ -9,8 +9,8 @@ import pytest
 from function_client import Client
 from test_rounds import FIRST, open_session, propagate, round_body
 
-from function.idle import Idle
-from siaf.network import Model
+from function.runtime.idle import Idle
+from siaf.model.loaded import Model
 
 
 def test_a_task_waits_for_the_end_of_a_request() -> None:

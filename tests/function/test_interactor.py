@@ -10,7 +10,7 @@ import pytest
 from function_client import Client, base64_of, encode
 from numpy.typing import NDArray
 
-from function.interactor import mask_json
+from function.calls.interactor import mask_json
 from siaf.masks import decode_rle, index_mask_to_rles
 
 HEIGHT, WIDTH = 72, 96
@@ -78,7 +78,7 @@ def test_the_form_of_the_answer_is_a_setting(start: Callable[..., Client], setti
 
 def test_the_next_click_starts_from_the_last_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     previous = []
-    import function.interactor as module
+    import function.calls.interactor as module
 
     segment = module.segment_clicks
     monkeypatch.setattr(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from siaf import Scribble, Session
 from siaf.masks import decode_rle, index_mask_to_rles
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.weights import load_model
 
 HEIGHT, WIDTH = 72, 96

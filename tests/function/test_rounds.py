@@ -17,8 +17,8 @@ from safetensors.torch import load, save
 from function.service import Service
 from siaf import Scribble, Session
 from siaf.masks import index_mask_to_rles, rles_to_index_mask
-from siaf.network import Model
-from siaf.state import dump_session
+from siaf.model.loaded import Model
+from siaf.session.state_file import dump_session
 from siaf.weights import load_model
 
 HEIGHT, WIDTH = 72, 96
@@ -103,7 +103,7 @@ def test_small_budgets_change_nothing(client: Client, jpegs: list[bytes], expect
 def test_an_answer_holds_no_more_than_fits(
     client: Client, jpegs: list[bytes], expected: list[Masks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("function.rounds._PAGE_NUMBERS", 0)
+    monkeypatch.setattr("function.calls.sessions_api._PAGE_NUMBERS", 0)
     session = open_session(client, jpegs)
     client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, FIRST))
     found, answers = {}, 0
@@ -300,7 +300,7 @@ def test_a_labeler_who_clicks_gets_turns_in_between(client: Client, jpegs: list[
     session = open_session(client, jpegs)
     client.ok("POST", f"/v1/sessions/{session}/rounds", round_body(0, {0: FIRST[3]}))
     client.cvat(jpegs[1], pos_points=[[20, 20]], neg_points=[])
-    import function.rounds as module
+    import function.calls.sessions_api as module
 
     turn, module._TURN_S = module._TURN_S, 1e-6
     try:
@@ -364,7 +364,7 @@ class TestAdaptation:
 
     @pytest.fixture(autouse=True)
     def _few_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("siaf.adaptation._STEPS", 6)
+        monkeypatch.setattr("siaf.session.adaptation._STEPS", 6)
 
     @staticmethod
     def masks(frames: tuple[int, ...] = (1, 10)) -> Masks:

@@ -13,8 +13,8 @@ from function_client import Client, base64_of
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
-from siaf.network import Model
-from siaf.state import dump_session
+from siaf.model.loaded import Model
+from siaf.session.state_file import dump_session
 
 HEIGHT, WIDTH, FRAMES = 72, 96, 12
 Frames = NDArray[np.uint8]

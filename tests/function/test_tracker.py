@@ -10,7 +10,7 @@ from function_client import Client, base64_of, encode
 from numpy.typing import NDArray
 
 from siaf.masks import decode_rle, encode_rle
-from siaf.network import Model
+from siaf.model.loaded import Model
 
 HEIGHT, WIDTH = 72, 96
 Frames = NDArray[np.uint8]
@@ -199,12 +199,12 @@ class TestObjects:
         first = follow(client, jpegs[1], states)
         nothing = lambda *args: (np.zeros((HEIGHT, WIDTH), np.uint8), {})  # noqa: E731
         with monkeypatch.context() as patch:
-            patch.setattr("siaf.propagating.mask_confidence", nothing)
+            patch.setattr("siaf.session.propagation.mask_confidence", nothing)
             absent = follow(client, jpegs[2], first["states"])
         assert absent["shapes"] == [first["shapes"][0], None]
         everywhere = lambda *args: (np.full((HEIGHT, WIDTH), 2, np.uint8), {2: 1.0})  # noqa: E731
         with monkeypatch.context() as patch:
-            patch.setattr("siaf.propagating.mask_confidence", everywhere)
+            patch.setattr("siaf.session.propagation.mask_confidence", everywhere)
             back = follow(client, jpegs[3], absent["states"])
         assert back["shapes"][1]["points"] == [0, HEIGHT * WIDTH, 0, 0, WIDTH - 1, HEIGHT - 1]
 
@@ -213,7 +213,9 @@ class TestObjects:
     ) -> None:
         client = start(absent_rectangle="null")
         states = init(client, jpegs[0], BOX)
-        monkeypatch.setattr("siaf.propagating.mask_confidence", lambda *args: (np.zeros((HEIGHT, WIDTH), np.uint8), {}))
+        monkeypatch.setattr(
+            "siaf.session.propagation.mask_confidence", lambda *args: (np.zeros((HEIGHT, WIDTH), np.uint8), {})
+        )
         assert follow(client, jpegs[1], states)["shapes"] == [None]
 
 

@@ -22,12 +22,12 @@ from PIL import Image
 from redis_server import redis_server
 from worst import calls, crafted_images
 
-from function.http import ApiError
+from function.http.messages import ApiError
 from function.serve import _is_loopback
 from function.settings import Settings
+from function.state.tokens import Token, Tokens
 from function.store import FileStore, Store, open_store
 from function.store.base import Unavailable
-from function.tokens import Token, Tokens
 from siaf.errors import InputError
 
 HEIGHT, WIDTH = 72, 96
@@ -270,7 +270,7 @@ class TestServer:
     def test_who_says_nothing_is_not_waited_for(self) -> None:
         import asyncio
 
-        import function.impatience as module
+        import function.runtime.impatience as module
 
         async def closes(words: bytes) -> bool:
             from uvicorn import Config

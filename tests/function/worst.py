@@ -26,7 +26,7 @@ from PIL import Image
 
 from function.settings import Settings
 from siaf import Scribble, Session, load_model
-from siaf.state import dump_session
+from siaf.session.state_file import dump_session
 
 Call = tuple[str, str, str, bytes]
 """What it is, method, path and body."""

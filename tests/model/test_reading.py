@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from siaf.model.reading import read_part
+from siaf.model.partial_attention import read_part
 
 
 def test_parts_join_to_what_all_keys_give_in_any_order() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from siaf.frames.source import ArrayFrames
 from siaf.output import Results
 from siaf.scribbles import Scribble
-from siaf.video import ArrayFrames
 
 N, HEIGHT, WIDTH = 8, 41, 63
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from siaf.frames.source import open_video
 from siaf.output.overlay import OverlayVideo, draw_masks
 from siaf.output.palette import BRIGHT, PALETTE
-from siaf.video import open_video
 
 
 class TestDrawMasks:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from siaf.files import staged_folder
+from siaf.frames.source import open_video
 from siaf.output import Results, write_results
 from siaf.output.overlay import OverlayVideo
-from siaf.video import open_video
 
 Make = Callable[..., Results]
 

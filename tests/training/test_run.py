@@ -12,8 +12,8 @@ from torchvision.models import mobilenet_v2
 from siaf.cli import main
 from siaf.errors import StateError
 from siaf.model.config import INTERACTION
+from siaf.model.loaded import Model
 from siaf.model.tinyvit import TinyViTEncoder
-from siaf.network import Model
 from siaf.training.datasets import ClipForm
 from siaf.training.interaction import InteractionRecipe
 from siaf.training.loop import Schedule, averaged_checkpoint

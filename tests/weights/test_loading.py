@@ -13,9 +13,9 @@ from siaf.errors import InputError, StateError
 from siaf.evaluation.parity import random_state
 from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.gated import build_propagation
-from siaf.network import Model
+from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
-from siaf.session import Session
+from siaf.session.session import Session
 from siaf.weights import build_model, load_model, read_weights, save_weights, weights_info
 from siaf.weights.files import Part, save_parts
 

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from siaf.cvat.connection import Server
-from siaf.cvat.engine import EngineFactory
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.rounds.sync import SyncOptions
+from siaf.cvat.server.connection import Server
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.round import STOPPED, Round
 from siaf.cvat.service.running import run_round
-from siaf.cvat.store import StateStore
-from siaf.cvat.sync import SyncOptions
+from siaf.cvat.storage.store import StateStore
 from siaf.errors import SiafError
 
 MOST_WAITING = 100

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from functools import cached_property
 from importlib import resources
 
-from siaf.cvat.connection import Server
-from siaf.cvat.jobs import open_job
+from siaf.cvat.job.clip import open_job
+from siaf.cvat.server.connection import Server
 from siaf.cvat.service.board import Board, Full, NoRound, Taken
 from siaf.cvat.service.http import ApiError, Reply, Request, as_api_error, check_came_from_site
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.site import Caller, Site
-from siaf.cvat.store import StateStore
+from siaf.cvat.storage.store import StateStore
 from siaf.errors import SiafError
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"

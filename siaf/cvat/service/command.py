@@ -5,14 +5,14 @@ import logging
 import sys
 
 from siaf.cvat import resources
-from siaf.cvat.engine import EngineFactory
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.engines.through_cvat import through_cvat
+from siaf.cvat.rounds.sync import SyncOptions
 from siaf.cvat.service.app import App, make_server
 from siaf.cvat.service.board import Board, EngineMaker
 from siaf.cvat.service.calls import Calls
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.site import Site
-from siaf.cvat.sync import SyncOptions
-from siaf.cvat.through import through_cvat
 from siaf.errors import InputError
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from siaf.cvat.connection import Refusal
-from siaf.cvat.faults import ServerFault, Throttled
+from siaf.cvat.server.connection import Refusal
+from siaf.cvat.server.faults import ServerFault, Throttled
 from siaf.cvat.service.site import Site
-from siaf.cvat.store import Busy
+from siaf.cvat.storage.store import Busy
 from siaf.errors import InputError, SiafError
 
 SAFE = ("GET", "HEAD")

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from siaf.cvat.connection import Refusal, Server
-from siaf.cvat.faults import ServerFault
-from siaf.cvat.frames import JobFrames
-from siaf.cvat.questions import Unanswered
+from siaf.cvat.job.frames import JobFrames
+from siaf.cvat.rounds.questions import Unanswered
+from siaf.cvat.rounds.sync import JobSync, NothingDrawn, SyncOptions
+from siaf.cvat.server.connection import Refusal, Server
+from siaf.cvat.server.faults import ServerFault
 from siaf.cvat.service.round import STOPPED, Round
-from siaf.cvat.store import Busy, JobStore
-from siaf.cvat.sync import JobSync, NothingDrawn, SyncOptions
+from siaf.cvat.storage.store import Busy, JobStore
 from siaf.errors import InputError, SiafError
 
 if TYPE_CHECKING:
-    from siaf.cvat.engine import Engine
+    from siaf.cvat.engines.base import Engine
     from siaf.cvat.service.board import EngineMaker
 
 _AGAIN = "ask again: it goes on where it was"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import urllib3
 from cvat_sdk.core.client import Client
 
-from siaf.cvat.connection import Server
+from siaf.cvat.server.connection import Server
 from siaf.errors import InputError
 
 _COOKIE = re.compile(r"[\w-]{1,200}")

@@ -1,0 +1,1 @@
+"""What the calls do: CVAT's interactor and tracker, sessions over HTTP, rounds through CVAT."""

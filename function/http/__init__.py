@@ -1,0 +1,1 @@
+"""HTTP: requests, replies and errors, routes, and what bodies hold."""

@@ -1,0 +1,1 @@
+"""The process: time between requests, memory, time limits, metrics."""

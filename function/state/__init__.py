@@ -1,0 +1,1 @@
+"""What the store holds between calls: sessions, frames, tracks, tokens."""

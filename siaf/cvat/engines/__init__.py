@@ -1,0 +1,1 @@
+"""Where a job's session lives: in this process, in a function, in a function behind CVAT."""

@@ -1,0 +1,1 @@
+"""A job: its frames, labels and shapes, and what siaf noted of it."""

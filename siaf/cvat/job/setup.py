@@ -1,0 +1,165 @@
+"""`siaf cvat setup`: give a project or task the label and the attributes that scribbles and tags need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from siaf.cvat.job.labels import (
+    LABEL,
+    NO_LABEL,
+    OBJECT,
+    OTHER_OBJECT,
+    OTHER_SCRIBBLE,
+    POLARITY,
+    RUN_TAG,
+    SCRIBBLE,
+    SHAPE_OF,
+    USED,
+    Label,
+    LabelBook,
+)
+from siaf.cvat.server.connection import Json, Server
+from siaf.errors import InputError
+from siaf.masks import MAX_TAG
+
+_COLOR = "#ffdd00"
+
+_HOW_TO = """\
+How to ask for masks:
+ 1. Choose the label "{scribble}" and the polyline tool, and draw a line inside an object. Points work too.
+ 2. In the object's panel, set "{tag}" to a number. Use the same number for the same object on all frames.
+ 3. Scribble on several objects and several frames before you ask. "polarity: negative" means "this is not that
+    object". With {tag} 0 it means "this is background".
+ 4. Save, then run: siaf cvat sync --job N
+ 5. Where a mask is wrong, correct it or add scribbles. Where the object is not visible, delete its mask. Save, and
+    sync again."""
+
+
+@dataclass
+class SetupPlan:
+    """What setup would change, in words and as label entries for CVAT; empty `labels` = all is there already.
+
+    `scribble` and `tag` are the names of the label and the attribute that scribbles have.
+    """
+
+    owner: str
+    changes: list[str] = field(default_factory=list)
+    labels: list[Json] = field(default_factory=list)
+    project: int | None = None
+    task: int | None = None
+    scribble: str = SCRIBBLE
+    tag: str = OBJECT
+
+    @property
+    def how_to(self) -> str:
+        """What to tell labelers."""
+        return _HOW_TO.format(scribble=self.scribble, tag=self.tag)
+
+
+def plan_setup(
+    server: Server,
+    *,
+    project: int | None = None,
+    task: int | None = None,
+    labels: Sequence[str] | None = None,
+    run_tag: bool = False,
+) -> SetupPlan:
+    """What a project, or a task and its project, lacks.
+
+    `labels`: object labels by name, by default all that can hold masks. `run_tag`: also the label with which labelers
+    ask `siaf cvat watch` for a round. Raises InputError if neither or both are named, or a label is missing.
+    """
+    if (project is None) == (task is None):
+        raise InputError("give --project N or --task N", field="project")
+    if task is not None:
+        project = server.task(task).get("project_id")
+    if project is not None:
+        server.project(project)
+        plan = SetupPlan(f"project {project}", project=project)
+        found = server.labels(project_id=project)
+    else:
+        plan = SetupPlan(f"task {task}", task=task)
+        found = server.labels(task_id=int(task or 0))
+    book = LabelBook(found)
+    chosen = _chosen(book, labels)
+    for label in chosen:
+        if label.tag_clash:
+            plan.changes.append(f"label {label.name!r}: {label.tag_clash}, so siaf adds {OTHER_OBJECT!r}")
+        _want(plan, label, {_tag_name(label): _number(default="0")})
+    names = [label.name for label in chosen]
+    plan.tag = OBJECT if book.scribble is None else _tag_name(book.scribble)
+    wanted = {plan.tag: _number(default="1"), POLARITY: _select("radio", ["positive", "negative"])}
+    if len(names) > 1:
+        wanted[LABEL] = _select("select", [NO_LABEL, *names])
+    wanted[USED] = {"mutable": False, "input_type": "checkbox", "default_value": "false", "values": ["false"]}
+    if book.scribble_clash:
+        plan.scribble = OTHER_SCRIBBLE
+        plan.changes.append(f"label {SCRIBBLE!r}: {book.scribble_clash}, so siaf adds {OTHER_SCRIBBLE!r}")
+    if book.scribble is None:
+        plan.changes.append(f"new label {plan.scribble!r}, a polyline, with the attributes {', '.join(wanted)}")
+        attributes = [{"name": name, **form} for name, form in wanted.items()]
+        plan.labels.append({"name": plan.scribble, "type": "polyline", "color": _COLOR, "attributes": attributes})
+    else:
+        plan.scribble = book.scribble.name
+        if not book.scribble.attributes:
+            plan.changes.append(
+                f"label {plan.scribble!r} exists already; siaf will read what you draw with it as scribbles"
+                f" (if you use it for something else, add a label {OTHER_SCRIBBLE!r} first)"
+            )
+        _want(plan, book.scribble, wanted)
+    if run_tag and all(label["name"] != RUN_TAG for label in found):
+        plan.changes.append(f"new label {RUN_TAG!r}, a tag")
+        plan.labels.append({"name": RUN_TAG, "type": "tag", "color": _COLOR, "attributes": []})
+    return plan
+
+
+def apply_setup(server: Server, plan: SetupPlan) -> None:
+    """Make the changes; none if there are none."""
+    if plan.labels:
+        server.change_labels(plan.labels, project=plan.project, task=plan.task)
+
+
+def _chosen(book: LabelBook, names: Sequence[str] | None) -> list[Label]:
+    if names is not None:
+        every = {label.name: label for label in book.candidates()}
+        for name in names:
+            if name not in every:
+                raise InputError(
+                    f"there is no label {name!r}; there are: {', '.join(map(repr, every))}", field="labels"
+                )
+        return [every[name] for name in names]
+    chosen = book.candidates()
+    if not chosen:
+        types = " or ".join(SHAPE_OF.values())
+        raise InputError(f"there is no label for objects; add one of type mask, any, {types}", field="labels")
+    return chosen
+
+
+def _want(plan: SetupPlan, label: Label, wanted: dict[str, Json]) -> None:
+    entries = []
+    for name, form in wanted.items():
+        old = label.attribute(name)
+        if old is None:
+            plan.changes.append(f"label {label.name!r}: new attribute {name!r}")
+            entries.append({"name": name, **form})
+        elif name in (LABEL, POLARITY) and old.input_type != "text" and not set(form["values"]) <= set(old.values):
+            values = [*old.values, *(v for v in form["values"] if v not in old.values)]
+            plan.changes.append(f"label {label.name!r}: attribute {name!r} gets the options it lacks")
+            kept = {"mutable": old.mutable, "input_type": old.input_type, "default_value": old.default}
+            entries.append({"id": old.id, "name": name, **kept, "values": values})
+    if entries:
+        plan.labels.append({"id": label.id, "name": label.name, "color": label.color, "attributes": entries})
+
+
+def _tag_name(label: Label) -> str:
+    if label.tag_attribute is not None:
+        return label.tag_attribute.name
+    return OTHER_OBJECT if label.tag_clash else OBJECT
+
+
+def _number(default: str) -> Json:
+    values = ["0", str(MAX_TAG), "1"]
+    return {"mutable": False, "input_type": "number", "default_value": default, "values": values}
+
+
+def _select(kind: str, values: list[str]) -> Json:
+    return {"mutable": False, "input_type": kind, "default_value": values[0], "values": values}

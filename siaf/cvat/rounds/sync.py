@@ -1,0 +1,368 @@
+"""One round on a job: read, interact, propagate, write. Stopped anywhere, the next call ends where this one would."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from siaf.cvat.engines.base import Engine, EngineFactory, Progress, run_round
+from siaf.cvat.job.adopting import adopt_equal_masks, imported_frames
+from siaf.cvat.job.clip import JobClip, open_job
+from siaf.cvat.job.frames import JobFrames
+from siaf.cvat.job.labels import USED, LabelBook, WriteAs
+from siaf.cvat.job.ledger import Ledger, Pending
+from siaf.cvat.job.reading import Reading, marks_of, read_job
+from siaf.cvat.rounds.planning import RoundInput, plan_round
+from siaf.cvat.rounds.questions import Unanswered
+from siaf.cvat.rounds.report import SyncReport, ignored_lines
+from siaf.cvat.server.connection import Json, Server
+from siaf.cvat.storage.store import JobStore
+from siaf.cvat.writing.changes import Change, Wanted, batches, plan_changes
+from siaf.cvat.writing.checks import check_change
+from siaf.cvat.writing.used_scribbles import Scribbles, plan_tidying
+from siaf.errors import InputError, SiafError
+from siaf.masks import IndexMask
+from siaf.session.shrinking import summarise
+from siaf.session.snapshot import SessionMasks
+from siaf.session.state_file import read_masks, read_summary
+
+_LOOK_S = 5.0
+"""Between looks at the lease while nothing is written."""
+
+Carried = Callable[[JobClip, Ledger, Callable[[], Engine]], Mapping[int, IndexMask]]
+"""Gives a job what another job has for it: may open the engine and let it inherit; returns references by the
+session's frame.
+"""
+
+
+class NothingDrawn(InputError):
+    """People have not worked on the job yet."""
+
+    def __init__(self, job: int, book: LabelBook, ignored: Mapping[str, list[str]]) -> None:
+        how = f"draw lines with the label {book.scribble_name!r} on one or more frames, or a mask, save, and sync again"
+        first = "" if book.scribble is not None else " (siaf cvat setup adds that label)"
+        there = "".join(f"; {line}" for line in ignored_lines(ignored))
+        super().__init__(f"nothing is drawn: {how}{first}{there}", field=f"job {job}")
+
+
+@dataclass
+class SyncOptions:
+    """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions.
+
+    `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
+    """
+
+    write_as: WriteAs | None = None
+    scribbles: Scribbles = "keep"
+    dry_run: bool = False
+    yes: bool = False
+    wait_s: float = 0.0
+    progress: Progress = lambda done, total: None
+    adapt_from: int | None = None
+
+
+class JobSync:
+    """One round on one job."""
+
+    def __init__(
+        self,
+        server: Server,
+        number: int,
+        jobs: JobStore,
+        engines: EngineFactory,
+        options: SyncOptions,
+        carried: Carried | None = None,
+    ) -> None:
+        self._server = server
+        self._jobs = jobs
+        self._engines = engines
+        self._options = options
+        self._carried = carried
+        self._started = time.monotonic()
+        self._requests = server.requests
+        self._received = server.received
+        self._clip = open_job(server, number)
+        self._book = LabelBook(server.labels(job_id=number))
+        self._book.check_names()
+        self._report = SyncReport(job=number, dry_run=options.dry_run)
+        self._engine: Engine | None = None
+        self._frames: JobFrames | None = None
+        self._still_mine: Callable[[], None] = lambda: None
+        self._looked = self._started
+
+    def run(self) -> SyncReport:
+        """The whole round. Raises InputError, Busy, ServerFault; after any of them the call may be repeated."""
+        if self._options.dry_run:
+            self._look(self._jobs.ledger())
+            return self._finished()
+        with self._jobs.locked(wait_s=self._options.wait_s) as self._still_mine:
+            try:
+                ledger = self._interact(*self._look(self._jobs.ledger()))
+                self._propagate(ledger)
+                self._write(ledger)
+                return self._finished(ledger)
+            except SiafError:
+                self._still_mine()  # what a sync that was overtaken stumbles over is nobody's fault
+                raise
+            finally:
+                if self._frames is not None:
+                    self._frames.close()
+
+    # -- reading and interaction ----------------------------------------------------------------------------------
+
+    def _look(self, ledger: Ledger) -> tuple[Ledger, Reading, RoundInput]:
+        if ledger.data_version != self._clip.data_version:
+            ledger.data_version, ledger.digests = self._clip.data_version, {}
+        ledger.follow_labels(self._book.names)
+        annotations = self._server.annotations(self._clip.id)
+        reading = read_job(annotations, self._clip, self._book, ledger)
+        if reading.lost:
+            raise InputError(
+                f"{len(reading.lost)} automatic masks with object numbers are not in this store: name the store they "
+                "were written from with --store, import its state, or delete the masks",
+                field=f"job {self._clip.id}",
+            )
+        if _was_emptied(reading, ledger):
+            self._report.notes.append("all masks and used scribbles are gone, so the job starts again")
+            ledger = Ledger(
+                self._clip.id,
+                undecided=ledger.undecided,
+                data_version=ledger.data_version,
+                digests=ledger.digests,
+                labels=ledger.labels,
+            )
+        self._adopt(ledger, reading)
+        carried = {}
+        if self._carried is not None:
+            carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
+        planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
+        ignored = {**reading.ignored, **planned.ignored}
+        if planned.empty and ledger.state is None and self._carried is None:
+            raise NothingDrawn(self._clip.id, self._book, ignored)
+        if planned.questions and not (self._options.yes or self._options.dry_run):
+            raise Unanswered(self._clip.id, planned.questions)
+        self._describe(ledger, reading, planned)
+        self._report.ignored = ignored
+        for known in planned.objects.values():
+            self._book.check_writable(known.label, self._write_as(ledger))
+        return ledger, reading, planned
+
+    def _adopt(self, ledger: Ledger, reading: Reading) -> None:
+        state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
+        adopted = adopt_equal_masks(reading, ledger, read_masks(state), self._clip) if state is not None else 0
+        if adopted:
+            self._report.notes.append(
+                f"{adopted} masks equal the session's, so siaf treats them as its own from now on"
+            )
+
+    def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
+        ledger.write_as = self._write_as(ledger)
+        if planned.empty and not (self._engine is not None and ledger.state is None):
+            return ledger
+        self._server.check_may_write(self._clip.id)  # now, not after minutes of propagation
+        engine = self._open(ledger)
+        for tag in planned.removed & set(engine.tags()):
+            engine.remove_object(tag)
+        if planned.draws:
+            run_round(engine, planned)
+        ledger.round += 1
+        ledger.propagated = ledger.propagated and not (planned.draws or ledger.state is None)
+        ledger.objects, ledger.absent, ledger.human = planned.objects, planned.absent, planned.human
+        ledger.strokes |= dict.fromkeys(planned.used, ledger.round)
+        _forget_lost(ledger, reading)
+        self._jobs.save(ledger, engine.state())
+        return ledger
+
+    def _open(self, ledger: Ledger) -> Engine:
+        if self._engine is None:
+            if self._frames is None:
+                self._frames = JobFrames(self._server, self._clip)
+            self._engine = self._engines(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
+            ledger.propagated = ledger.propagated and not self._engine.restarted
+        return self._engine
+
+    def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:
+        results: list[SessionMasks] = []
+
+        def current(frame: int) -> IndexMask:
+            state = self._jobs.state(ledger) if not results else None
+            if state is not None:
+                results.append(read_masks(state))
+            if results:
+                return results[0].mask(frame)
+            return np.zeros((self._clip.height, self._clip.width), np.uint8)
+
+        return current
+
+    # -- propagation ----------------------------------------------------------------------------------------------
+
+    def _propagate(self, ledger: Ledger) -> None:
+        if ledger.propagated:
+            return
+        engine = self._open(ledger)
+        before = self._jobs.state(ledger)
+        adapt = self._options.adapt_from is not None and ledger.round >= self._options.adapt_from
+        try:
+            engine.propagate(self._progress, adapt)
+        except BaseException:  # also when somebody stops it: what is done is kept
+            with suppress(SiafError):
+                self._jobs.save(ledger, engine.state())
+            raise
+        ledger.propagated = True
+        ledger.suggest = engine.suggest()
+        state = engine.state()
+        self._jobs.save(ledger, state)
+        if adapt:
+            self._report.notes.append(_adaptation_note(read_summary(state).adapted))
+        if before is not None:
+            lost = read_masks(state).lost_since(read_masks(before), ledger.objects)
+            by_task = {self._clip.to_task(frame): tags for frame, tags in lost.items()}
+            self._report.shrunk = [str(one) for one in summarise(by_task)]
+
+    def _progress(self, done: int, total: int) -> None:
+        if time.monotonic() - self._looked > _LOOK_S:
+            self._still_mine()
+            self._looked = time.monotonic()
+        self._report.frames = total
+        self._options.progress(done, total)
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def _write(self, ledger: Ledger) -> None:
+        annotations = self._server.annotations(self._clip.id)  # read again: people work while siaf propagates
+        reading = read_job(annotations, self._clip, self._book, ledger)
+        _forget_replaced(ledger, annotations, reading)
+        state = self._jobs.state(ledger)
+        if state is None:
+            return
+        wanted = Wanted(
+            read_masks(state),
+            {tag: known for tag, known in ledger.objects.items() if tag not in reading.gone},
+            ledger.absent | reading.missing,
+            reading.human_at(),
+        )
+        changes = plan_changes(wanted, annotations, reading, self._clip, self._book, ledger, self._write_as(ledger))
+        for change in changes:
+            check_change(change, self._clip, self._book)
+        for change in changes:
+            for batch in batches(change):
+                self._send(batch, annotations, ledger)
+        self._report.human = len(reading.human)
+        self._put_scribbles_away(reading, annotations, ledger)
+        self._jobs.save(ledger)
+
+    def _send(self, batch: Change, planned_on: Json, ledger: Ledger) -> None:
+        batch = self._untouched(batch, planned_on)
+        if not len(batch):
+            return
+        ledger.pending = Pending(batch.action, batch.ids, batch.own_shapes, batch.own_tracks)
+        self._jobs.save(ledger)
+        answer = self._server.patch_annotations(
+            self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks, before=self._still_mine
+        )
+        ledger.done([entry["id"] for entry in (*answer["shapes"], *answer["tracks"])])
+        self._jobs.save(ledger)
+        self._report.count(batch)
+
+    def _untouched(self, batch: Change, planned_on: Json) -> Change:
+        """The part of an update or deletion that no human worked on since the job was read.
+
+        CVAT has no locks, and an update of a shape that is gone makes it anew. What is left out here is a correction
+        that the next round takes.
+        """
+        if batch.action == "create":
+            return batch
+        before = marks_of(planned_on, self._book)
+        now = marks_of(self._server.annotations(self._clip.id), self._book)
+        left = batch.only({key for key, mark in now.items() if before.get(key) == mark})
+        if len(left) < len(batch):
+            self._report.notes.append(
+                f"{len(batch) - len(left)} shapes were left alone, because people changed them in the meantime"
+            )
+        return left
+
+    def _put_scribbles_away(self, reading: Reading, planned_on: Json, ledger: Ledger) -> None:
+        change, unmarkable = plan_tidying(reading.strokes, ledger.strokes, self._options.scribbles, self._book)
+        if unmarkable:
+            self._report.notes.append(f"{unmarkable} used scribbles cannot be marked: their label has no {USED!r}")
+        if change is None or not len(change):
+            return
+        change = self._untouched(change, planned_on)
+        if len(change):
+            self._server.patch_annotations(
+                self._clip.id, change.action, shapes=change.shapes, tracks=change.tracks, before=self._still_mine
+            )
+            done = "removed" if change.action == "delete" else "marked"
+            self._report.notes.append(f"{len(change)} used scribbles {done}")
+
+    # -- the report -----------------------------------------------------------------------------------------------
+
+    def _write_as(self, ledger: Ledger) -> WriteAs:
+        return self._options.write_as or ledger.write_as  # type: ignore[return-value]
+
+    def _describe(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> None:
+        to_task = self._clip.to_task
+        given = sorted(planned.prompts.items())
+        self._report.scribbles = {to_task(f): len(here.strokes) for f, here in given if here.strokes}
+        self._report.boxes = {to_task(f): len(here.boxes) for f, here in given if here.boxes}
+        self._report.references = [to_task(f) for f, here in given if here.mask is not None]
+        self._report.removed = sorted(planned.removed)
+        self._report.relabelled = planned.relabelled
+        self._report.round = ledger.round if planned.empty else ledger.round + 1
+        self._report.objects = {tag: known.label for tag, known in sorted(planned.objects.items())}
+        self._report.notes += planned.questions
+        imported = imported_frames(reading, ledger, self._clip)
+        if imported:
+            self._report.notes.append(
+                f"masks on {imported} of {len(self._clip)} frames are human work for siaf, which changes none of them; "
+                "if you imported them from siaf's annotations.xml, use either that or siaf cvat import-state, not both"
+            )
+
+    def _finished(self, ledger: Ledger | None = None) -> SyncReport:
+        if self._engine is not None and self._engine.restarted:
+            self._report.notes.append(
+                "the session had another model or input size, so this round started from the annotated frames' masks"
+            )
+        if ledger is not None:
+            shown = [self._clip.to_task(frame) for frame in ledger.suggest]
+            self._report.suggest = [frame for frame in shown if self._clip.shows(frame)]
+            self._report.round = ledger.round
+        self._report.seconds = round(time.monotonic() - self._started, 2)
+        self._report.requests = self._server.requests - self._requests
+        self._report.received = self._server.received - self._received
+        self._report.calls = getattr(self._engine, "calls", 0)
+        self._report.uploaded = getattr(self._engine, "uploaded", 0)
+        self._report.uploaded_frames = getattr(self._engine, "uploaded_frames", 0)
+        return self._report
+
+
+def _was_emptied(reading: Reading, ledger: Ledger) -> bool:
+    """Somebody deleted everything that siaf knew of: its masks, the human ones and the scribbles."""
+    used = any(stroke.used(ledger.strokes) for stroke in reading.strokes)
+    used = used or any(rectangle.mark in ledger.strokes for rectangle in reading.rectangles)
+    return bool(reading.gone) and not (used or reading.own or reading.tracks or reading.human)
+
+
+def _forget_lost(ledger: Ledger, reading: Reading) -> None:
+    """What a human deleted or changed is not siaf's any more."""
+    ledger.shapes = {number: own for number, own in ledger.shapes.items() if number in reading.own | reading.hidden}
+    ledger.tracks = {number: own for number, own in ledger.tracks.items() if number in reading.tracks}
+
+
+def _forget_replaced(ledger: Ledger, annotations: Json, reading: Reading) -> None:
+    """A shape that is gone though nobody deleted its mask: another one of siaf's is in its place."""
+    here = {shape["id"] for shape in annotations["shapes"]}
+    for number, own in list(ledger.shapes.items()):
+        if number not in here and (own.frame, own.tag) not in reading.missing and own.tag not in reading.gone:
+            del ledger.shapes[number]
+
+
+def _adaptation_note(adapted: bool | None) -> str:
+    """What a round that was to adapt the network came to."""
+    if adapted is None:
+        return "not adapted: masks on two frames that somebody has drawn, corrected or accepted are needed"
+    if not adapted:
+        return "not adapted: a mask that was left out for a trial came out worse"
+    return "adapted to the masks that people have drawn, corrected or accepted"

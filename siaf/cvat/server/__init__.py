@@ -1,0 +1,1 @@
+"""CVAT's server: requests, what its answers must hold, faults, webhooks."""

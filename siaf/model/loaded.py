@@ -1,0 +1,374 @@
+"""A loaded model: the two networks, and the way from frames and strokes to probabilities and memories (no state)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from siaf.masks import MAX_TAG
+from siaf.model import motion
+from siaf.model.config import MAX_TAGS
+from siaf.model.fine import KEY_DIM, stride_four
+from siaf.model.identity import Slots, merge_groups, split_groups
+from siaf.model.interaction import InteractionNet, Looked, Prompted
+from siaf.model.partial_attention import Read
+from siaf.model.preprocessing import network_size, resize_frames, resize_labels
+from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
+from siaf.model.segmenter import Segmenter
+from siaf.model.trail import Trail
+from siaf.model.winners import winners
+
+Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one step of propagation found on a frame.
+
+    `labels`: integer H×W, numbers of merged channels (siaf.model.identity). `scores`: merged probabilities float
+    (1 + objects)×h×w at the network's own stride 4. `memory` and `trail`: what the frame leaves to the next one.
+    """
+
+    labels: Tensor
+    scores: Tensor
+    memory: FrameMemory
+    trail: Trail | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What AFI sees of one frame on its own: the resized `image` 1×3×h×w, and by group of objects its maps."""
+
+    image: Tensor
+    groups: list[Looked]
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which memories a model makes: another network, other weights, another input size or precision make others."""
+
+    name: str
+    digest: str
+    short_side: int
+    autocast: bool
+    objects_per_pass: int
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Networks ready to run. `digest` identifies the weights; a session's memory is readable by models of the same
+    `identity` only, so that a model never changes: `dataclasses.replace` makes another one.
+
+    `short_side`, `interaction_short_side`: input size in pixels of the two networks. `autocast`: compute in the
+    device's half precision where torch deems that safe; what comes out is float32 all the same. `segmenter` refines
+    AFI's masks, if there is one. `objects_per_pass`: how many objects propagation finds in one pass, 1 to 10; with more
+    than that it takes several, which tell look-alikes apart better and cost more. `slots` in the methods: for every
+    group of objects the slots in use (siaf.model.identity).
+    """
+
+    name: str
+    digest: str
+    interaction: InteractionNet
+    propagation: PropagationNet
+    device: torch.device
+    short_side: int = 321
+    interaction_short_side: int = 321
+    autocast: bool = False
+    objects_per_pass: int = MAX_TAGS
+    segmenter: Segmenter | None = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Whose memories it can read."""
+        return ModelIdentity(self.name, self.digest, self.short_side, self.autocast, self.objects_per_pass)
+
+    @torch.inference_mode()
+    def encode_batch(self, frames: Sequence[Frame]) -> list[FrameFeatures]:
+        """Features of frames of one size, all in one pass."""
+        size = self._propagation_size(*frames[0].shape[:2])
+        images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
+        with self._precision():
+            features = self.propagation.encode(images).map(Tensor.float)
+        if len(frames) == 1:
+            return [features]
+        # Copies, so that a cache may drop one frame without holding the batch.
+        return [features.map(lambda x, i=i: x[i : i + 1].clone()) for i in range(len(frames))]  # type: ignore[misc]
+
+    @torch.inference_mode()
+    def reference_batch(
+        self, features: Sequence[FrameFeatures], masks: Sequence[NDArray[np.uint8]]
+    ) -> list[FrameMemory]:
+        """Memories of frames whose masks are known, A of Eq. 7, in one pass: none depends on another.
+
+        `masks`, of each frame: uint8 G×H×W, the index mask in each group's slots.
+        """
+        groups = len(masks[0])
+        labels = resize_labels(self._tensor(np.concatenate(masks)), self.input_size(features[0]))
+        with self._precision():
+            memory = self.propagation.reference(_side_by_side(features, groups), labels)
+        return _apart(_float(memory), groups, len(features))
+
+    @torch.inference_mode()
+    def propagate(
+        self,
+        features: Sequence[FrameFeatures],
+        long: Sequence[FrameMemory],
+        short: Sequence[FrameMemory],
+        slots: Slots,
+        size: tuple[int, int],
+        known: Read | None = None,
+        trails: Sequence[Trail | None] = (),
+        tags: NDArray[np.uint8] | None = None,
+    ) -> list["Found"]:
+        """One step of Eq. 8 on each of several chains in one pass, all groups of objects at once.
+
+        `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
+        `known`, for one chain: what `read` gave for a part of its long-term memory; `long` then holds the rest, if any.
+        `trails`: what each chain knows of the frame before (by default nothing); `tags`: the tag of every merged
+        channel, which trails speak of.
+        """
+        net, count, groups = self.propagation, len(features), len(slots)
+        channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags
+        together = _side_by_side(features, groups)
+        with self._precision():
+            step = net.propagate(together, _stack(long) if long else None, _stack(short), known)
+        scores, labels, remembered, left = [], [], [], []
+        for i, trail in enumerate(trails or [None] * count):
+            part = slice(i * groups, (i + 1) * groups)
+            used = [step.logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
+            used, key = self._with_trail(used, step.hidden[part], features[i], slots, trail, channels)
+            winner = self._winners(used, self.input_size(together))
+            remembered.append(split_groups(winner, slots))
+            left.append(self._leave(winner, key, trail, channels))
+            labels.append(self._winners(used, size))
+            scores.append(merge_groups(used))
+        with self._precision():
+            memory = net.remember(step.seen, torch.cat(remembered))
+        memories = _apart(_float(memory), groups, count)
+        return [Found(*found) for found in zip(labels, scores, memories, left, strict=True)]
+
+    @torch.inference_mode()
+    def trail(self, features: FrameFeatures, mask: NDArray[np.uint8]) -> Trail | None:
+        """What a chain knows that starts at a frame with this index mask, uint8 H×W; None where nothing is of use."""
+        if not self._traces:
+            return None
+        labels = resize_labels(self._tensor(mask[None]), self.input_size(features))[0]
+        return Trail.begin(labels, self._fine_key(features))
+
+    def trail_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors of a trail on frames of height × width, by name."""
+        if not self._traces:
+            return {}
+        rows, cols = self._propagation_size(height, width)
+        shapes: dict[str, tuple[int, ...]] = {"labels": (rows, cols), "pace": (MAX_TAG + 1,)}
+        if self.propagation.fine is not None:
+            shapes["key"] = (1, KEY_DIM, -(-rows // motion.STRIDE), -(-cols // motion.STRIDE))
+        return shapes
+
+    @property
+    def _traces(self) -> bool:
+        """Whether chains leave trails."""
+        config = self.propagation.config
+        return config.motion_prior or config.fine
+
+    def _fine_key(self, features: FrameFeatures) -> Tensor | None:
+        """How a frame looks to the fine decoder, float16 1×C×h×w."""
+        net = self.propagation
+        if net.fine is None:
+            return None
+        with self._precision():
+            return net.fine.encode(features.levels, net.config.align_corners).half()
+
+    def _with_trail(
+        self,
+        used: list[Tensor],
+        hidden: Tensor,
+        features: FrameFeatures,
+        slots: Slots,
+        trail: Trail | None,
+        tags: NDArray[np.uint8],
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Logits of one chain's groups, with what the frame before says: motion prior, then the fine decoder.
+
+        `hidden`: the decoder's last maps, by group. Returns logits by group, or of all merged channels in one, and the
+        frame's own key for the next one.
+        """
+        net = self.propagation
+        if trail is not None and net.config.motion_prior:
+            before, pace = motion.cells(trail.labels), trail.pace.cpu().numpy()
+            lost = [motion.penalty(before, pace, int(tag)) for tag in tags[1:]]
+            if len(used) > 1:
+                used = [torch.logit(merge_groups(used), 1e-5)]
+            for row, less in zip(used[0][1:], lost, strict=True):
+                if less is not None:
+                    row -= self._tensor(less)
+        key = self._fine_key(features)
+        if net.fine is None or key is None:
+            return used, None
+        there = None
+        if trail is not None and trail.key is not None:
+            table = torch.zeros(MAX_TAG + 1, dtype=torch.uint8, device=self.device)
+            table[torch.from_numpy(tags).long()] = torch.arange(len(tags), dtype=torch.uint8, device=self.device)
+            there = trail.key.float(), stride_four(table[trail.labels.int()][None], len(tags))
+        with self._precision():
+            shared = net.fine.look(hidden, key.float().expand(len(hidden), -1, -1, -1))
+            own = [one for one, group in zip(shared, slots, strict=True) for _ in group]
+            trunk = torch.stack([shared.mean(0), *own])
+            valid = torch.ones(1, len(tags), dtype=torch.bool, device=self.device)
+            refined = net.fine(merge_groups(used)[None], trunk[None], key.float(), there, valid)
+        return [refined[0].float()], key
+
+    def _leave(self, winner: Tensor, key: Tensor | None, trail: Trail | None, tags: NDArray[np.uint8]) -> Trail | None:
+        """The next frame's trail, from this one's merged channels at input size, integer H×W."""
+        if not self._traces:
+            return None
+        labels = self._tensor(tags).index_select(0, winner.flatten().int()).view(winner.shape)
+        if trail is None:
+            return Trail.begin(labels, key)
+        pace = motion.step(motion.cells(trail.labels), motion.cells(labels), trail.pace.cpu().numpy())
+        return Trail(labels, torch.from_numpy(pace), key)
+
+    @property
+    def reads_in_parts(self) -> bool:
+        """Whether `read` is of use: what a frame reads of a memory can be kept while the memory grows."""
+        return self.propagation.reads_in_parts and self.device.type == "cpu" and not self.autocast
+
+    @torch.inference_mode()
+    def read(
+        self, features: FrameFeatures, memories: Sequence[FrameMemory], groups: int, known: Read | None = None
+    ) -> Read:
+        """What a frame reads of parts of the long-term memory, joined with what is known of other parts."""
+        return self.propagation.read(_side_by_side([features], groups), memories, known)
+
+    @torch.inference_mode()
+    def look(self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16]) -> list[Seen]:
+        """The part of AFI in which frames do not hear of each other: what is seen of each may be kept.
+
+        `strokes` and `previous` int16 G×f×h×w at `interaction_size`, in slots (−1 = unmarked).
+        """
+        size = (strokes.shape[2], strokes.shape[3])
+        images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
+        groups = []
+        for marks in zip(strokes, previous, strict=True):  # strokes are fused at the image: every group needs a pass
+            with self._precision():
+                groups.append(self.interaction.look(Prompted(images, *(self._tensor(x).long() for x in marks))))
+        rows = [slice(i, i + 1) for i in range(len(frames))]
+        return [Seen(images[row], [Looked(*(x[row] for x in group)) for group in groups]) for row in rows]
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        seen: Sequence[Seen],
+        strokes: NDArray[np.int16],
+        previous: NDArray[np.int16],
+        slots: Slots,
+        asked: Sequence[int] | None = None,
+    ) -> Tensor:
+        """AFI, Eq. 1: all interacted frames of a round, all objects, from what `look` saw of them.
+
+        Returns merged probabilities float f×(1 + objects)×(h/2)×(w/2) (see `siaf.model.probabilities`) of all frames,
+        or of those with the indices `asked`.
+        """
+        everything = list(range(len(seen)))
+        chosen = everything if asked is None else list(asked)
+        groups = []
+        for g, group in enumerate(slots):
+            tags = torch.tensor([[0, *group]], device=self.device)
+            marks = (self._tensor(strokes[g]).long(), self._tensor(previous[g]).long())
+            given = Prompted(_joined([each.image for each in seen]), *marks)
+            looked = Looked(*(_joined(list(maps)) for maps in zip(*(each.groups[g] for each in seen), strict=True)))
+            with self._precision():
+                picked = None if chosen == everything else chosen  # picking copies maps
+                groups.append(self.interaction.answer(given, looked, tags, len(seen), picked).float())
+        return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(chosen))])
+
+    def interaction_size(self, height: int, width: int) -> tuple[int, int]:
+        """Input size (rows, columns) of the interaction network for frames of height × width."""
+        config, short_side = self.interaction.config, self.interaction_short_side
+        align, enlarge = config.align_corners, config.enlarge
+        return network_size(height, width, short_side=short_side, align_corners=align, enlarge=enlarge)
+
+    @property
+    def memory_channels(self) -> tuple[int, int]:
+        """Channels of a frame memory's keys and values (`siaf.model.propagation.FrameMemory`)."""
+        config = self.propagation.config
+        return (config.dim // 2, 4 * config.dim) if config.gated else (config.dim, config.dim)
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) of the stride-16 grid on which frames of height × width are remembered."""
+        rows, cols = self._propagation_size(height, width)
+        return -(-rows // 16), -(-cols // 16)
+
+    def input_size(self, features: FrameFeatures) -> tuple[int, int]:
+        """Input size (rows, columns) of the propagation network that a frame's features were made at."""
+        rows, cols = features.size
+        if self.propagation.config.align_corners:
+            return (rows - 1) * 16 + 1, (cols - 1) * 16 + 1
+        return rows * 16, cols * 16
+
+    def _propagation_size(self, height: int, width: int) -> tuple[int, int]:
+        """Input size (rows, columns) of the propagation network."""
+        config = self.propagation.config
+        align, enlarge = config.align_corners, config.enlarge
+        return network_size(height, width, short_side=self.short_side, align_corners=align, enlarge=enlarge)
+
+    def _winners(self, logits: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """The strongest merged channel at every pixel, integer H×W."""
+        align = self.propagation.config.align_corners
+        if len(logits) == 1:
+            return winners(logits[0], size, align)
+        return merge_groups(_resize(logits, size, align)).max(0).indices  # merging groups is not linear
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, enabled=self.autocast)
+
+    def _tensor(self, array: NDArray[np.generic]) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)  # the GPU need not wait for it
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """One batch; a single part is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _resize(logits: list[Tensor], size: tuple[int, int], align_corners: bool) -> list[Tensor]:
+    return [F.interpolate(x[None], size=size, mode="bilinear", align_corners=align_corners)[0] for x in logits]
+
+
+def _side_by_side(features: Sequence[FrameFeatures], groups: int) -> FrameFeatures:
+    """Frames as one batch, each for every group of objects: entry i·groups + g. One frame is not copied."""
+    if len(features) == 1:
+        return features[0].map(lambda x: x.expand(groups, *x.shape[1:]))
+    parts = [each.named() for each in features]
+    return FrameFeatures.of(
+        {name: torch.cat([part[name] for part in parts]).repeat_interleave(groups, 0) for name in parts[0]}
+    )
+
+
+def _stack(memories: Sequence[FrameMemory]) -> FrameMemory:
+    """Memories of several chains as one batch."""
+    if len(memories) == 1:
+        return memories[0]
+    return [
+        (torch.cat([key for key, _ in layer]), torch.cat([value for _, value in layer]))
+        for layer in zip(*memories, strict=True)
+    ]
+
+
+def _float(memory: FrameMemory) -> FrameMemory:
+    return [(key.float(), value.float()) for key, value in memory]
+
+
+def _apart(memory: FrameMemory, groups: int, count: int) -> list[FrameMemory]:
+    """The inverse of `_stack`; copies, so that what is kept of one chain does not hold the others."""
+    if count == 1:
+        return [memory]
+    parts = [slice(i * groups, (i + 1) * groups) for i in range(count)]
+    return [[(key[part].clone(), value[part].clone()) for key, value in memory] for part in parts]

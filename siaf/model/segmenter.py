@@ -1,0 +1,106 @@
+"""Segment Anything ready to run: a frame and prompts in its pixels in, a mask's logits out; embeddings are kept."""
+
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from siaf.boxes import Box
+from siaf.frames.source import frame_digest
+from siaf.lru import LruCache
+from siaf.model.preprocessing import resize_frames
+from siaf.model.sam import BOTTOM_RIGHT, NEGATIVE, NO_POINT, POSITIVE, STRIDE, TOP_LEFT, SegmentAnything
+
+LONG_SIDE = 1024  # pixels, what Segment Anything was trained at
+_ENLARGED = 2.0  # a frame is enlarged at most so much
+_KEPT = 16
+_NOWHERE = (0.0, 0.0)
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What is known of one object: points N×2 (x, y) in the frame's pixels on it and beside it, its box.
+
+    `mask`: logits float h×w of `Segmenter.mask_size`, where it is thought to be.
+    """
+
+    positive: Points
+    negative: Points
+    box: Box | None
+    mask: Tensor | None
+
+
+class Segmenter:
+    """The network, and the embeddings of the frames that were asked about last (2.4 MB each, at most 16)."""
+
+    def __init__(self, net: SegmentAnything, device: torch.device) -> None:
+        self.net, self.device = net, device
+        self._embeddings: LruCache[str, Tensor] = LruCache(_KEPT)
+        self._lock = Lock()
+
+    def mask_size(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) of the masks of frames of height × width: four to a cell of the embedding."""
+        rows, columns = self._input_size(height, width)
+        return 4 * rows // STRIDE, 4 * columns // STRIDE
+
+    @torch.inference_mode()
+    def embed(self, frame: NDArray[np.uint8]) -> Tensor:
+        """The embedding 1×256×h×w of a frame, uint8 H×W×3 RGB."""
+        digest = frame_digest(frame)
+        with self._lock:
+            kept = self._embeddings.get(digest)
+        if kept is not None:
+            return kept
+        image = torch.from_numpy(np.ascontiguousarray(frame))[None].to(self.device)
+        found: Tensor = self.net.image_encoder(resize_frames(image, self._input_size(*frame.shape[:2])))
+        with self._lock:
+            self._embeddings.put(digest, found)
+        return found
+
+    def forget(self) -> None:
+        """Keep no embedding any longer."""
+        with self._lock:
+            self._embeddings.clear()
+
+    @torch.inference_mode()
+    def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> Tensor:
+        """An object's logits, float h×w of `mask_size`. The frame is encoded only if it is not among those kept."""
+        embedding = self.embed(frame)
+        height, width = frame.shape[:2]
+        rows, columns = self._input_size(height, width)
+        corners = (
+            [_NOWHERE] if prompt.box is None else [(x - 0.5, y - 0.5) for x, y in (prompt.box[:2], prompt.box[2:])]
+        )
+        labels = [POSITIVE] * len(prompt.positive) + [NEGATIVE] * len(prompt.negative)
+        labels += [NO_POINT] if prompt.box is None else [TOP_LEFT, BOTTOM_RIGHT]
+        places = np.concatenate((prompt.positive.reshape(-1, 2), prompt.negative.reshape(-1, 2), np.array(corners)))
+        points = (places + 0.5) * (columns / width, rows / height) - 0.5
+        masks, _ = self.net(
+            embedding,
+            torch.tensor(points[None], dtype=torch.float32, device=self.device),
+            torch.tensor([labels], device=self.device),
+            None if prompt.mask is None else prompt.mask[None, None].to(self.device, torch.float32),
+        )
+        found: Tensor = masks[0, 0].float()
+        return found
+
+    def _input_size(self, height: int, width: int) -> tuple[int, int]:
+        scale = enlargement(height, width)
+        rows, columns = (max(1, round(side * scale / STRIDE)) * STRIDE for side in (height, width))
+        return rows, columns
+
+
+def enlargement(height: int, width: int) -> float:
+    """How much larger than in the frame the segmenter sees its pixels."""
+    return min(LONG_SIDE / max(height, width), _ENLARGED)
+
+
+def resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """A map h×w at another size, antialiased where that is smaller."""
+    return F.interpolate(mask[None, None].float(), size=size, mode="bilinear", antialias=True)[0, 0]

@@ -1,0 +1,1 @@
+"""A session: rounds of interaction on one video, and all that it keeps from round to round."""

@@ -1,0 +1,86 @@
+"""What a round was, and how a session stood before it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from siaf.masks import IndexMask
+from siaf.scribbles import Scribble
+from siaf.session.adaptation import Decoder
+from siaf.session.mask_store import MaskStore
+from siaf.session.objects import ObjectTable
+from siaf.session.stroke_slots import honour_strokes
+
+
+@dataclass
+class Standing:
+    """All that a user's actions have led to; propagated masks and memories follow from it.
+
+    `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `known`: frame →
+    tags that its mask speaks for (an object added later is unknown there until it was looked for). `human`: frames
+    whose whole mask a human made or saw. `adopted`: frame → those of its known tags that were carried there in this
+    round. `decoder`: what came of adapting the network to such masks, if that was asked for.
+    """
+
+    masks: MaskStore
+    known: dict[int, frozenset[int]]
+    interacted: dict[int, int]
+    human: frozenset[int]
+    objects: ObjectTable
+    adopted: dict[int, frozenset[int]] = field(default_factory=dict)
+    decoder: Decoder | None = None
+
+    def copy(self) -> "Standing":
+        """An independent standing."""
+        return Standing(
+            self.masks.copy(),
+            dict(self.known),
+            dict(self.interacted),
+            self.human,
+            self.objects.copy(),
+            dict(self.adopted),
+            self.decoder,
+        )
+
+    def adopt(self, frame: int, found: IndexMask, tags: frozenset[int], drawn: Sequence[Scribble]) -> None:
+        """Take objects that were annotated elsewhere into an interacted frame's mask, on its background only.
+
+        What the interaction network guessed of them there gives way; what the user said of other objects stays, as do
+        the strokes that were `drawn` there last.
+        """
+        mask = self.masks[frame]
+        free = (mask == 0) | np.isin(mask, list(tags))
+        mask = np.where(free, np.where(np.isin(found, list(tags)), found, 0), mask).astype(np.uint8)
+        self.masks[frame] = honour_strokes(mask, drawn) if drawn else mask
+
+    def take_over(self, frame: int, tags: frozenset[int]) -> None:
+        """The frame's mask now shows these tags as they were carried there."""
+        self.adopted[frame] = self.adopted.get(frame, frozenset()) | (tags - self.known[frame])
+        self.known[frame] |= tags
+
+    def let_go(self) -> None:
+        """What was carried is to be carried again, as its source may change; the masks stay until then."""
+        for frame, tags in self.adopted.items():
+            self.known[frame] -= tags
+        self.adopted = {}
+
+
+@dataclass
+class Round:
+    """What the user gave in one round: strokes by frame, frames given as masks; and the standing before it, for
+    undo.
+    """
+
+    scribbles: dict[int, list[Scribble]]
+    references: list[int]
+    before: Standing
+
+
+def erase_other_tags(store: MaskStore, keep: list[int]) -> None:
+    """Make pixels of all tags but `keep` background, in every mask."""
+    for frame in store:
+        mask = store[frame]
+        gone = ~np.isin(mask, [0, *keep])
+        if gone.any():
+            store[frame] = np.where(gone, 0, mask).astype(np.uint8)

@@ -1,0 +1,305 @@
+"""How a session's frames are filled: its across-round memory, and the chains of its plan that run (Eq. 7 and 8)."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from siaf.frames.source import Frame, FrameSource, frame_digest
+from siaf.masks import IndexMask
+from siaf.model.loaded import Model
+from siaf.model.partial_attention import Read
+from siaf.model.propagation import FrameFeatures
+from siaf.session.adaptation import Decoder
+from siaf.session.annotations import Standing
+from siaf.session.confidence import Confidence, mask_confidence
+from siaf.session.feature_cache import FeatureCache
+from siaf.session.mask_store import MaskStore
+from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside, fit_to
+from siaf.session.objects import ObjectTable
+from siaf.session.provenance import Provenance
+from siaf.session.read_cache import KeptReads
+from siaf.session.schedule import CARRIED, LANES, Chain, Plan
+from siaf.session.shrinking import areas, losses
+from siaf.session.snapshot import PropagationSnapshot
+
+Repropagate = Literal["all", "near"]
+"""What a round propagates again: every frame whose inputs changed, which are most, as in the paper; or only frames
+whose nearest interacted frame changed."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Objects that a walk brought to an interacted frame: `mask` is what was found there, None if they are there."""
+
+    walk: Chain
+    mask: IndexMask | None
+
+    @property
+    def frame(self) -> int:
+        """Where they were brought."""
+        return self.walk.frames[-1]
+
+
+class Propagation:
+    """Memory, plan, running chains and propagated masks of one session. `made` says what each mask was made from.
+
+    What a user's actions have led to is only read here: `advance` returns what was carried to the user's frames.
+    """
+
+    def __init__(self, model: Model, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
+        self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
+        self.deciding = model  # with the session's own decoder, if it has one
+        self._decoder: Decoder | None = None
+        self._user = object()  # of the cache; not the session, which the cache would keep alive
+        self.results = MaskStore(frames.height, frames.width)
+        self.confidence: dict[int, Confidence] = {}
+        self.memory = AcrossRoundMemory()
+        self.reads = KeptReads()
+        self.remembered: dict[int, tuple[bytes, int]] = {}
+        self.plan = Plan()
+        self.lanes: dict[int, ChainMemory] = {}
+        self.lost: dict[
+            int, dict[int, bool]
+        ] = {}  # by frame, since the plan began, as of siaf.session.shrinking.losses
+        self.made = Provenance()
+        self.repropagate: Repropagate = "all"
+        # On a CPU a larger batch saves nothing (docs/performance.md).
+        self.side_by_side = 1 if model.device.type == "cpu" or frames.one_at_a_time else LANES
+
+    def use(self, decoder: Decoder | None) -> None:
+        """Decode with this from now on; None: as the model does."""
+        if decoder is not self._decoder:
+            self._decoder = decoder
+            self.deciding = self.model if decoder is None else decoder.model(self.model)
+
+    def restart(self, stages: Sequence[Sequence[Chain]], within: range | None) -> None:
+        """A new plan."""
+        self.plan, self.lanes, self.lost = Plan(stages, within=within), {}, {}
+
+    # -- one frame after another ----------------------------------------------------------------------------------
+
+    def advance(self, now: Standing) -> Carried | None:
+        """Do the next entry of the plan: a mask in `results`, or, at the end of a walk, what it carried.
+
+        Whoever takes that over says so (`took_over`).
+        """
+        self.use(now.decoder)
+        lane, step = self.plan.next()
+        chain = self.plan.stage[lane]
+        if (lane, step) == (0, 0):
+            self._begin(now)
+        found: IndexMask | None = None
+        if lane in self.lanes and self.lanes[lane].taken <= step:
+            for number, (mask, scores) in self._steps(lane, step, now).items():
+                if chain.adopts:
+                    found = mask
+                elif self.plan.fills(number):
+                    self._note_losses(number, mask)
+                    self.results[number], self.confidence[number] = mask, scores
+                    self.made.record(number)
+        if self.plan.advance():
+            self.lanes = {}
+        return Carried(chain, found) if chain.adopts and step == len(chain.frames) - 1 else None
+
+    def took_over(self, carried: Carried, now: Standing) -> None:
+        """What a walk carried is in its frame's mask: it need not be carried again from the same."""
+        self.made.record_walk(carried.walk, now)
+
+    def _note_losses(self, frame: int, mask: IndexMask) -> None:
+        """Which objects the new mask of a frame takes most of."""
+        if frame in self.results:
+            lost = losses(areas(self.results[frame]), areas(mask), mask.size)
+            if lost:
+                self.lost[frame] = lost
+
+    def _begin(self, now: Standing) -> None:
+        """Start the chains of the plan's next stage, without those that would give again what is there."""
+        self.remember(now)
+        near_only = self.repropagate == "near"
+        decoder = now.decoder.version if now.decoder else ""
+        versions = {
+            frame: hashlib.blake2b(packed, digest_size=12, salt=groups.to_bytes(2)).hexdigest()
+            for frame, (packed, groups) in self.remembered.items()
+        }
+        for lane, chain in enumerate(self.plan.stage):
+            if chain.adopts:
+                same = self.made.walked(chain, now, near_only, decoder)
+            else:
+                slots = now.objects.channels(self.model.objects_per_pass)[0]
+                select = None if near_only else self.memory.select
+                carried = len(self.memory.carried)
+                same = self.made.same(chain, versions, slots, select, self.results, carried, decoder)
+            if not same:
+                self.lanes[lane] = self._chain(chain.source, now)
+
+    def _steps(self, lane: int, step: int, now: Standing) -> dict[int, tuple[IndexMask, Confidence]]:
+        """The frame of a chain, and of others of its stage that are as far, in one pass."""
+        stage = self.plan.stage
+        due = [i for i in self.lanes if i >= lane and step < len(stage[i].frames) and self.lanes[i].taken == step]
+        due = due[: self.side_by_side]
+        numbers = [stage[i].frames[step] for i in due]
+        adopts = stage[lane].adopts
+        among = [f for f, known in now.known.items() if adopts <= known] if adopts else None
+        lanes = [self.lanes[i] for i in due]
+        found = self.step(
+            self.features(numbers), numbers, lanes, now.objects, among, now.interacted if among is None else None
+        )
+        return dict(zip(numbers, found, strict=True))
+
+    def step(
+        self,
+        features: Sequence[FrameFeatures],
+        near: Sequence[int],
+        chains: Sequence[ChainMemory],
+        objects: ObjectTable,
+        among: Sequence[int] | None = None,
+        since: Mapping[int, int] | None = None,
+    ) -> list[tuple[IndexMask, Confidence]]:
+        """One step of several chains; each advances. `near`: the frames whose neighbours in memory are read.
+
+        `since`, rounds by interacted frame: given where the features are those of the frames `near` themselves.
+        """
+        slots, tags = objects.channels(self.model.objects_per_pass)
+        whole = self.frames.height, self.frames.width
+        known = None
+        if since is not None and self.side_by_side == 1 and self.model.reads_in_parts:
+            known = self._read(features[0], near[0], since, len(slots))
+            predicted = beside(self.memory.permanent(near[0]), chains[0].transient)
+            long = [self.memory.joined(predicted)] if predicted else []
+        else:
+            long = [self.memory.read(f, c.transient, among) for f, c in zip(near, chains, strict=True)]
+        gap = self.model.propagation.config.memory_gap
+        result = []
+        sizes = {memory[0][0].shape[1] for memory in long}
+        together = [range(len(chains))] if len(sizes) == 1 else [range(i, i + 1) for i in range(len(chains))]
+        for part in together:
+            short, trails = [chains[i].short for i in part], [chains[i].trail for i in part]
+            own = [features[i] for i in part]
+            found = self.deciding.propagate(own, long[part.start : part.stop], short, slots, whole, known, trails, tags)
+            for i, one in zip(part, found, strict=True):
+                chains[i].advance(one.memory, gap, one.trail)
+                result.append(mask_confidence(one.labels, one.scores, tags))
+        return result
+
+    def _read(self, features: FrameFeatures, frame: int, since: Mapping[int, int], groups: int) -> Read:
+        """What a frame reads of the user's frames; those that it has read in an earlier round are not read again.
+
+        They are read in the order in which they came, whether kept reads are found or not: the bits are the same.
+        """
+        chosen = sorted(self.memory.select(frame), key=lambda f: (since[f], f))
+        entries = [*self.memory.carried, *(self.memory.entries[f] for f in chosen)]
+        known, rest = self.reads.find(frame, entries)
+        if rest or known is None:
+            known = self.model.read(features, rest, groups, known)
+            self.reads.keep(frame, entries, known)
+        return known
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def chain(self, source: int, now: Standing, *, near: bool = True) -> ChainMemory:
+        """A chain that starts at an interacted frame, with the memory brought up to date.
+
+        `near`: whether the frame that it goes to first is one that objects look much the same on as on `source`.
+        """
+        self.use(now.decoder)
+        self.remember(now)
+        return self._chain(source, now, near=near)
+
+    def _chain(self, source: int, now: Standing, *, near: bool = True) -> ChainMemory:
+        if source == CARRIED:
+            return ChainMemory(self.memory.carried[-1])
+        trail = self.model.trail(self.features([source])[0], now.masks[source]) if near else None
+        return ChainMemory(self.memory.entries[source], trail=trail)
+
+    def remember(self, now: Standing) -> None:
+        """Bring the permanent memory up to date with the interacted frames' masks, and drop all others."""
+        objects, per_pass = now.objects, self.model.objects_per_pass
+        groups = objects.groups(per_pass)
+        for frame in [f for f in self.memory.entries if f not in now.interacted]:
+            self.memory.forget(frame)
+            del self.remembered[frame]
+        versions = {frame: (now.masks.packed(frame), groups) for frame in now.interacted}
+        due = [frame for frame, version in versions.items() if self.remembered.get(frame) != version]
+        for start in range(0, len(due), self.side_by_side):
+            part = due[start : start + self.side_by_side]
+            masks = [objects.to_slots(now.masks[frame], per_pass) for frame in part]
+            for frame, memory in zip(part, self.model.reference_batch(self.features(part), masks), strict=True):
+                self.memory.put(frame, memory)
+                self.remembered[frame] = versions[frame]
+        grid = self.model.grid(self.frames.height, self.frames.width)
+        carried = self.memory.carried
+        if carried and len(carried[0][0][0]) < groups:  # what another clip says of a new group: nothing
+            self.memory.carry([fit_to(m, groups, grid, grid) for m in carried])
+
+    # -- encoded frames -------------------------------------------------------------------------------------------
+
+    def digest(self, frame: int) -> str:
+        """Content digest of a frame's pixels."""
+        if frame not in self.digests:
+            self.digests[frame] = frame_digest(self.frames[frame])
+        return self.digests[frame]
+
+    def features(self, numbers: Sequence[int]) -> list[FrameFeatures]:
+        """Encoded frames, by number."""
+        read: dict[int, Frame] = {}
+        for number in numbers:
+            if number not in self.digests:  # read once, for the digest and for the network
+                read[number] = self.frames[number]
+                self.digests[number] = frame_digest(read[number])
+        pictures = [lambda f=f: read[f] if f in read else self.frames[f] for f in numbers]
+        return self.encode([self.digests[f] for f in numbers], pictures)
+
+    def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[FrameFeatures]:
+        """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
+        kept = {digest: self.cache.get(self.feature_key(digest), self._user) for digest in digests}
+        device = self.model.device  # the cache's files give tensors on the CPU
+        known = {digest: found.map(lambda x: x.to(device)) for digest, found in kept.items() if found is not None}
+        missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}
+        if missing:
+            found = self.model.encode_batch([read() for read in missing.values()])
+            for digest, features in zip(missing, found, strict=True):
+                known[digest] = features
+                self.cache.put(self.feature_key(digest), features, self._user)
+        return [known[digest] for digest in digests]
+
+    # -- as plain data --------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> PropagationSnapshot:
+        """All that is needed to go on; it holds what this holds, and is of use until that changes."""
+        return PropagationSnapshot(
+            results=self.results,
+            confidence=self.confidence,
+            memory=self.memory.entries,
+            carried=self.memory.carried,
+            remembered=self.remembered,
+            plan=self.plan,
+            lanes=self.lanes,
+            lost=self.lost,
+            made=self.made.frames,
+            walked=self.made.walks,
+        )
+
+    def restore(self, snapshot: PropagationSnapshot) -> None:
+        """The inverse of `snapshot`, for the same frames and model."""
+        self.results, self.confidence = snapshot.results, snapshot.confidence
+        for frame, memory in snapshot.memory.items():
+            self.memory.put(frame, memory)
+        self.memory.carry(snapshot.carried)
+        self.remembered = snapshot.remembered
+        self.plan, self.lanes, self.lost = snapshot.plan, snapshot.lanes, snapshot.lost
+        self.made.frames, self.made.walks = snapshot.made, snapshot.walked
+
+    # -- encoded frames, ahead of time ----------------------------------------------------------------------------
+
+    def prepare(self, frame: int) -> bool:
+        """Encode a frame before it is needed; False where the cache has no room."""
+        if self.cache.full:
+            return False
+        self.features([frame])
+        return True
+
+    def feature_key(self, digest: str) -> str:
+        """What a frame's features are kept under: its content, the weights and the size they are made at."""
+        model = self.model
+        return f"{digest}/{model.digest}/{model.short_side}" + ("/autocast" if model.autocast else "")

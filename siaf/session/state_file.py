@@ -1,0 +1,427 @@
+"""The `.siaf` state file: a session as one safetensors file.
+
+Tensors: keys and values of the across-round memory and of a chain that was stopped half-way, and all index masks
+(deflated, each distinct mask once). Metadata: one JSON document with everything else. Nothing in it is code, so a file
+from anyone may be read.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from siaf.errors import InputError, StateError
+from siaf.files import atomic_write
+from siaf.frames.source import as_frames
+from siaf.model.loaded import Model, ModelIdentity
+from siaf.model.propagation import FrameMemory
+from siaf.scribbles import Scribble, check_scribbles
+from siaf.session.adaptation import Decoder
+from siaf.session.annotations import Round, Standing
+from siaf.session.feature_cache import FeatureCache
+from siaf.session.mask_store import MaskStore
+from siaf.session.memory import ChainMemory
+from siaf.session.objects import ObjectInfo, ObjectTable
+from siaf.session.schedule import Plan
+from siaf.session.session import Session
+from siaf.session.snapshot import PropagationSnapshot, SessionMasks, SessionSnapshot, StateSummary
+from siaf.session.state_document import (
+    DecoderEntry,
+    Kind,
+    MasksDocument,
+    StandingEntry,
+    StateDocument,
+    StrokeEntry,
+    read_text,
+)
+from siaf.session.state_tensors import StateTensors, read_masks_tensors, read_tensors, split_file
+
+FORMAT = "siaf-state"
+VERSION = 2
+_MASKS_ONLY = "masks only"
+"""In place of a model's name: no session can go on from it."""
+
+
+def save_session(session: Session, path: Path) -> None:
+    """Write a session to `path`; what was there before stays if writing fails."""
+    data = dump_session(session)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def load_session(path: Path, model: Model, frames: Sequence[NDArray[np.uint8]]) -> Session:
+    """Read a session of this model and these frames. StateError names the file and what does not fit."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StateError(error.strerror or str(error), field=str(path)) from None
+    return parse_session(data, model, frames, name=str(path))
+
+
+def dump_session(session: Session) -> bytes:
+    """A session as the bytes of a state file."""
+    return dump_snapshot(session.snapshot())
+
+
+def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
+    """A session's data as the bytes of a state file."""
+    masks, decoders = _MaskTable(), _DecoderTable()
+    tensors: dict[str, Tensor] = {}
+    running = snapshot.propagation
+    for frame, memory in running.memory.items():
+        _put_memory(tensors, f"memory.{frame}", memory)
+    for i, memory in enumerate(running.carried):
+        _put_memory(tensors, f"carried.{i}", memory)
+    for lane, chain in running.lanes.items():
+        _put_memory(tensors, f"lane.{lane}.short", chain.short)
+        for i, memory in enumerate(chain.transient):
+            _put_memory(tensors, f"lane.{lane}.transient.{i}", memory)
+        if chain.trail is not None:
+            tensors |= {f"lane.{lane}.trail.{name}": tensor for name, tensor in chain.trail.named().items()}
+    within = running.plan.within
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": snapshot.model.name,
+        "weights": snapshot.model.digest,
+        "short_side": snapshot.model.short_side,
+        "autocast": snapshot.model.autocast,
+        "objects_per_pass": snapshot.model.objects_per_pass,
+        "frames": snapshot.frames,
+        "height": snapshot.height,
+        "width": snapshot.width,
+        "grid": list(snapshot.grid),
+        "revision": snapshot.revision,
+        "digests": {str(f): digest for f, digest in snapshot.digests.items()},
+        "rounds": [
+            {
+                "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
+                "references": past.references,
+                "before": _standing(past.before, masks, decoders),
+            }
+            for past in snapshot.rounds
+        ],
+        "now": _standing(snapshot.annotations, masks, decoders),
+        "results": masks.add(running.results),
+        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in running.confidence.items()},
+        "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in running.remembered.items()},
+        "plan": {
+            "stages": [[[c.source, list(c.frames), sorted(c.adopts)] for c in s] for s in running.plan.stages],
+            "at": running.plan.at,
+            "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
+            **({} if within is None else {"within": [within.start, within.stop]}),
+        },
+        "lost": {str(frame): {str(t): gone for t, gone in lost.items()} for frame, lost in running.lost.items()},
+        "made": {str(frame): made for frame, made in running.made.items()},
+        "walked": running.walked,
+    }
+    for number, change in enumerate(decoders.changes):
+        tensors |= {f"decoder.{number}.{name}": tensor for name, tensor in change.items()}
+    return _pack(document, masks, tensors)
+
+
+def dump_masks(masks: SessionMasks) -> bytes:
+    """Masks alone in the form of a state file, for `read_masks`: no session can go on from it."""
+    table = _MaskTable()
+    drawn = set(masks.interacted)
+    numbers = {frame: table.index(masks.masks.packed(frame)) for frame in masks.masks}
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": _MASKS_ONLY,
+        "frames": masks.frames,
+        "height": masks.height,
+        "width": masks.width,
+        "digests": {},
+        "results": {str(f): n for f, n in numbers.items() if f not in drawn},
+        "now": {"masks": {str(f): n for f, n in numbers.items() if f in drawn}},
+        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in masks.confidence.items()},
+    }
+    return _pack(document, table, {})
+
+
+def _pack(document: dict[str, Any], masks: "_MaskTable", tensors: dict[str, Tensor]) -> bytes:
+    tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
+    # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
+    # One metadata entry: with several, safetensors writes them in random order, and equal sessions would differ.
+    return save_tensors({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)})
+
+
+def parse_session(
+    data: bytes,
+    model: Model,
+    frames: Sequence[NDArray[np.uint8]],
+    *,
+    cache: FeatureCache | None = None,
+    digests: Mapping[int, str] | None = None,
+    name: str = "state",
+) -> Session:
+    """The inverse of `dump_session`; `cache` and `digests` as for `Session`, `name` is what errors call the file."""
+    source = as_frames(frames)
+    document = _document_of(data, model, name)
+    for key, here in (("frames", len(source)), ("height", source.height), ("width", source.width)):
+        if getattr(document, key) != here:
+            raise StateError(f"{key}: the state has {getattr(document, key)}, the video {here}", field=name)
+    with _damage(name):
+        snapshot = _snapshot(document, read_tensors(data, document, model), model.identity)
+    session = Session(model, source, cache=cache, digests=digests)
+    session.restore(snapshot)
+    changed = [f for f, digest in document.digests.items() if not session.shows(f, digest)]
+    if changed:
+        raise StateError(f"frame {changed[0]} of the video is not the one that was annotated", field=name)
+    return session
+
+
+def parse_memories(
+    data: bytes, model: Model, *, name: str = "state"
+) -> tuple[ObjectTable, list[FrameMemory], tuple[int, int]]:
+    """What another clip may inherit: object table, memories of the interacted frames in order, and their stride-16
+    grid.
+    """
+    document = _document_of(data, model, name)
+    with _damage(name):
+        tensors = read_tensors(data, document, model)
+    memories = [*tensors.carried, *(tensors.frames[frame] for frame in sorted(tensors.frames))]
+    if not memories:
+        raise StateError("holds no memory: propagate that session first", field=name)
+    return _objects(document.now), memories, document.grid
+
+
+def _document_of(data: bytes, model: Model, name: str) -> StateDocument:
+    """A document whose memories this model can read."""
+    text, kind = _text_of(data, name)
+    for key, ours in memories_of(model.identity).items():
+        if _differs(kind, key, ours):
+            raise StateError(f"{key}: the state has {getattr(kind, key)!r}, this is {ours!r}", field=name)
+    with _damage(name):
+        return read_text(text)
+
+
+def memories_of(model: ModelIdentity) -> dict[str, object]:
+    """What tells a model's memories from those that it cannot read: another input size or precision makes others."""
+    return {
+        "model": model.name,
+        "weights": model.digest,
+        "short_side": model.short_side,
+        "autocast": model.autocast,
+        "objects_per_pass": model.objects_per_pass,
+    }
+
+
+def made_with(data: bytes, memories: Mapping[str, object], name: str = "state") -> bool:
+    """Whether a state's memories are of this kind, as of `memories_of`; a function's `/v1/info` says its own."""
+    _, kind = _text_of(data, name)
+    return not any(_differs(kind, key, memories[key]) for key in _MEMORIES if key in memories)
+
+
+_MEMORIES = ("model", "weights", "short_side", "autocast", "objects_per_pass")
+
+
+def _differs(kind: Kind, key: str, ours: object) -> bool:
+    """Files of earlier versions do not say all of it."""
+    theirs = getattr(kind, key)
+    return theirs != ours and (theirs is not None or key in ("model", "weights"))
+
+
+def read_summary(data: bytes, name: str = "state") -> StateSummary:
+    """What a state file says of itself, be it of another model, or masks alone. StateError names the file and the first
+    place that is wrong.
+    """
+    text, kind = _text_of(data, name)
+    with _damage(name):
+        document = MasksDocument.read(text) if kind.model == _MASKS_ONLY else read_text(text)
+    decoder = document.now.decoder
+    return StateSummary(
+        model=document.model,
+        weights=document.weights,
+        frames=document.frames,
+        height=document.height,
+        width=document.width,
+        digests=document.digests,
+        objects=[ObjectInfo(o.tag, o.label, o.origin) for o in document.now.objects],
+        rounds=len(document.rounds),
+        adapted=None if decoder is None else decoder.change is not None,
+    )
+
+
+def with_digests(data: bytes, digests: Mapping[int, str]) -> bytes:
+    """A state file with other content digests of some frames."""
+    document = json.loads(_text_of(data, "state")[0])
+    document["digests"] |= {str(frame): digest for frame, digest in digests.items()}
+    return save_tensors(load_tensors(data), {"siaf": json.dumps(document)})
+
+
+def read_masks(data: bytes, name: str = "state") -> SessionMasks:
+    """The masks in a state file. An interacted frame's own mask stands before what an earlier round propagated to it.
+
+    StateError, as `read_summary`.
+    """
+    text, _ = _text_of(data, name)
+    with _damage(name):
+        document = MasksDocument.read(text)
+        numbers = {**document.results, **document.now.masks}
+        packed = read_masks_tensors(data, set(numbers.values()), document.height, document.width)
+    return SessionMasks(
+        masks=MaskStore.of_packed({f: packed[n] for f, n in numbers.items()}, document.height, document.width),
+        interacted=sorted(document.now.masks),
+        confidence={f: scores for f, scores in document.confidence.items() if f not in document.now.masks},
+        frames=document.frames,
+    )
+
+
+def _text_of(data: bytes, name: str) -> tuple[str, Kind]:
+    """The JSON text of a state file's document, and what it is. The file is whole, and of the version of this siaf."""
+    try:
+        split_file(data)  # before Python makes objects of a header that is none
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        text: str = header["__metadata__"]["siaf"]
+        kind = Kind.model_validate_json(text)
+        if kind.format != FORMAT:
+            raise ValueError(f"format is {kind.format[:40]!r}")
+    except ValidationError as error:
+        raise StateError(f"not a siaf state file ({error.errors()[0]['msg'][:100]})", field=name) from None
+    except (ValueError, KeyError) as error:
+        raise StateError(f"not a siaf state file ({error})", field=name) from None
+    if kind.version != VERSION:
+        age = "a newer" if kind.version > VERSION else "an older"
+        raise StateError(f"written by {age} siaf (format {kind.version}; this one reads {VERSION})", field=name)
+    return text, kind
+
+
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
+    """What a file's content is not fit for becomes a StateError."""
+    try:
+        yield
+    except StateError:
+        raise
+    except (ValueError, InputError) as error:
+        raise StateError(f"damaged: {error}", field=name) from None
+
+
+class _MaskTable:
+    """Every distinct packed mask once; stores become frame → number."""
+
+    def __init__(self) -> None:
+        self.blobs: list[bytes] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def index(self, blob: bytes) -> int:
+        if blob not in self._numbers:
+            self._numbers[blob] = len(self.blobs)
+            self.blobs.append(blob)
+        return self._numbers[blob]
+
+    def add(self, store: MaskStore) -> dict[str, int]:
+        return {str(frame): self.index(store.packed(frame)) for frame in store}
+
+
+class _DecoderTable:
+    """Every distinct change of the decoder once; rounds share theirs until the next adaptation."""
+
+    def __init__(self) -> None:
+        self.changes: list[Mapping[str, Tensor]] = []
+        self._numbers: dict[str, int] = {}
+
+    def entry(self, decoder: Decoder) -> dict[str, Any]:
+        if decoder.change is None:
+            return {"content": decoder.content, "change": None}
+        if decoder.version not in self._numbers:
+            self._numbers[decoder.version] = len(self.changes)
+            self.changes.append(decoder.change)
+        return {"content": decoder.content, "change": self._numbers[decoder.version]}
+
+
+def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> None:
+    for layer, (key, value) in enumerate(memory):
+        tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
+
+
+def _stroke(stroke: Scribble) -> dict[str, Any]:
+    return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
+
+
+def _standing(standing: Standing, masks: _MaskTable, decoders: _DecoderTable) -> dict[str, Any]:
+    return {
+        "masks": masks.add(standing.masks),
+        "known": {str(f): sorted(tags) for f, tags in standing.known.items()},
+        "interacted": {str(f): number for f, number in standing.interacted.items()},
+        "human": sorted(standing.human),
+        "adopted": {str(f): sorted(tags) for f, tags in standing.adopted.items()},
+        "places": standing.objects.places(),
+        "objects": [asdict(standing.objects[tag]) for tag in standing.objects.tags],
+        **({} if standing.decoder is None else {"decoder": decoders.entry(standing.decoder)}),
+    }
+
+
+def _objects(entry: StandingEntry) -> ObjectTable:
+    return ObjectTable.restore(entry.places, [ObjectInfo(o.tag, o.label, o.origin) for o in entry.objects])
+
+
+def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdentity) -> SessionSnapshot:
+    """The data in a state file that was made with this model."""
+    height, width = document.height, document.width
+
+    def store(numbers: dict[int, int]) -> MaskStore:
+        return MaskStore.of_packed({f: tensors.masks[number] for f, number in numbers.items()}, height, width)
+
+    def decoder(entry: DecoderEntry) -> Decoder:
+        return Decoder(entry.content, None if entry.change is None else tensors.decoders[entry.change])
+
+    decoders = {(e.content, e.change): decoder(e) for s in document.standings() if (e := s.decoder) is not None}
+
+    def standing(entry: StandingEntry) -> Standing:
+        own = decoders[entry.decoder.content, entry.decoder.change] if entry.decoder else None
+        objects = _objects(entry)
+        return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, objects, entry.adopted, own)
+
+    def strokes(place: str, entries: list[StrokeEntry]) -> list[Scribble]:
+        drawn = [Scribble(s.tag, np.array(s.points), s.width, s.polarity) for s in entries]
+        check_scribbles(drawn, height=height, width=width, field=place)
+        return drawn
+
+    within = None if document.plan.within is None else range(*document.plan.within)
+    lanes = {}
+    for lane, (_, since, taken) in document.plan.lanes.items():
+        short, *transient = tensors.lanes[lane]
+        lanes[lane] = ChainMemory(short, transient, since, taken, tensors.trails.get(lane))
+    return SessionSnapshot(
+        model=model,
+        frames=document.frames,
+        height=height,
+        width=width,
+        grid=document.grid,
+        revision=document.revision,
+        digests=document.digests,
+        rounds=[
+            Round(
+                {f: strokes(f"rounds.{i}.scribbles.{f}", drawn) for f, drawn in past.scribbles.items()},
+                past.references,
+                standing(past.before),
+            )
+            for i, past in enumerate(document.rounds)
+        ],
+        annotations=standing(document.now),
+        propagation=PropagationSnapshot(
+            results=store(document.results),
+            confidence=document.confidence,
+            memory=tensors.frames,
+            carried=tensors.carried,
+            remembered={f: (tensors.masks[number], groups) for f, (number, groups) in document.remembered.items()},
+            plan=Plan(document.chains(), document.plan.at, within),
+            lanes=lanes,
+            lost=document.lost,
+            made=document.made,
+            walked=document.walked,
+        ),
+    )

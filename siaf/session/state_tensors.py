@@ -1,0 +1,188 @@
+"""The tensors of a state file: which there must be, and of what type and shape."""
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, deserialize
+from torch import Tensor
+
+from siaf.model.adapted import decoder_parameters
+from siaf.model.loaded import Model
+from siaf.model.propagation import FrameMemory
+from siaf.model.trail import Trail
+from siaf.session.adaptation import LARGEST_CHANGE
+from siaf.session.mask_store import check_packed
+from siaf.session.memory import MAX_CARRIED
+from siaf.session.state_document import StateDocument
+
+_LARGEST = 65504.0
+"""No key or value is beyond what half precision holds; far larger ones would become infinite inside the network."""
+
+_TRAIL_TYPES = {"labels": ("U8", torch.uint8), "pace": ("F32", torch.float32), "key": ("F16", torch.float16)}
+
+Raw = dict[str, dict[str, Any]]
+"""By name: `dtype`, `shape` and `data`."""
+
+
+@dataclass
+class StateTensors:
+    """Packed masks by number, memories by interacted frame, of another clip, and of running chains by lane: short-term,
+    then transient ones, and their trails. Changes of the decoder by number.
+    """
+
+    masks: dict[int, bytes] = field(default_factory=dict)
+    frames: dict[int, FrameMemory] = field(default_factory=dict)
+    carried: list[FrameMemory] = field(default_factory=list)
+    lanes: dict[int, list[FrameMemory]] = field(default_factory=dict)
+    trails: dict[int, Trail] = field(default_factory=dict)
+    decoders: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+
+def split_file(data: bytes) -> Raw:
+    """The tensors of a safetensors file, unread. ValueError for what is none, or not whole."""
+    try:
+        return dict(deserialize(data))  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
+        raise ValueError(f"truncated or damaged: {error}") from None
+
+
+def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTensors:
+    """All tensors that a document speaks of, memories on the model's device.
+
+    ValueError, naming the tensor, for one that is missing, that nothing speaks of, or that the model could not read.
+    """
+    grid = model.grid(document.height, document.width)
+    if document.grid != grid:
+        raise ValueError(f"grid: is {document.grid}, not {grid}")
+    raw = split_file(data)
+    result = StateTensors()
+    groups = max(1, -(-len(document.now.places) // model.objects_per_pass))
+    reader = _Reader(raw, model, math.prod(document.grid))
+    for number in sorted(document.masks()):
+        result.masks[number] = reader.mask(number, document.height, document.width)
+    for frame, (_, remembered) in document.remembered.items():
+        result.frames[frame] = reader.memory(f"memory.{frame}", remembered)
+    for i in range(_carried(raw)):
+        result.carried.append(reader.memory(f"carried.{i}", None))
+    for lane, (transient, _, _) in document.plan.lanes.items():
+        names = [f"lane.{lane}.short", *(f"lane.{lane}.transient.{i}" for i in range(transient))]
+        result.lanes[lane] = [reader.memory(name, groups) for name in names]
+        if any(name.startswith(f"lane.{lane}.trail.") for name in raw):
+            result.trails[lane] = reader.trail(f"lane.{lane}.trail", document.height, document.width)
+    for number in sorted(document.decoders()):
+        result.decoders[number] = reader.change(f"decoder.{number}")
+    unknown = sorted(raw.keys() - reader.read)
+    if unknown:
+        raise ValueError(f"{unknown[0][:40]}: nothing speaks of this tensor")
+    _check_groups(result, document, groups)
+    return result
+
+
+def read_masks_tensors(data: bytes, numbers: Collection[int], height: int, width: int) -> dict[int, bytes]:
+    """Packed masks by number. ValueError, naming the tensor, for one that is missing or of another size."""
+    raw = split_file(data)
+    return {number: _mask(raw, number, height, width) for number in sorted(numbers)}
+
+
+def _mask(raw: Raw, number: int, height: int, width: int) -> bytes:
+    name = f"mask.{number}"
+    data = bytes(_entry(raw, name, "U8", 1)["data"])
+    check_packed(data, height, width, name)
+    return data
+
+
+def _entry(raw: Raw, name: str, dtype: str, rank: int) -> dict[str, Any]:
+    entry = raw.get(name)
+    if entry is None:
+        raise ValueError(f"{name}: this tensor is missing")
+    if entry["dtype"] != dtype or len(entry["shape"]) != rank:
+        raise ValueError(f"{name}: is {entry['dtype']} of rank {len(entry['shape'])}, not {dtype} of rank {rank}")
+    return entry
+
+
+def _carried(raw: Mapping[str, Any]) -> int:
+    """How many memories of another clip there are."""
+    count = len({name.split(".")[1] for name in raw if re.fullmatch(r"carried\.\d\.\d+\.key", name)})
+    if count > MAX_CARRIED:
+        raise ValueError(f"carried: {count} memories, at most {MAX_CARRIED}")
+    return count
+
+
+def _check_groups(tensors: StateTensors, document: StateDocument, groups: int) -> None:
+    """Memories that are read together speak of as many groups of objects."""
+    carried = {len(memory[0][0]) for memory in tensors.carried}
+    if len(carried) > 1 or max(carried, default=0) > groups:
+        raise ValueError(f"carried: memories of {max(carried)} groups of objects, there are {groups}")
+    if any(source < 0 for stage in document.plan.stages for source, _, _ in stage) and not carried:
+        raise ValueError("plan.stages: a chain starts from another clip's memory, and there is none")
+    if document.in_a_stage and ({g for _, g in document.remembered.values()} | carried) != {groups}:
+        raise ValueError(f"remembered: not of {groups} groups of objects")
+
+
+class _Reader:
+    """Takes tensors out of a file by name; `read` are those taken."""
+
+    def __init__(self, raw: Raw, model: Model, tokens: int) -> None:
+        self._raw, self._model, self._tokens = raw, model, tokens
+        self.read: set[str] = set()
+
+    def mask(self, number: int, height: int, width: int) -> bytes:
+        self.read.add(f"mask.{number}")
+        return _mask(self._raw, number, height, width)
+
+    def memory(self, name: str, groups: int | None) -> FrameMemory:
+        """The memory of a frame; of so many groups, if that is known."""
+        keys, values = self._model.memory_channels
+        memory = []
+        for layer in range(self._model.propagation.config.layers):
+            key = self._float(f"{name}.{layer}.key", groups, keys)
+            memory.append((key, self._float(f"{name}.{layer}.value", len(key), values)))
+            groups = len(key)
+        return memory
+
+    def trail(self, name: str, height: int, width: int) -> Trail:
+        """What a chain knows of the frame before, of a clip of this size."""
+        tensors = {}
+        for part, shape in self._model.trail_shapes(height, width).items():
+            dtype, kind = _TRAIL_TYPES[part]
+            entry = self._take(f"{name}.{part}", dtype, len(shape))
+            if entry["shape"] != list(shape):
+                raise ValueError(f"{name}.{part}: is {entry['shape']}, not {list(shape)}")
+            tensor = torch.frombuffer(bytearray(entry["data"]), dtype=kind).reshape(shape)
+            if kind != torch.uint8 and not bool((tensor.abs() <= _LARGEST).all()):
+                raise ValueError(f"{name}.{part}: holds numbers that no trail has")
+            tensors[part] = tensor.to(self._model.device)
+        return Trail.of(tensors)
+
+    def change(self, name: str) -> dict[str, Tensor]:
+        """What an adaptation adds to the decoder's parameters: no more than one can."""
+        tensors = {}
+        for part, parameter in decoder_parameters(self._model.propagation).items():
+            entry = self._take(f"{name}.{part}", "F16", parameter.dim())
+            if entry["shape"] != list(parameter.shape):
+                raise ValueError(f"{name}.{part}: is {entry['shape']}, not {list(parameter.shape)}")
+            tensor = torch.frombuffer(bytearray(entry["data"]), dtype=torch.float16).reshape(parameter.shape)
+            if not bool((tensor.abs() <= LARGEST_CHANGE).all()):  # NaN too
+                raise ValueError(f"{name}.{part}: holds numbers that no adaptation gives")
+            tensors[part] = tensor.to(self._model.device)
+        return tensors
+
+    def _float(self, name: str, groups: int | None, channels: int) -> Tensor:
+        entry = self._take(name, "F32", 3)
+        shape = entry["shape"]
+        if shape[0] != (groups or shape[0]) or shape[0] < 1 or shape[1:] != [self._tokens, channels]:
+            expected = f"{groups or 'groups'}×{self._tokens}×{channels}"
+            raise ValueError(f"{name}: is {'×'.join(map(str, shape))}, not {expected}")
+        tensor = torch.frombuffer(bytearray(entry["data"]), dtype=torch.float32).reshape(shape)
+        if not bool((tensor.abs() <= _LARGEST).all()):  # NaN too
+            raise ValueError(f"{name}: holds numbers that no memory has")
+        return tensor.to(self._model.device)
+
+    def _take(self, name: str, dtype: str, rank: int) -> dict[str, Any]:
+        entry = _entry(self._raw, name, dtype, rank)
+        self.read.add(name)
+        return entry

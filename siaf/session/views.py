@@ -1,0 +1,79 @@
+"""Further views of an annotated picture: as another camera might show it, or with its objects moved over what is
+behind them."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siaf.frames.source import Frame
+from siaf.masks import IndexMask
+from siaf.training.regions import fill_hole
+
+_WHOLE, _MIRRORED, _OCCLUDED = 0.45, 0.5, 0.25
+_TURN, _GROWTH, _SHEAR, _WAY = np.deg2rad(6.0), 0.08, 0.04, 0.06
+"""Standard deviations of a camera's motion; `_WAY` in sides of the picture."""
+_CALM, _LIVELY = 0.5, 1.5
+"""How much less the background moves, and how much more an object, where they move apart."""
+_GAIN, _TINT, _NOISE = 0.08, 0.03, 4.0
+
+Matrix = NDArray[np.float64]
+
+
+def draw_view(picture: Frame, mask: IndexMask, rng: np.random.Generator) -> tuple[Frame, IndexMask]:
+    """A view of a picture, uint8 H×W×3, and of its index mask; both of the same size."""
+    height, width = mask.shape
+    if rng.random() < _WHOLE or not mask.any():
+        matrix = _motion(rng, (height, width), (width / 2, height / 2))
+        seen, labels = _moved(picture, matrix), _moved(mask, matrix, cv2.INTER_NEAREST)
+    else:
+        seen, labels = _apart(picture, mask, rng)
+    if rng.random() < _MIRRORED:
+        seen, labels = seen[:, ::-1], labels[:, ::-1]
+    gain = np.exp(rng.normal(0, _GAIN) + rng.normal(0, _TINT, 3))
+    seen = np.clip(seen * gain + rng.normal(0, _NOISE), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(seen), np.ascontiguousarray(labels)
+
+
+def _apart(picture: Frame, mask: IndexMask, rng: np.random.Generator) -> tuple[Frame, IndexMask]:
+    """Objects and background, each with a motion of its own; sometimes a piece of background covers something."""
+    height, width = mask.shape
+    empty = fill_hole(picture, (mask > 0).astype(np.uint8), rng)
+    seen = _moved(empty, _motion(rng, (height, width), (width / 2, height / 2), _CALM))
+    labels = np.zeros_like(mask)
+    for tag in rng.permutation(np.unique(mask[mask > 0])):
+        shape = (mask == tag).astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(shape)
+        matrix = _motion(rng, (h, w), (x + w / 2, y + h / 2), _LIVELY)
+        soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.7)
+        alpha = cv2.warpAffine(soft, matrix, (width, height))
+        seen = (seen * (1 - alpha[..., None]) + _moved(picture, matrix) * alpha[..., None]).astype(np.uint8)
+        labels[alpha > 0.5] = tag
+    if rng.random() < _OCCLUDED and labels.any():
+        h, w = max(1, int(height * rng.uniform(0.1, 0.35))), max(1, int(width * rng.uniform(0.06, 0.25)))
+        top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+        rows, cols = np.nonzero(labels)
+        at = int(rng.integers(len(rows)))
+        y, x = (
+            int(np.clip(p, 0, most)) for p, most in ((rows[at] - h // 2, height - h), (cols[at] - w // 2, width - w))
+        )
+        seen[y : y + h, x : x + w] = empty[top : top + h, left : left + w]
+        labels[y : y + h, x : x + w] = 0
+    return seen, labels
+
+
+def _motion(
+    rng: np.random.Generator, size: tuple[int, int], centre: tuple[float, float], strength: float = 1.0
+) -> Matrix:
+    """2×3 matrix of pixel coordinates for something of `size` (rows, columns) around `centre` (x, y)."""
+    angle, growth, shear = rng.normal(0, [_TURN, _GROWTH, _SHEAR]) * strength
+    cos, sin = np.cos(angle) * np.exp(growth), np.sin(angle) * np.exp(growth)
+    turn = np.array([[cos, -sin + shear * cos], [sin, cos + shear * sin]])
+    way = rng.normal(0, _WAY * strength, 2) * size[::-1]
+    return np.hstack([turn, (centre + way - turn @ centre)[:, None]])
+
+
+def _moved(image: NDArray[np.uint8], matrix: Matrix, interpolation: int = cv2.INTER_LINEAR) -> NDArray[np.uint8]:
+    """An image mirrored at its edges, as the camera sees it after a motion."""
+    size = (image.shape[1], image.shape[0])
+    moved = cv2.warpAffine(image, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REFLECT_101)
+    return moved.astype(np.uint8, copy=False)
