@@ -73,6 +73,7 @@ class TrackerCalls:
                 return Reply(answered.decode())
         with phase("model"):
             if any(_is_relayed(entry) for entry in entries):
+                self._check_objects([e.shape for e in entries if e.shape and not e.shape.read], picture)
                 asked = [Asked(entry.raw, entry.shape, entry.token) for entry in entries]
                 reply = self._relay.answer(asked, picture, call)
             else:

@@ -125,7 +125,7 @@ def test_a_deleted_frame_of_another_size_counts_for_nothing(anywhere: Bench, pic
     """The frame before it stands for it, so that the clip's numbering stays and what is behind it is found."""
     small = pictures[0][:40, :60]
     (job,) = anywhere.task_of([small, *pictures[1:3], small, *pictures[4:6]])
-    with pytest.raises(InputError, match=r"frame 0 is 60×40 pixels, most are 96×72: .*; delete it, or put"):
+    with pytest.raises(InputError, match=r"frame 0 is 60×40 pixels, most are 96×72: .*; delete this one, or put"):
         open_job(anywhere.server, job)
     anywhere.client.jobs.retrieve(job).remove_frames_by_ids([0, 3])
     clip = open_job(anywhere.server, job)

@@ -153,4 +153,4 @@ def test_a_user_s_own_label_scribble_is_named_and_another_used(
 def test_a_bare_label_scribble_is_taken_after_a_word(bench: Bench, pictures: Pictures) -> None:
     (job,) = bench.task(pictures[:2], setup=False, labels=(("car", "any"), ("scribble", "polyline")))
     plan = commands.setup(bench.client, task=bench.server.job(job)["task_id"])
-    assert any("what is drawn with it will be scribbles" in change for change in plan.changes)
+    assert any("siaf will read what you draw with it as scribbles" in change for change in plan.changes)

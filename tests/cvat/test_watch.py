@@ -357,7 +357,7 @@ def test_a_huge_delivery_is_not_read() -> None:
     ("arguments", "message"),
     [
         ({"project": 1, "task": 1}, "project: give --project N or --task N"),
-        ({"task": 99}, "task 99: there is none"),
+        ({"task": 99}, "task 99: not found"),
         ({"task": 1}, "trigger: there is no label 'siaf:run'"),
         ({"task": 1, "trigger": "now"}, "trigger: 'now' is not one of: tag, state:new"),
         ({"task": 1, "trigger": "state:new", "listen": "127.0.0.1:0"}, "listen: webhooks need a secret"),

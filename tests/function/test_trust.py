@@ -67,7 +67,7 @@ class TestObjects:
         assert error_of(client, body) == (413, "obj_bbox")
         assert error_of(client, {**body, "obj_bbox": boxes[:6]})[0] == 200
 
-    @pytest.mark.parametrize("extra", [{}, {"tag": 1}])
+    @pytest.mark.parametrize("extra", [{}, {"tag": 1, "frame": 0, "frames": 2}])
     def test_and_many_polygons(self, start: Callable[..., Client], jpegs: list[bytes], extra: dict[str, int]) -> None:
         client = start(max_object_pixels=3 * HEIGHT * WIDTH)
         shape = {"type": "polygon", "points": [5, 5, 30, 5, 30, 30], **extra}

@@ -72,7 +72,7 @@ def read_items(
             raise InputError(f'{query!r} is not like "project_id=3&state=new"', field="query")
         for name in fields.keys() - server.job_filters:  # CVAT would ignore it, and answer with all jobs
             known = ", ".join(sorted(server.job_filters))
-            raise InputError(f"jobs have no {name!r} to look for; there are: {known}", field="query")
+            raise InputError(f"jobs cannot be searched by {name!r}; use one of: {known}", field="query")
         found = server.jobs(**fields)
         items += [("job", job["id"]) for job in found if job["type"] != "ground_truth"]
         truths = [BulkRow("job", j["id"], "left out", 0, error=_TRUTH) for j in found if j["type"] == "ground_truth"]
