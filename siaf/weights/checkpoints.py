@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from siaf.errors import InputError, StateError
@@ -87,7 +88,7 @@ def _load(path: Path) -> object:
         raise StateError(
             f"not a checkpoint of plain tensors; what it holds was not executed{reason}", field=str(path)
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError, SafetensorError) as error:
         raise StateError(f"damaged, or not a checkpoint: {_first_line(error)}", field=str(path)) from None
 
 

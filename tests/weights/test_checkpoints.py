@@ -151,6 +151,14 @@ def test_other_files_are_refused(content: bytes, message: str, tmp_path: Path) -
         read_checkpoint(file)
 
 
+@pytest.mark.parametrize("content", [b"", b"x\n", bytes(64)])
+def test_safetensors_that_are_none_are_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"  # torch reads these by their name
+    file.write_bytes(content)
+    with pytest.raises(StateError, match=r"x\.safetensors: damaged, or not a checkpoint"):
+        read_checkpoint(file)
+
+
 def test_a_truncated_checkpoint_is_refused(aott: State, tmp_path: Path) -> None:
     file = write(aott, tmp_path / "x.pth")
     file.write_bytes(file.read_bytes()[:1_000_000])
