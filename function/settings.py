@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         bool,
         Field(
             description="before a round is propagated, fit the network to the masks that people gave on two frames or "
-            "more: better masks for some 8 s on two cores; a propagate call may say otherwise"
+            "more: better masks for 8 to 15 seconds of processor time; a propagate call may say otherwise"
         ),
     ] = False
     token: Annotated[
