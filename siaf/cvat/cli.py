@@ -280,6 +280,8 @@ def run_bulk(arguments: argparse.Namespace) -> None:
     from siaf.cvat.rounds.bulk import bulk_lines
 
     client = resources.client(arguments)
+    if arguments.via is not None:
+        print("no job is adapted: a session that is reached through CVAT cannot be; use --url", file=sys.stderr)
     rows = commands.bulk(
         client,
         jobs=arguments.jobs,

@@ -22,6 +22,7 @@ from siaf.cli import main
         (["--host", "cvat.example.com", "--listen", "8098x"], "listen: '8098x' is not like 127.0.0.1:8098"),
         (["--host", "cvat.example.com", "--url", "http://f", "--via", "cvat"], "via: give --url or --via, not both"),
         (["--host", ""], "host: give --host, or set CVAT_HOST"),
+        (["--host", "cvat.example.com", "--json"], "json: there is no result to print"),
     ],
 )
 def test_bad_input_is_named(

@@ -22,6 +22,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(
             "rounds run as whoever asks for them in the browser: give no --user and no --org", field="user"
         )
+    if arguments.json:
+        raise InputError("there is no result to print: the service runs until it is stopped", field="json")
     if not arguments.host:
         raise InputError("give --host, or set CVAT_HOST", field="host")
     host = arguments.host if "://" in arguments.host else f"https://{arguments.host}"
