@@ -22,6 +22,11 @@ _MOST = 8
 _STEPS = 6  # of a window's side between two places where it may begin, so that the next click mostly meets it again
 
 
+def shows_more(height: int, width: int) -> bool:
+    """Whether any part of a frame of this size would be seen enough finer in a close-up."""
+    return enlargement(_LEAST, _LEAST) / enlargement(height, width) >= _WORTH
+
+
 def window_of(mask: Bitmap, points: NDArray[np.float64], box: Box | None, size: tuple[int, int]) -> Window | None:
     """The part of a frame of `size` (rows, columns) to look at closer: around an object's mask, bool h×w of any
     resolution, and points N×2 (x, y) in the frame's pixels, or around its box.

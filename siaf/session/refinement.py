@@ -19,7 +19,7 @@ from siaf.masks import Bitmap, IndexMask, distance_to_outside
 from siaf.model.probabilities import CloseUp, Probabilities, Window
 from siaf.model.segmenter import Points, Prompt, Segmenter, resized
 from siaf.scribbles import Scribble
-from siaf.session.close_ups import smallest, window_of
+from siaf.session.close_ups import shows_more, smallest, window_of
 
 SHARE = 0.7
 """The decoder's share in the mean of its logits and the interaction network's."""
@@ -46,13 +46,11 @@ def refine(
     """
     size = segmenter.mask_size(*guess.size)
     named = {stroke.tag for stroke in strokes if stroke.tag} | boxes.keys()
-    small = {} if before is None else _small(before, guess.tags[1:].tolist(), size)
+    closer = shows_more(*guess.size)
+    small = _small(before, guess.tags[1:].tolist(), size) if before is not None and closer else {}
     if any(not stroke.tag for stroke in strokes):
         named |= small.keys()
-    asked = {
-        tag: _Asked(*points_of(strokes, tag), boxes.get(tag), None if before is None else before == tag)
-        for tag in sorted(named)
-    }
+    asked = {tag: _Asked(tag, *points_of(strokes, tag), boxes.get(tag), before) for tag in sorted(named)}
     channels = {}
     for tag in guess.tags[1:].tolist():
         channels[tag] = small[tag] if tag in small else torch.from_numpy(guess.of(tag, size))
@@ -62,7 +60,7 @@ def refine(
     background = 1 - objects.amax(0) if channels else torch.ones(size)
     whole = Probabilities(torch.cat((background[None], objects)), guess.tags, guess.size, align_corners=False)
     windows = {}
-    for tag in asked.keys() & channels.keys():
+    for tag in asked.keys() & channels.keys() if closer else ():
         window = window_of(channels[tag].numpy() > 0.5, asked[tag].on, asked[tag].box, guess.size)
         if window is not None:
             windows[tag] = window
@@ -75,12 +73,15 @@ def refine(
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """What is known of an object: points N×2 on it and beside it, its box, and what it was before, bool H×W."""
+    """What is known of an object: points N×2 (x, y) in pixels on it and beside it, its box, and the frame's index mask
+    before, uint8 H×W, which all objects share.
+    """
 
+    tag: int
     on: Points
     beside: Points
     box: Box | None
-    before: Bitmap | None
+    before: IndexMask | None
 
     def within(self, window: Window) -> "_Asked":
         """The same in the coordinates of a part of the frame."""
@@ -88,7 +89,7 @@ class _Asked:
         corner, far = np.array([left, top]), np.array([right, bottom])
         on, beside = (p[((p >= corner) & (p < far)).all(1)] - corner for p in (self.on, self.beside))
         box = self.box and (self.box[0] - left, self.box[1] - top, self.box[2] - left, self.box[3] - top)
-        return _Asked(on, beside, box, None if self.before is None else self.before[top:bottom, left:right])
+        return _Asked(self.tag, on, beside, box, None if self.before is None else self.before[top:bottom, left:right])
 
 
 def _small(before: IndexMask, tags: Sequence[int], size: tuple[int, int]) -> dict[int, Tensor]:
@@ -109,7 +110,7 @@ def _drawn_again(segmenter: Segmenter, frame: NDArray[np.uint8], guess: Tensor, 
     thought = guess.clamp(_SURE, 1 - _SURE).logit()
     on = asked.on
     if asked.before is not None and asked.box is None:
-        on = np.concatenate((on, _anchors(asked.before, guess.numpy() > 0.5, asked.beside)))
+        on = np.concatenate((on, _anchors(asked.before == asked.tag, guess.numpy() > 0.5, asked.beside)))
     if not len(on) and asked.box is None:
         return guess
     found = segmenter.segment(frame, Prompt(on, asked.beside, asked.box, thought)).cpu()

@@ -7,7 +7,7 @@ import torch
 from siaf.masks import Bitmap
 from siaf.model.probabilities import CloseUp, Probabilities
 from siaf.scribbles import Scribble
-from siaf.session.close_ups import smallest, window_of
+from siaf.session.close_ups import shows_more, smallest, window_of
 from siaf.session.refinement import refine
 from siaf.weights.loading import load_segmenter
 
@@ -46,6 +46,11 @@ def test_a_box_says_by_itself_where_to_look() -> None:
 )
 def test_no_close_up_of_what_it_would_show_little_finer(mask: Bitmap, size: tuple[int, int]) -> None:
     assert window_of(mask, NONE, None, size) is None
+
+
+def test_frames_that_are_seen_large_as_they_are_need_no_look() -> None:
+    assert not shows_more(480, 854)
+    assert shows_more(1080, 1920) and shows_more(2160, 3840)
 
 
 def test_the_smallest_objects_are_looked_at_when_there_are_many() -> None:
