@@ -14,7 +14,7 @@ from siaf.session.stroke_slots import honour_strokes
 
 
 @dataclass
-class Standing:
+class Annotations:
     """All that a user's actions have led to; propagated masks and memories follow from it.
 
     `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `known`: frame →
@@ -31,9 +31,9 @@ class Standing:
     adopted: dict[int, frozenset[int]] = field(default_factory=dict)
     decoder: Decoder | None = None
 
-    def copy(self) -> "Standing":
-        """An independent standing."""
-        return Standing(
+    def copy(self) -> "Annotations":
+        """An independent copy."""
+        return Annotations(
             self.masks.copy(),
             dict(self.known),
             dict(self.interacted),
@@ -68,13 +68,13 @@ class Standing:
 
 @dataclass
 class Round:
-    """What the user gave in one round: strokes by frame, frames given as masks; and the standing before it, for
-    undo.
+    """What the user gave in one round: strokes by frame, frames given as masks; and the annotations before it,
+    for undo.
     """
 
     scribbles: dict[int, list[Scribble]]
     references: list[int]
-    before: Standing
+    before: Annotations
 
 
 def erase_other_tags(store: MaskStore, keep: list[int]) -> None:

@@ -18,7 +18,7 @@ from siaf.model.probabilities import Probabilities
 from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
-from siaf.session.annotations import Round, Standing, erase_other_tags
+from siaf.session.annotations import Annotations, Round, erase_other_tags
 from siaf.session.confidence import Confidence, suggest_frames
 from siaf.session.examples import Annotated
 from siaf.session.feature_cache import FeatureCache
@@ -58,7 +58,7 @@ class Session:
         self.height, self.width = self.frames.height, self.frames.width
         self.rounds: list[Round] = []
         self.revision = 0
-        self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
+        self._annotations = Annotations(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
         self._context = Context(_CONTEXT_FRAMES)
         self._adapting: Adaptation | None = None
         cache = cache if cache is not None else FeatureCache()
@@ -69,7 +69,7 @@ class Session:
     @property
     def objects(self) -> ObjectTable:
         """The objects: tags, labels."""
-        return self._now.objects
+        return self._annotations.objects
 
     @property
     def confidence(self) -> dict[int, Confidence]:
@@ -113,17 +113,17 @@ class Session:
     @property
     def interacted(self) -> list[int]:
         """Frames that a user scribbled on or gave a mask for, ascending."""
-        return sorted(self._now.interacted)
+        return sorted(self._annotations.interacted)
 
     @property
     def verified(self) -> list[int]:
         """Frames whose mask a human made, or saw and gave back, and that show an object: what `adapt` learns from."""
-        return sorted(f for f in self._now.human if self._verified(f)[0].any())
+        return sorted(f for f in self._annotations.human if self._verified(f)[0].any())
 
     @property
     def decoder(self) -> Decoder | None:
         """What came of the last `adapt`, of this round or one before; None if there was none."""
-        return self._now.decoder
+        return self._annotations.decoder
 
     @property
     def pending(self) -> int:
@@ -196,9 +196,9 @@ class Session:
         given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
         if not given:
             raise InputError("a round needs at least one stroke or mask", field="scribbles")
-        before, now = self._now, self._now.copy()
+        before, now = self._annotations, self._annotations.copy()
         now.let_go()
-        self._now = now
+        self._annotations = now
         try:
             for tag in sorted(given.tags):
                 self.objects.add(tag)
@@ -218,7 +218,7 @@ class Session:
             # Strokes draw what nobody has seen yet.
             now.human = (now.human - given.masks.keys() | whole) - given.drawn.keys()
         except BaseException:
-            self._now = before
+            self._annotations = before
             raise
         strokes = {frame: here.strokes for frame, here in given.drawn.items()}
         self.rounds.append(Round(strokes, sorted(given.masks), before))
@@ -233,7 +233,7 @@ class Session:
         """
         plan = self._propagation.plan
         while not plan.finished:
-            carried = self._propagation.advance(self._now)
+            carried = self._propagation.advance(self._annotations)
             if carried is not None:
                 self._take_over(carried)
             if plan.finished:
@@ -282,8 +282,8 @@ class Session:
         given = FramePrompts(list(scribbles), dict(boxes or {}))
         for tag in sorted(given.drawn_tags.union(shown)):
             objects.add(tag)
-        others = sorted(self._now.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
-        known = {f: self._now.masks[f] for f in others[:_CONTEXT_FRAMES]}
+        others = sorted(self._annotations.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
+        known = {f: self._annotations.masks[f] for f in others[:_CONTEXT_FRAMES]}
         if before is not None:
             known[frame] = before
         return ask(self.model, self.frames, Question({frame: given}, known, objects), self._context)[frame]
@@ -314,7 +314,7 @@ class Session:
 
     def chain(self, source: int) -> ChainMemory:
         """A chain that starts at an interacted frame, for `track`."""
-        return self._propagation.chain(source, self._now)
+        return self._propagation.chain(source, self._annotations)
 
     def track(
         self, picture: NDArray[np.uint8], digest: str, chain: ChainMemory, near: int
@@ -331,7 +331,7 @@ class Session:
         """Take back the last round; the frames it touched are as before, the others are to be propagated again."""
         if not self.rounds:
             raise InputError("there is no round to undo", field="round")
-        self._now = self.rounds.pop().before
+        self._annotations = self.rounds.pop().before
         erase_other_tags(self._propagation.results, keep=self.objects.tags)
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
@@ -341,11 +341,11 @@ class Session:
     def remove_object(self, tag: int) -> None:
         """Forget an object: its pixels become background everywhere, other objects stay as they are."""
         self.objects.remove(tag)
-        for standing in (self._now, *(past.before for past in self.rounds)):  # an undo must not bring it back
-            standing.objects.discard(tag)
-            standing.known = {frame: tags - {tag} for frame, tags in standing.known.items()}
-            standing.adopted = {frame: tags - {tag} for frame, tags in standing.adopted.items()}
-            erase_other_tags(standing.masks, keep=standing.objects.tags)
+        for each in (self._annotations, *(past.before for past in self.rounds)):  # an undo must not bring it back
+            each.objects.discard(tag)
+            each.known = {frame: tags - {tag} for frame, tags in each.known.items()}
+            each.adopted = {frame: tags - {tag} for frame, tags in each.adopted.items()}
+            erase_other_tags(each.masks, keep=each.objects.tags)
         erase_other_tags(self._propagation.results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
@@ -367,7 +367,7 @@ class Session:
             raise InputError("must be the bytes of a state file: Path(…).read_bytes()", field="state")
         from siaf.session.state_file import parse_memories
 
-        self._now.objects, memories, grid = parse_memories(state, self.model)
+        self._annotations.objects, memories, grid = parse_memories(state, self.model)
         own = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, own, grid) for memory in memories])
@@ -386,14 +386,14 @@ class Session:
             revision=self.revision,
             digests={frame: self.frame_digest(frame) for frame in self.interacted},
             rounds=self.rounds,
-            annotations=self._now,
+            annotations=self._annotations,
             propagation=self._propagation.snapshot(),
         )
 
     def restore(self, snapshot: SessionSnapshot) -> None:
         """Become what `snapshot` gave of a session of the same model and frames; the snapshot is then this one's."""
         self.revision, self.rounds = snapshot.revision, snapshot.rounds
-        self._now = snapshot.annotations
+        self._annotations = snapshot.annotations
         self._propagation.restore(snapshot.propagation)
 
     def save(self, path: str | Path) -> None:
@@ -426,7 +426,7 @@ class Session:
 
     def _take_over(self, carried: Carried) -> None:
         """Objects that were carried to an interacted frame become part of its mask."""
-        now, frame, tags = self._now, carried.frame, carried.walk.adopts
+        now, frame, tags = self._annotations, carried.frame, carried.walk.adopts
         if carried.mask is not None:
             now.adopt(frame, carried.mask, tags, self._drawn_last(frame))
             self._propagation.took_over(carried, now)
@@ -434,12 +434,12 @@ class Session:
 
     def _verified(self, frame: int) -> tuple[IndexMask, frozenset[int]]:
         """What a human says of a frame: its mask without objects that were carried there, and the tags it speaks of."""
-        tags = self._now.known[frame] - self._now.adopted.get(frame, frozenset())
-        mask = self._now.masks[frame]
+        tags = self._annotations.known[frame] - self._annotations.adopted.get(frame, frozenset())
+        mask = self._annotations.masks[frame]
         return np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8), tags
 
     def _adapt(self, frames: list[int]) -> Iterator[tuple[int, int]]:
-        now = self._now
+        now = self._annotations
         said = {f: self._verified(f) for f in frames}
         features = dict(zip(frames, self._propagation.features(frames), strict=True))
         digests = {f: self.frame_digest(f) for f in frames}
@@ -453,7 +453,7 @@ class Session:
         work = self._adapting
         while not work.finished:
             work.step()
-            if self._now is not now:  # a new round began while the caller held this generator
+            if self._annotations is not now:  # a new round began while the caller held this generator
                 return
             if work.finished:
                 self._adapting = None
@@ -461,15 +461,15 @@ class Session:
             yield work.done, work.total
 
     def _take_decoder(self, decoder: Decoder) -> None:
-        before, self._now.decoder = self._now.decoder, decoder
+        before, self._annotations.decoder = self._annotations.decoder, decoder
         if decoder.version != (before.version if before else ""):
-            self._now.let_go()
+            self._annotations.let_go()
             self._replan(self.within)
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""
-        if frame in self._now.known:
-            return self._now.known[frame]
+        if frame in self._annotations.known:
+            return self._annotations.known[frame]
         return frozenset(self.confidence.get(frame, ()))
 
     def _drawn_last(self, frame: int) -> Sequence[Scribble]:
@@ -480,10 +480,10 @@ class Session:
     def _known_mask(self, frame: int) -> IndexMask | None:
         """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""
         mask = self._current(frame)
-        if mask is None and (self._now.interacted or self.memory.carried):
-            nearest = min(self._now.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
+        if mask is None and (self._annotations.interacted or self.memory.carried):
+            nearest = min(self._annotations.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
             features = self._propagation.features([frame])
-            chain = self._propagation.chain(nearest, self._now, near=abs(nearest - frame) == 1)
+            chain = self._propagation.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
             mask = self._propagation.step(features, [frame], [chain], self.objects)[0][0]
         return mask
 
@@ -496,13 +496,13 @@ class Session:
         return self._known_mask(frame) if self.memory.carried else self._current(frame)
 
     def _current(self, frame: int) -> IndexMask | None:
-        for store in (self._now.masks, self._propagation.results):
+        for store in (self._annotations.masks, self._propagation.results):
             if frame in store:
                 return store[frame]
         return None
 
     def _replan(self, within: range | None) -> None:
-        now = self._now
+        now = self._annotations
         outward = chains(len(self.frames), now.interacted)
         if not now.interacted and self.memory.carried:
             outward = [Chain(CARRIED, tuple(range(len(self.frames))))]

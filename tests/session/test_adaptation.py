@@ -105,7 +105,7 @@ class TestWhatItLearnsFrom:
         before = content(session)
         session.interact({6: [Scribble(5, np.array([[20.0, 65.0], [60.0, 66.0]]), width=9)]})
         run(session)
-        assert 5 in session._now.adopted[1]
+        assert 5 in session._annotations.adopted[1]
         assert 5 not in session._verified(1)[1]
         adapt(session)
         assert content(session) != before  # the object has a place, and so another content
