@@ -1,4 +1,4 @@
-"""What the interaction network is asked in a round, and how its answer becomes masks (AFI's side of a session)."""
+"""A run of the interaction network in a round, and how its output becomes masks (AFI's side of a session)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from siaf.session.untouched import keep_untouched
 
 
 @dataclass(frozen=True)
-class Question:
-    """Strokes and boxes of the frames that are asked about, every object.
+class InteractionRequest:
+    """Strokes and boxes of the frames to segment, every object.
 
-    `known`: masks by frame. Asked frames start from them; others with a mask take part in across-frame attention.
+    `known`: masks by frame. These frames start from them; others with a mask take part in across-frame attention.
     """
 
     prompts: Mapping[int, FramePrompts]
@@ -38,13 +38,13 @@ A click asks three times with the same two frames beside its own, and the next c
 """
 
 
-def ask(
-    model: Model, frames: FrameSource, question: Question, context: Context | None = None
+def run_interaction(
+    model: Model, frames: FrameSource, request: InteractionRequest, context: Context | None = None
 ) -> dict[int, Probabilities]:
-    """AFI on all frames of a question together (Eq. 1): by asked frame, ascending, what it makes of it."""
+    """AFI on all frames of a request together (Eq. 1): by asked frame, ascending, what it makes of it."""
     whole = frames.height, frames.width
     size = model.interaction_size(*whole)
-    asked, known, objects = question.prompts, question.known, question.objects
+    asked, known, objects = request.prompts, request.known, request.objects
     numbers = sorted({*asked, *known})
     drawn, before = [], []
     for number in numbers:
@@ -72,18 +72,18 @@ def ask(
     return {numbers[i]: Probabilities(x, tags, whole, align) for i, x in zip(chosen, answers, strict=True)}
 
 
-def masks_of(
+def to_masks(
     model: Model,
     answer: Mapping[int, Probabilities],
-    question: Question,
+    request: InteractionRequest,
     frames: FrameSource,
 ) -> dict[int, IndexMask]:
     """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
     nobody spoke about are as they were.
     """
     result = {}
-    for number, here in sorted(question.prompts.items()):
-        strokes, boxes, before = here.strokes, here.boxes, question.known.get(number)
+    for number, here in sorted(request.prompts.items()):
+        strokes, boxes, before = here.strokes, here.boxes, request.known.get(number)
         found = answer[number]
         if model.segmenter is not None:
             found = refine(model.segmenter, frames[number], found, strokes, boxes, before)

@@ -22,7 +22,7 @@ from siaf.session.annotations import Annotations, Round, erase_other_tags
 from siaf.session.confidence import Confidence, suggest_frames
 from siaf.session.examples import Annotated
 from siaf.session.feature_cache import FeatureCache
-from siaf.session.interaction import Context, Question, ask, masks_of
+from siaf.session.interaction import Context, InteractionRequest, run_interaction, to_masks
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.session.objects import ObjectTable
@@ -203,7 +203,7 @@ class Session:
             for tag in sorted(given.tags):
                 self.objects.add(tag)
             number = len(self.rounds) + 1
-            result = {**given.masks, **self._ask(given)}
+            result = {**given.masks, **self._run_interaction(given)}
             everything = frozenset(self.objects.tags)
             for frame, mask in result.items():
                 here = given[frame]
@@ -286,7 +286,8 @@ class Session:
         known = {f: self._annotations.masks[f] for f in others[:_CONTEXT_FRAMES]}
         if before is not None:
             known[frame] = before
-        return ask(self.model, self.frames, Question({frame: given}, known, objects), self._context)[frame]
+        request = InteractionRequest({frame: given}, known, objects)
+        return run_interaction(self.model, self.frames, request, self._context)[frame]
 
     def look(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
@@ -413,7 +414,7 @@ class Session:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _ask(self, given: Prompts) -> dict[int, IndexMask]:
+    def _run_interaction(self, given: Prompts) -> dict[int, IndexMask]:
         """AFI's index masks of all frames that were drawn on."""
         drawn = given.drawn
         if not drawn:
@@ -421,8 +422,8 @@ class Session:
         # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
         # (DAVIS, one frame a round), for up to three times the frames.
         known = {f: mask for f, here in drawn.items() if (mask := self._mask_before(f, here.mask)) is not None}
-        question = Question(drawn, known, self.objects)
-        return masks_of(self.model, ask(self.model, self.frames, question), question, self.frames)
+        request = InteractionRequest(drawn, known, self.objects)
+        return to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
 
     def _take_over(self, carried: Carried) -> None:
         """Objects that were carried to an interacted frame become part of its mask."""
