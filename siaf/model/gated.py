@@ -213,25 +213,25 @@ class GatedPropagationNet(PropagationNet):
         assert long is not None
         size = features.size
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
-        seen: FrameMemory = []
+        sources: FrameMemory = []
         for i, layer in enumerate(self._stack()):
             query, source, gate = layer.look(*streams)
             streams = layer.read(streams, query, gate, long[i], short[i], size)
-            seen.append((query, source))
+            sources.append((query, source))
         visual, who = streams
         assert who is not None
-        return [torch.cat((visual, who), dim=-1)], seen
+        return [torch.cat((visual, who), dim=-1)], sources
 
     def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
         """As in PropagationNet."""
         norm = cast(GatedTransformer, self.LSTT).decoder_norms[0]
         return self._decoded([to_map(norm(streams[0]), features.size)], features)
 
-    def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
+    def remember(self, sources: FrameMemory, mask: Tensor) -> FrameMemory:
         """As in PropagationNet."""
         identity = self.identity(mask)
         layers = self._stack()
-        return [(key, layer.value(source, identity)) for layer, (key, source) in zip(layers, seen, strict=True)]
+        return [(key, layer.value(source, identity)) for layer, (key, source) in zip(layers, sources, strict=True)]
 
     def _stack(self) -> list[GatedLayer]:
         return cast(GatedTransformer, self.LSTT).stack()

@@ -62,13 +62,13 @@ class FrameFeatures:
         return cls(levels, tensors["embedding"], tensors.get("stream"))
 
 
-class StepOutput(NamedTuple):
-    """What one step finds: `logits` B×11×(H/4)×(W/4); per layer the frame's (key, value source) for `remember`; the
-    decoder's last map, B×C×(H/4)×(W/4).
+class PropagationOutput(NamedTuple):
+    """What one step finds: `logits` B×11×(H/4)×(W/4); `sources`, per layer the frame's (key, value source), for
+    `remember`; the decoder's last map, B×C×(H/4)×(W/4).
     """
 
     logits: Tensor
-    seen: FrameMemory
+    sources: FrameMemory
     hidden: Tensor
 
 
@@ -281,33 +281,33 @@ class PropagationNet(nn.Module):
 
     def propagate(
         self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
-    ) -> StepOutput:
+    ) -> PropagationOutput:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
         `known`: what `read` gave for a part of the long-term memory; `long` is the rest, or None.
         """
-        streams, seen = self.transform(features, long, short, known)
+        streams, sources = self.transform(features, long, short, known)
         logits, hidden = self.decode(streams, features)
-        return StepOutput(logits, seen, hidden)
+        return PropagationOutput(logits, sources, hidden)
 
     def transform(
         self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
     ) -> tuple[list[Tensor], FrameMemory]:
-        """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `StepOutput.seen`."""
+        """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `sources`."""
         size, x = features.size, self._begun(features)
         streams: list[Tensor] = []
-        seen: FrameMemory = []
+        sources: FrameMemory = []
         for i, (layer, _) in enumerate(self.LSTT.blocks()):
             if i:
                 x = self._attend(layer, x, size)
             source, query = layer.look(x)
             x = layer.read(x, query, long[i] if long else None, short[i], size, known)
-            seen.append((query, source))
+            sources.append((query, source))
             streams.append(x)
-        return streams, seen
+        return streams, sources
 
     def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
-        """The second half: `StepOutput.logits` and `StepOutput.hidden`. No memory depends on it."""
+        """The second half: `PropagationOutput.logits` and `PropagationOutput.hidden`. No memory depends on it."""
         normed = [norm(x) for x, (_, norm) in zip(streams, self.LSTT.blocks(), strict=True)]
         return self._decoded([features.embedding, *(to_map(x, features.size) for x in normed)], features)
 
@@ -315,14 +315,14 @@ class PropagationNet(nn.Module):
         hidden = self.decoder.hidden(embeddings, features.levels)
         return self.decoder.conv_out(hidden), hidden
 
-    def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
+    def remember(self, sources: FrameMemory, mask: Tensor) -> FrameMemory:
         """Memory of a frame just propagated, from what `propagate` returned and the mask (as in `identity`) it led
         to.
         """
         identity = self.identity(mask)
         return [
             (key, layer.value(source, identity))
-            for (layer, _), (key, source) in zip(self.LSTT.blocks(), seen, strict=True)
+            for (layer, _), (key, source) in zip(self.LSTT.blocks(), sources, strict=True)
         ]
 
 

@@ -9,7 +9,7 @@ from siaf.boxes import box_pixels, fill_boxes, surround
 from siaf.frames.source import FrameSource
 from siaf.lru import LruCache
 from siaf.masks import IndexMask
-from siaf.model.loaded import Model, Seen
+from siaf.model.loaded import FrameEncoding, Model
 from siaf.model.probabilities import Probabilities
 from siaf.prompts import FramePrompts
 from siaf.session.objects import ObjectTable
@@ -31,8 +31,8 @@ class InteractionRequest:
     objects: ObjectTable
 
 
-Context = LruCache[tuple[int, bytes], Seen]
-"""What AFI saw of frames that others were asked about beside, by frame and the slots (G×h×w) that it has as its mask.
+Context = LruCache[tuple[int, bytes], FrameEncoding]
+"""Encodings of frames that others were asked about beside, by frame and the slots (G×h×w) that it has as its mask.
 
 A click asks three times with the same two frames beside its own, and the next click once more.
 """
@@ -60,14 +60,14 @@ def run_interaction(
     beside = {i: number for i, number in enumerate(numbers) if number not in asked}
     context = Context(0) if context is None else context
     keys = {i: (number, before[i].tobytes()) for i, number in beside.items()}
-    seen = {i: found for i, key in keys.items() if (found := context.get(key))}
-    new = [i for i in range(len(numbers)) if i not in seen]
-    looked = model.look([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
-    seen |= zip(new, looked, strict=True)
+    encodings = {i: found for i, key in keys.items() if (found := context.get(key))}
+    new = [i for i in range(len(numbers)) if i not in encodings]
+    encoded = model.encode_prompts([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
+    encodings |= zip(new, encoded, strict=True)
     for i in keys.keys() & new:
-        context.put(keys[i], seen[i])
+        context.put(keys[i], encodings[i])
     slots, tags = objects.channels()
-    answers = model.answer([seen[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
+    answers = model.decode_masks([encodings[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
     align = model.interaction.config.align_corners
     return {numbers[i]: Probabilities(x, tags, whole, align) for i, x in zip(chosen, answers, strict=True)}
 

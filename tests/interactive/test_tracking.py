@@ -69,8 +69,8 @@ def test_a_walk_in_either_direction_gives_what_a_session_gives(
 
 def test_prompts_on_several_pictures_are_one_round(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    answer = Model.answer
-    monkeypatch.setattr(Model, "answer", lambda m, seen, *rest: asked.append(len(seen)) or answer(m, seen, *rest))
+    answer = Model.decode_masks
+    monkeypatch.setattr(Model, "decode_masks", lambda m, seen, *rest: asked.append(len(seen)) or answer(m, seen, *rest))
     track = film.prompt(2, ObjectPrompt(1, strokes=(Scribble(1, np.array([[15.0, 20], [20, 20]])),)))
     track = film.prompt(9, ObjectPrompt(2, box=(30, 40, 60, 60)), track=track)
     track = film.see(track, 3)

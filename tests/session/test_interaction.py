@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
-from siaf.model.loaded import Model, Seen
+from siaf.model.loaded import FrameEncoding, Model
 from siaf.model.probabilities import Probabilities
 
 Frames = NDArray[np.uint8]
@@ -17,13 +17,13 @@ STROKE = Scribble(1, np.array([[20.0, 20.0], [30.0, 20.0]]))
 def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many frames every look is at."""
     numbers: list[int] = []
-    look = Model.look
+    look = Model.encode_prompts
 
-    def spy(self: Model, frames: list[Frames], *marks: NDArray[np.int16]) -> list[Seen]:
+    def spy(self: Model, frames: list[Frames], *marks: NDArray[np.int16]) -> list[FrameEncoding]:
         numbers.append(len(frames))
         return look(self, frames, *marks)
 
-    monkeypatch.setattr(Model, "look", spy)
+    monkeypatch.setattr(Model, "encode_prompts", spy)
     return numbers
 
 

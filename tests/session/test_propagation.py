@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
-from siaf.model.loaded import Found, Model
+from siaf.model.loaded import Model, StepOutput
 from siaf.model.partial_attention import Read
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.session.feature_cache import FeatureCache
@@ -67,7 +67,7 @@ def test_a_session_that_comes_back_from_a_file_reads_the_same_bits(
     found: list[torch.Tensor] = []
     propagate = Model.propagate
 
-    def spy(self: Model, *given: Any) -> list[Found]:
+    def spy(self: Model, *given: Any) -> list[StepOutput]:
         result = propagate(self, *given)
         found.append(result[0].scores)
         return result

@@ -50,10 +50,10 @@ def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    answer = Model.answer
+    answer = Model.decode_masks
     monkeypatch.setattr(
         Model,
-        "answer",
+        "decode_masks",
         lambda self, seen, s, p, slots, *rest: (
             asked.append((len(seen), slots)) or answer(self, seen, s, p, slots, *rest)
         ),
@@ -250,7 +250,7 @@ def test_a_failure_half_way_leaves_the_session_as_it_was(session: Session, monke
     def fail(*_: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Model, "answer", fail)
+    monkeypatch.setattr(Model, "decode_masks", fail)
     with pytest.raises(RuntimeError):
         session.interact({5: [stroke(2, 20, 20)]})
     assert session.objects.tags == [1]
