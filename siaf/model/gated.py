@@ -104,7 +104,7 @@ class GatedLayer(nn.Module):
         self.id_norm2 = nn.LayerNorm(dim)
         self.self_attn = GatedSelfAttention(dim, self.attention_dim)
 
-    def look(self, visual: Tensor, identity: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, visual: Tensor, identity: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Streams B×N×C (`identity` None in the first layer) → query = key, value source, gate.
 
         The value source is the visual value and, behind it, the normed identity stream where there is one.
@@ -124,7 +124,7 @@ class GatedLayer(nn.Module):
         visual, own = source[..., :wide], source[..., wide:]
         return torch.cat((visual, F.silu(self.linear_ID_V(torch.cat((own, identity), dim=-1)))), dim=-1)
 
-    def read(
+    def read_memory(
         self,
         streams: tuple[Tensor, Tensor | None],
         query: Tensor,
@@ -194,11 +194,11 @@ class GatedPropagationNet(PropagationNet):
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
         memory: FrameMemory = []
         for i, layer in enumerate(layers):
-            query, source, gate = layer.look(*streams)
+            query, source, gate = layer.project(*streams)
             own = (query, layer.value(source, known))
             memory.append(own)
             if i + 1 < len(layers):  # nobody asks what the last layer reads
-                streams = layer.read(streams, query, gate, own, own, size)
+                streams = layer.read_memory(streams, query, gate, own, own, size)
         return memory
 
     @property
@@ -215,8 +215,8 @@ class GatedPropagationNet(PropagationNet):
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
         sources: FrameMemory = []
         for i, layer in enumerate(self._stack()):
-            query, source, gate = layer.look(*streams)
-            streams = layer.read(streams, query, gate, long[i], short[i], size)
+            query, source, gate = layer.project(*streams)
+            streams = layer.read_memory(streams, query, gate, long[i], short[i], size)
             sources.append((query, source))
         visual, who = streams
         assert who is not None

@@ -96,7 +96,7 @@ class LSTTLayer(nn.Module):
         out: Tensor = x + self.self_attn(placed, placed, normed)
         return out
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """After `attend`: B×N×C → its normed form (value source), and the query = key."""
         source = self.norm2(x)
         return source, self.linear_Q(source)
@@ -106,7 +106,7 @@ class LSTTLayer(nn.Module):
         out: Tensor = self.linear_V(source + identity)
         return out
 
-    def read(
+    def read_memory(
         self,
         x: Tensor,
         query: Tensor,
@@ -257,11 +257,11 @@ class PropagationNet(nn.Module):
         for i, (layer, _) in enumerate(blocks):
             if i:
                 x = self._attend(layer, x, size)
-            source, query = layer.look(x)
+            source, query = layer.project(x)
             own = (query, layer.value(source, identity))
             memory.append(own)
             if i + 1 < len(blocks):  # nobody asks what the last layer reads
-                x = layer.read(x, query, own, own, size)
+                x = layer.read_memory(x, query, own, own, size)
         return memory
 
     @property
@@ -275,7 +275,7 @@ class PropagationNet(nn.Module):
         `known`: what it read of other parts. Part by part, so that the sum has the same bits in however many calls.
         """
         layer, _ = self.LSTT.blocks()[0]
-        _, query = layer.look(self._begun(features))
+        _, query = layer.project(self._begun(features))
         parts = [layer.long_term_attn.part(query, *memory[0]) for memory in memories]
         return reduce(Read.join, parts if known is None else [known, *parts])
 
@@ -300,8 +300,8 @@ class PropagationNet(nn.Module):
         for i, (layer, _) in enumerate(self.LSTT.blocks()):
             if i:
                 x = self._attend(layer, x, size)
-            source, query = layer.look(x)
-            x = layer.read(x, query, long[i] if long else None, short[i], size, known)
+            source, query = layer.project(x)
+            x = layer.read_memory(x, query, long[i] if long else None, short[i], size, known)
             sources.append((query, source))
             streams.append(x)
         return streams, sources
