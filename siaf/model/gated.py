@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from siaf.model.attention import LocalAttention
 from siaf.model.config import PropagationConfig
 from siaf.model.layers import to_map, to_tokens
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 
 _EXPANSION = 2  # values and gates are twice as wide as the stream they belong to
@@ -207,7 +207,11 @@ class GatedPropagationNet(PropagationNet):
         return False
 
     def transform(
-        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+        self,
+        features: FrameFeatures,
+        long: FrameMemory | None,
+        short: FrameMemory,
+        known: PartialAttention | None = None,
     ) -> tuple[list[Tensor], FrameMemory]:
         """As in PropagationNet."""
         assert long is not None

@@ -15,7 +15,7 @@ from siaf.model.config import MAX_TAGS
 from siaf.model.fine import KEY_DIM, stride_four
 from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interaction import InteractionFeatures, InteractionInput, InteractionNet
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.preprocessing import network_size, resize_frames, resize_labels
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.segmenter import Segmenter
@@ -120,7 +120,7 @@ class Model:
         short: Sequence[FrameMemory],
         slots: Slots,
         size: tuple[int, int],
-        known: Read | None = None,
+        known: PartialAttention | None = None,
         trails: Sequence[Trail | None] = (),
         tags: NDArray[np.uint8] | None = None,
     ) -> list["StepOutput"]:
@@ -239,8 +239,12 @@ class Model:
 
     @torch.inference_mode()
     def read(
-        self, features: FrameFeatures, memories: Sequence[FrameMemory], groups: int, known: Read | None = None
-    ) -> Read:
+        self,
+        features: FrameFeatures,
+        memories: Sequence[FrameMemory],
+        groups: int,
+        known: PartialAttention | None = None,
+    ) -> PartialAttention:
         """What a frame reads of parts of the long-term memory, joined with what is known of other parts."""
         return self.propagation.read(_side_by_side([features], groups), memories, known)
 

@@ -19,7 +19,7 @@ from siaf.model.encoders import build_encoder
 from siaf.model.fine import FineDecoder
 from siaf.model.identity import look_up_patches
 from siaf.model.layers import ConvGN, GNActDWConv, sine_position, to_map, to_tokens
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 
 FrameMemory: TypeAlias = list[tuple[Tensor, Tensor]]
 """Per transformer layer: keys and values, float B×N×C each. Several frames are concatenated along N."""
@@ -113,7 +113,7 @@ class LSTTLayer(nn.Module):
         long: tuple[Tensor, Tensor] | None,
         short: tuple[Tensor, Tensor],
         size: tuple[int, int],
-        known: Read | None = None,
+        known: PartialAttention | None = None,
     ) -> Tensor:
         """Read both memories into the residual stream, then feed forward: B×N×C.
 
@@ -124,7 +124,7 @@ class LSTTLayer(nn.Module):
             far = self.long_term_attn(query, *long)
         else:
             rest = [self.long_term_attn.part(query, *long)] if long else []
-            far = self.long_term_attn.finish(reduce(Read.join, rest, known))
+            far = self.long_term_attn.finish(reduce(PartialAttention.join, rest, known))
         x = x + far + self.short_term_attn(query, *short, size)
         out: Tensor = x + self.linear2(self.activation(self.linear1(self.norm3(x)), size))
         return out
@@ -269,7 +269,9 @@ class PropagationNet(nn.Module):
         """Whether what a frame reads of a memory depends on those two alone, so that `read` can be asked before."""
         return self.config.layers == 1
 
-    def read(self, features: FrameFeatures, memories: Sequence[FrameMemory], known: Read | None = None) -> Read:
+    def read(
+        self, features: FrameFeatures, memories: Sequence[FrameMemory], known: PartialAttention | None = None
+    ) -> PartialAttention:
         """What the only layer reads of parts of the long-term memory, on a CPU: for `known` of `propagate`.
 
         `known`: what it read of other parts. Part by part, so that the sum has the same bits in however many calls.
@@ -277,10 +279,14 @@ class PropagationNet(nn.Module):
         layer, _ = self.LSTT.blocks()[0]
         _, query = layer.project(self._begun(features))
         parts = [layer.long_term_attn.part(query, *memory[0]) for memory in memories]
-        return reduce(Read.join, parts if known is None else [known, *parts])
+        return reduce(PartialAttention.join, parts if known is None else [known, *parts])
 
     def propagate(
-        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+        self,
+        features: FrameFeatures,
+        long: FrameMemory | None,
+        short: FrameMemory,
+        known: PartialAttention | None = None,
     ) -> PropagationOutput:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
@@ -291,7 +297,11 @@ class PropagationNet(nn.Module):
         return PropagationOutput(logits, sources, hidden)
 
     def transform(
-        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+        self,
+        features: FrameFeatures,
+        long: FrameMemory | None,
+        short: FrameMemory,
+        known: PartialAttention | None = None,
     ) -> tuple[list[Tensor], FrameMemory]:
         """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `sources`."""
         size, x = features.size, self._begun(features)

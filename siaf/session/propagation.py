@@ -8,7 +8,7 @@ from typing import Literal
 from siaf.frames.source import Frame, FrameSource, frame_digest
 from siaf.masks import IndexMask
 from siaf.model.loaded import Model
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures
 from siaf.session.adaptation import Decoder
 from siaf.session.annotations import Annotations
@@ -18,7 +18,7 @@ from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside, fit_to
 from siaf.session.objects import ObjectTable
 from siaf.session.provenance import Provenance
-from siaf.session.read_cache import KeptReads
+from siaf.session.read_cache import ReadCache
 from siaf.session.schedule import CARRIED, LANES, Chain, Plan
 from siaf.session.shrinking import areas, losses
 from siaf.session.snapshot import PropagationSnapshot
@@ -55,7 +55,7 @@ class Propagation:
         self.results = MaskStore(frames.height, frames.width)
         self.confidence: dict[int, Confidence] = {}
         self.memory = AcrossRoundMemory()
-        self.reads = KeptReads()
+        self.reads = ReadCache()
         self.remembered: dict[int, tuple[bytes, int]] = {}
         self.plan = Plan()
         self.lanes: dict[int, ChainMemory] = {}
@@ -182,7 +182,7 @@ class Propagation:
                 result.append(mask_confidence(one.labels, one.scores, tags))
         return result
 
-    def _read(self, features: FrameFeatures, frame: int, since: Mapping[int, int], groups: int) -> Read:
+    def _read(self, features: FrameFeatures, frame: int, since: Mapping[int, int], groups: int) -> PartialAttention:
         """What a frame reads of the user's frames; those that it has read in an earlier round are not read again.
 
         They are read in the order in which they came, whether kept reads are found or not: the bits are the same.

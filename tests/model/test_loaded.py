@@ -121,7 +121,7 @@ def test_a_memory_may_be_read_in_parts(tiny_model: Model, clip: NDArray[np.uint8
     one, two, three = (reference(tiny_model, encode(tiny_model, clip[i]), np.roll(mask, 4 * i, 2)) for i in (0, 5, 9))
     (expected,) = tiny_model.propagate([features], [concatenate([one, two, three])], [one], [[1]], (72, 96))
     known = tiny_model.read(features, [two], 1, tiny_model.read(features, [one], 1))
-    assert torch.equal(known.found, tiny_model.read(features, [one, two], 1).found)
+    assert torch.equal(known.values, tiny_model.read(features, [one, two], 1).values)
     (found,) = tiny_model.propagate([features], [three], [one], [[1]], (72, 96), known)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
     assert torch.equal(found.labels, expected.labels)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from siaf import Scribble, Session
 from siaf.model.loaded import Model, StepOutput
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.state_file import dump_session, parse_session
@@ -31,7 +31,7 @@ def entries_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     read = Model.read
 
-    def spy(self: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> Read:
+    def spy(self: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> PartialAttention:
         asked.append(len(memories))
         return read(self, features, memories, *rest)
 

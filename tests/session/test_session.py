@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from siaf import Scribble, Session
 from siaf.errors import InputError
 from siaf.model.loaded import Model
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.scribbles import rasterize
 from siaf.session.feature_cache import FeatureCache, feature_bytes
@@ -388,7 +388,7 @@ def test_reads_are_bounded_however_many_frames_were_annotated(
     tokens: list[int] = []
     read = Model.read
 
-    def spy(model: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> Read:
+    def spy(model: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> PartialAttention:
         tokens.append(sum(memory[0][0].shape[1] for memory in memories))
         return read(model, features, memories, *rest)
 
