@@ -186,7 +186,7 @@ class RelayCalls:
         for number, raws in snapshot.pending:
             seen = self._seen(snapshot, number)
             if seen is not None and number not in session.interacted:
-                session.presume(number, seen)
+                session.set_propagated_mask(number, seen)
             for i, raw in enumerate(raws):
                 shape = Shape(**raw)
                 if not shape.remove:

@@ -83,7 +83,7 @@ class Relay:
             return None, {}
         if number in self.session.interacted:
             return self.session.mask(number), {}
-        return self.session.release(number), self.session.confidence[number]
+        return self.session.pop_propagated_mask(number), self.session.confidence[number]
 
     def dump(self) -> bytes:
         """All of it as a state file."""

@@ -289,12 +289,12 @@ class Session:
         request = InteractionRequest({frame: given}, known, objects)
         return run_interaction(self.model, self.frames, request, self._context)[frame]
 
-    def look(self, frame: int) -> IndexMask:
+    def estimate_mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
         mask = self._known_mask(frame)
         return np.zeros((self.height, self.width), np.uint8) if mask is None else mask
 
-    def presume(self, frame: int, mask: IndexMask) -> None:
+    def set_propagated_mask(self, frame: int, mask: IndexMask) -> None:
         """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
         self._propagation.results[frame] = self._check_reference(frame, mask)
         self._propagation.made.forget(frame)
@@ -307,8 +307,8 @@ class Session:
         self._check_frame(frame, "frame")
         return self._propagation.prepare(frame)
 
-    def release(self, frame: int) -> IndexMask:
-        """Hand out a propagated mask and keep it no longer; `presume` brings it back."""
+    def pop_propagated_mask(self, frame: int) -> IndexMask:
+        """Hand out a propagated mask and keep it no longer; `set_propagated_mask` brings it back."""
         mask = self._propagation.results[frame]
         del self._propagation.results[frame]
         return mask

@@ -34,7 +34,7 @@ def test_two_rounds_with_a_restart_at_every_frame(tiny_model: Model, clip: Frame
         known |= {number: frame_digest(clip[number]) for number in strokes}
         relay = Relay(tiny_model, FeatureCache(), ArrivingFrames(12, 72, 96, known, pictures.__getitem__), state)
         for number in strokes.keys() & seen.keys():
-            relay.session.presume(number, seen[number])
+            relay.session.set_propagated_mask(number, seen[number])
         seen |= relay.session.interact(strokes)
         while (number := relay.next_frame) is not None:
             mask, _ = relay.arrive(clip[number])

@@ -79,7 +79,7 @@ def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(
     assert (mask[35:45, 10:20] == 2).all()  # nothing was said about it
     known = np.zeros((72, 96), np.uint8)
     known[10:30, 10:40] = known[50:60, 70:90] = 1
-    session.presume(4, known)
+    session.set_propagated_mask(4, known)
     monkeypatch.setattr("siaf.session.session.ask", lambda *_: {4: found})
     assert (session.interact({4: [STROKE]})[4][50:60, 70:90] == 1).all()
     denied = Scribble(0, np.array([[75.0, 55.0], [80.0, 55.0]]))

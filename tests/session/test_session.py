@@ -336,7 +336,7 @@ def test_a_round_that_changes_nothing_propagates_nothing(session: Session, monke
 def test_a_mask_that_was_put_there_is_propagated_over(session: Session, clip: Frames) -> None:
     session.interact({3: [stroke(1, 20, 20)]})
     expected = run(session)
-    session.presume(5, np.zeros(clip.shape[1:3], np.uint8))
+    session.set_propagated_mask(5, np.zeros(clip.shape[1:3], np.uint8))
     session.interact(references={3: session.mask(3)})
     assert np.array_equal(run(session)[5], expected[5])
 
@@ -404,7 +404,7 @@ def test_an_object_that_a_round_says_nothing_about_keeps_its_pixels(session: Ses
     two[10:30, 17:37], two[40:60, 58:78] = 1, 2
     session.interact(references={3: two})
     run(session)
-    session.presume(6, two)  # what random weights make of the frame is not the point
+    session.set_propagated_mask(6, two)  # what random weights make of the frame is not the point
     before = session.mask(6)
     after = session.interact({6: [stroke(1, 2, 2)]})[6]
     drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
@@ -420,7 +420,7 @@ def test_objects_from_another_clip_stay_where_its_memory_finds_them(
     run(session)
     heir = Session(tiny_model, clip)
     heir.inherit(dump_session(session))
-    found = heir.look(5)
+    found = heir.estimate_mask(5)
     after = heir.interact({5: [stroke(1, 2, 2)]})[5]
     drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
     assert ((after == 2) == ((found == 2) & ~drawn)).all()
@@ -433,7 +433,7 @@ def test_a_round_names_objects_that_it_made_vanish_or_shrink(session: Session, c
     run(session)
     assert session.shrunk == [], "nothing was there before the first round"
     for frame in (5, 6, 10):
-        session.presume(frame, np.full((72, 96), 1 + frame % 2))
+        session.set_propagated_mask(frame, np.full((72, 96), 1 + frame % 2))
     before = {f: session.mask(f) for f in range(12)}
     session.interact(references={8: two})
     after = run(session)
