@@ -220,7 +220,7 @@ class RelayCalls:
         answer: dict[str, Any] = {"shapes": shapes, "states": states, "frame": frame}
         if relay is not None:
             session = relay.session
-            answer |= {"next": relay.next_frame, "done": session.settled, "total": len(session.results)}
+            answer |= {"next": relay.next_frame, "done": session.results_done, "total": len(session.results)}
             answer["suggest"] = session.suggest() if relay.next_frame is None else []
         return answer
 

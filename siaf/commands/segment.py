@@ -153,7 +153,7 @@ def segment(
         try:
             with stopping() as stop:
                 if session.pending:
-                    if adapt and not session.settled:
+                    if adapt and not session.results_done:
                         adapted += _adapt(session, "unfinished round", stop.check)
                     propagate_with_progress(session, "unfinished round", stop.check)
                 for strokes, references in given:

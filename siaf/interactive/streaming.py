@@ -62,7 +62,7 @@ class Relay:
     @property
     def next_frame(self) -> int | None:
         """The frame that must arrive next; None if all are done."""
-        return next(iter(self.session.ahead), None)
+        return next(iter(self.session.remaining_frames), None)
 
     def arrive(self, picture: Frame) -> tuple[IndexMask | None, Confidence]:
         """Take the next frame's picture: its mask and confidence.
@@ -74,12 +74,12 @@ class Relay:
         if number is None:
             raise InputError("all frames of the round are done", field="image")
         self.frames.arrived = (number, picture)
-        settled = self.session.settled
+        before = self.session.results_done
         try:
             next(self.session.propagate())
         finally:
             self.frames.arrived = None
-        if self.session.settled == settled:
+        if self.session.results_done == before:
             return None, {}
         if number in self.session.interacted:
             return self.session.mask(number), {}

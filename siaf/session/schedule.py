@@ -54,7 +54,7 @@ class Plan:
         self._frames = [c.frames[step] for c, (_, _, step) in zip(chains, self.order, strict=True)]
         filled = [not c.adopts and self.fills(f) for c, f in zip(chains, self._frames, strict=True)]
         settled = [fill or bool(c.adopts and end) for fill, c, end in zip(filled, chains, ends, strict=True)]
-        self._done, self._settled = [0, *accumulate(map(int, filled))], [0, *accumulate(map(int, settled))]
+        self._done, self._results_done = [0, *accumulate(map(int, filled))], [0, *accumulate(map(int, settled))]
         self.results = [frame for frame, one in zip(self._frames, settled, strict=True) if one]
 
     def fills(self, frame: int) -> bool:
@@ -72,12 +72,12 @@ class Plan:
         return self._done[self.at]
 
     @property
-    def settled(self) -> int:
+    def results_done(self) -> int:
         """How many of `results`, the frames that get a mask in order, have theirs: walks count with their last."""
-        return self._settled[self.at]
+        return self._results_done[self.at]
 
     @property
-    def ahead(self) -> list[int]:
+    def remaining_frames(self) -> list[int]:
         """Frames that are still to be looked at, in order."""
         return self._frames[self.at :]
 

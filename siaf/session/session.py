@@ -133,18 +133,18 @@ class Session:
     @property
     def results(self) -> list[int]:
         """Frames whose mask the present round's propagation makes, in order: interacted frames that take over an
-        object drawn elsewhere, then all others. The first `settled` are made."""
+        object drawn elsewhere, then all others. The first `results_done` are made."""
         return self._propagation.plan.results
 
     @property
-    def settled(self) -> int:
+    def results_done(self) -> int:
         """How many of `results` have their mask."""
-        return self._propagation.plan.settled
+        return self._propagation.plan.results_done
 
     @property
-    def ahead(self) -> list[int]:
+    def remaining_frames(self) -> list[int]:
         """Frames that `propagate` still has to look at, in order."""
-        return self._propagation.plan.ahead
+        return self._propagation.plan.remaining_frames
 
     def mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, uint8 H×W: the user's, else the newest propagated one, else all background."""
