@@ -23,11 +23,11 @@ from siaf.session.untouched import keep_untouched
 class InteractionRequest:
     """Strokes and boxes of the frames to segment, every object.
 
-    `known`: masks by frame. These frames start from them; others with a mask take part in across-frame attention.
+    `masks`: by frame. These frames start from them; others with a mask take part in across-frame attention.
     """
 
     prompts: Mapping[int, FramePrompts]
-    known: Mapping[int, IndexMask]
+    masks: Mapping[int, IndexMask]
     objects: ObjectTable
 
 
@@ -44,11 +44,11 @@ def run_interaction(
     """AFI on all frames of a request together (Eq. 1): by asked frame, ascending, what it makes of it."""
     whole = frames.height, frames.width
     size = model.interaction_size(*whole)
-    asked, known, objects = request.prompts, request.known, request.objects
-    numbers = sorted({*asked, *known})
+    asked, masks, objects = request.prompts, request.masks, request.objects
+    numbers = sorted({*asked, *masks})
     drawn, before = [], []
     for number in numbers:
-        here, start = asked.get(number, FramePrompts()), known.get(number)
+        here, start = asked.get(number, FramePrompts()), masks.get(number)
         marks = list(here.strokes)
         if here.boxes:
             start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, here.boxes)
@@ -83,7 +83,7 @@ def to_masks(
     """
     result = {}
     for number, here in sorted(request.prompts.items()):
-        strokes, boxes, before = here.strokes, here.boxes, request.known.get(number)
+        strokes, boxes, before = here.strokes, here.boxes, request.masks.get(number)
         found = answer[number]
         if model.segmenter is not None:
             found = refine(model.segmenter, frames[number], found, strokes, boxes, before)

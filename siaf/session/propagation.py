@@ -140,7 +140,7 @@ class Propagation:
         due = due[: self.side_by_side]
         numbers = [stage[i].frames[step] for i in due]
         adopts = stage[lane].adopts
-        among = [f for f, known in now.known.items() if adopts <= known] if adopts else None
+        among = [f for f, known in now.annotated_tags.items() if adopts <= known] if adopts else None
         lanes = [self.lanes[i] for i in due]
         found = self.step(
             self.features(numbers), numbers, lanes, now.objects, among, now.interacted if among is None else None

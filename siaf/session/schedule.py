@@ -115,18 +115,18 @@ def stages(walks: Sequence[Chain], chains: Sequence[Chain], interacted: Mapping[
     return result
 
 
-def walks(known: Mapping[int, frozenset[int]], tags: Collection[int]) -> list[Chain]:
+def walks(annotated: Mapping[int, frozenset[int]], tags: Collection[int]) -> list[Chain]:
     """Walks that bring every tag to every interacted frame: one sweep forward, then one backward.
 
-    `known` maps each interacted frame to the tags its mask speaks for. A tag comes from the nearest frame that knows
+    `annotated`: interacted frame → the tags that its mask speaks for. A tag comes from the nearest frame that knows
     it, the earlier one of two, by way of the interacted frames between, which adopt it too; so both sweeps together
     pass every frame at most twice, however many objects there are.
     """
-    order = sorted(known)
+    order = sorted(annotated)
     sources = {
-        (frame, tag): min((f for f in order if tag in known[f]), key=lambda f: (abs(f - frame), f), default=frame)
+        (frame, tag): min((f for f in order if tag in annotated[f]), key=lambda f: (abs(f - frame), f), default=frame)
         for frame in order
-        for tag in set(tags) - known[frame]
+        for tag in set(tags) - annotated[frame]
     }
     result = []
     for direction, path in ((1, order), (-1, order[::-1])):

@@ -210,7 +210,7 @@ class Session:
                 named = frozenset(here.drawn_tags)
                 if here.mask is not None:
                     named |= everything if here.about is None else here.about
-                now.known[frame] = (self._spoken_for(frame) | named) & everything
+                now.annotated_tags[frame] = (self._spoken_for(frame) | named) & everything
                 now.masks[frame] = mask
                 now.interacted[frame] = number
             spoken = {f: everything if (own := given[f].about) is None else own for f in given.masks}
@@ -276,7 +276,7 @@ class Session:
         self._check_frame(frame, "frame")
         scribbles = strokes_of_frame(scribbles, "scribbles")
         check_scribbles(scribbles, height=self.height, width=self.width)
-        before = self._known_mask(frame) if previous is None else previous
+        before = self._estimated_mask(frame) if previous is None else previous
         shown = () if before is None else np.unique(before[before > 0]).tolist()
         objects = self.objects.copy()
         given = FramePrompts(list(scribbles), dict(boxes or {}))
@@ -291,7 +291,7 @@ class Session:
 
     def estimate_mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
-        mask = self._known_mask(frame)
+        mask = self._estimated_mask(frame)
         return np.zeros((self.height, self.width), np.uint8) if mask is None else mask
 
     def set_propagated_mask(self, frame: int, mask: IndexMask) -> None:
@@ -344,7 +344,7 @@ class Session:
         self.objects.remove(tag)
         for each in (self._annotations, *(past.before for past in self.rounds)):  # an undo must not bring it back
             each.objects.discard(tag)
-            each.known = {frame: tags - {tag} for frame, tags in each.known.items()}
+            each.annotated_tags = {frame: tags - {tag} for frame, tags in each.annotated_tags.items()}
             each.adopted = {frame: tags - {tag} for frame, tags in each.adopted.items()}
             erase_other_tags(each.masks, keep=each.objects.tags)
         erase_other_tags(self._propagation.results, keep=self.objects.tags)
@@ -435,7 +435,7 @@ class Session:
 
     def _verified(self, frame: int) -> tuple[IndexMask, frozenset[int]]:
         """What a human says of a frame: its mask without objects that were carried there, and the tags it speaks of."""
-        tags = self._annotations.known[frame] - self._annotations.adopted.get(frame, frozenset())
+        tags = self._annotations.annotated_tags[frame] - self._annotations.adopted.get(frame, frozenset())
         mask = self._annotations.masks[frame]
         return np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8), tags
 
@@ -469,8 +469,8 @@ class Session:
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""
-        if frame in self._annotations.known:
-            return self._annotations.known[frame]
+        if frame in self._annotations.annotated_tags:
+            return self._annotations.annotated_tags[frame]
         return frozenset(self.confidence.get(frame, ()))
 
     def _drawn_last(self, frame: int) -> Sequence[Scribble]:
@@ -478,7 +478,7 @@ class Session:
         drawn = next((past.scribbles[frame] for past in reversed(self.rounds) if frame in past.scribbles), [])
         return [stroke for stroke in drawn if stroke.tag == 0 or stroke.tag in self.objects]
 
-    def _known_mask(self, frame: int) -> IndexMask | None:
+    def _estimated_mask(self, frame: int) -> IndexMask | None:
         """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""
         mask = self._current(frame)
         if mask is None and (self._annotations.interacted or self.memory.carried):
@@ -494,7 +494,7 @@ class Session:
         """
         if given is not None:
             return given
-        return self._known_mask(frame) if self.memory.carried else self._current(frame)
+        return self._estimated_mask(frame) if self.memory.carried else self._current(frame)
 
     def _current(self, frame: int) -> IndexMask | None:
         for store in (self._annotations.masks, self._propagation.results):
@@ -510,7 +510,7 @@ class Session:
         if within is not None:
             outward = limited(outward, within)
         order = {**now.interacted, CARRIED: 0}
-        self._propagation.restart(stages(walks(now.known, self.objects.tags), outward, order), within)
+        self._propagation.restart(stages(walks(now.annotated_tags, self.objects.tags), outward, order), within)
         self.revision += 1
 
     def _check_frame(self, frame: int, name: str) -> None:

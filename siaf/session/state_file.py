@@ -354,7 +354,7 @@ def _stroke(stroke: Scribble) -> dict[str, Any]:
 def _annotations_entry(annotations: Annotations, masks: _MaskTable, decoders: _DecoderTable) -> dict[str, Any]:
     return {
         "masks": masks.add(annotations.masks),
-        "known": {str(f): sorted(tags) for f, tags in annotations.known.items()},
+        "known": {str(f): sorted(tags) for f, tags in annotations.annotated_tags.items()},
         "interacted": {str(f): number for f, number in annotations.interacted.items()},
         "human": sorted(annotations.human),
         "adopted": {str(f): sorted(tags) for f, tags in annotations.adopted.items()},

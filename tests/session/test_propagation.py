@@ -129,11 +129,11 @@ def test_what_was_carried_is_handed_out_and_changes_nothing_by_itself(tiny_model
     session.interact(references={0: mask}, about={0: [1]})
     session.interact(references={3: mask * 2}, about={3: [2]})
     now, running = session.snapshot().annotations, session._propagation
-    before = {frame: (now.masks.packed(frame), now.known[frame]) for frame in now.masks}
+    before = {frame: (now.masks.packed(frame), now.annotated_tags[frame]) for frame in now.masks}
     carried = []
     while not carried:
         carried += [found for found in [running.advance(now)] if found is not None]
-        assert {frame: (now.masks.packed(frame), now.known[frame]) for frame in now.masks} == before
+        assert {frame: (now.masks.packed(frame), now.annotated_tags[frame]) for frame in now.masks} == before
     assert (carried[0].frame, carried[0].walk.adopts) == (3, {1})
     assert carried[0].mask is not None and carried[0].mask.shape == (72, 96)
 
