@@ -41,7 +41,7 @@ class Carried:
         return self.walk.frames[-1]
 
 
-class Propagation:
+class Propagator:
     """Memory, plan, running chains and propagated masks of one session. `made` says what each mask was made from.
 
     What a user's actions have led to is only read here: `advance` returns what was carried to the user's frames.

@@ -26,7 +26,7 @@ from siaf.session.interaction import Context, InteractionRequest, run_interactio
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.session.objects import ObjectTable
-from siaf.session.propagation import Carried, Propagation, Repropagate
+from siaf.session.propagation import Carried, Propagator, Repropagate
 from siaf.session.schedule import CARRIED, Chain, chains, limited, stages, walks
 from siaf.session.shrinking import Shrunk, summarise
 from siaf.session.snapshot import SessionSnapshot
@@ -62,7 +62,7 @@ class Session:
         self._context = Context(_CONTEXT_FRAMES)
         self._adapting: Adaptation | None = None
         cache = cache if cache is not None else FeatureCache()
-        self._propagation = Propagation(model, self.frames, cache, dict(digests or {}))
+        self._propagator = Propagator(model, self.frames, cache, dict(digests or {}))
 
     # -- what the session knows -----------------------------------------------------------------------------------
 
@@ -74,25 +74,25 @@ class Session:
     @property
     def confidence(self) -> dict[int, Confidence]:
         """By propagated frame and tag, how sure the network is."""
-        return self._propagation.confidence
+        return self._propagator.confidence
 
     @property
     def memory(self) -> AcrossRoundMemory:
         """What propagation reads: the interacted frames of all rounds."""
-        return self._propagation.memory
+        return self._propagator.memory
 
     @property
     def repropagate(self) -> Repropagate:
         """What a round propagates again: "all" (default, the paper's) every frame whose inputs changed; "near" only
         frames whose nearest interacted frame changed, which is faster and lets corrections reach less far.
         """
-        return self._propagation.repropagate
+        return self._propagator.repropagate
 
     @repropagate.setter
     def repropagate(self, which: Repropagate) -> None:
         if which not in get_args(Repropagate):
             raise InputError(f"is {which!r}, not one of {', '.join(get_args(Repropagate))}", field="repropagate")
-        self._propagation.repropagate = which
+        self._propagator.repropagate = which
 
     @property
     def within(self) -> range | None:
@@ -101,7 +101,7 @@ class Session:
         Others keep the mask they have. Frames in between are looked at all the same, so that masks are those that a
         propagation to all frames would give.
         """
-        return self._propagation.plan.within
+        return self._propagator.plan.within
 
     @within.setter
     def within(self, frames: range | None) -> None:
@@ -128,23 +128,23 @@ class Session:
     @property
     def pending(self) -> int:
         """Frames that `propagate` still has to do for the present round."""
-        return self._propagation.plan.total - self._propagation.plan.done
+        return self._propagator.plan.total - self._propagator.plan.done
 
     @property
     def results(self) -> list[int]:
         """Frames whose mask the present round's propagation makes, in order: interacted frames that take over an
         object drawn elsewhere, then all others. The first `results_done` are made."""
-        return self._propagation.plan.results
+        return self._propagator.plan.results
 
     @property
     def results_done(self) -> int:
         """How many of `results` have their mask."""
-        return self._propagation.plan.results_done
+        return self._propagator.plan.results_done
 
     @property
     def remaining_frames(self) -> list[int]:
         """Frames that `propagate` still has to look at, in order."""
-        return self._propagation.plan.remaining_frames
+        return self._propagator.plan.remaining_frames
 
     def mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, uint8 H×W: the user's, else the newest propagated one, else all background."""
@@ -154,14 +154,14 @@ class Session:
 
     def frame_digest(self, frame: int) -> str:
         """Content digest of a frame's pixels."""
-        return self._propagation.digest(frame)
+        return self._propagator.digest(frame)
 
     @property
     def shrunk(self) -> list[Shrunk]:
         """Objects that the present round's propagation, as far as it has come, made vanish or shrink by more than half
         on frames where they were.
         """
-        return summarise(self._propagation.lost)
+        return summarise(self._propagator.lost)
 
     def shows(self, frame: int, digest: str) -> bool:
         """Whether a content digest that was taken earlier, maybe by another siaf, is that of a frame."""
@@ -231,15 +231,15 @@ class Session:
         A generator of (done, total) frames; `done` stands still while objects are first carried to interacted frames
         they were not drawn on. It may be dropped at any point; the next call goes on there, with the identical result.
         """
-        plan = self._propagation.plan
+        plan = self._propagator.plan
         while not plan.finished:
-            carried = self._propagation.advance(self._annotations)
+            carried = self._propagator.advance(self._annotations)
             if carried is not None:
                 self._take_over(carried)
             if plan.finished:
                 self.revision += 1
             yield plan.done, plan.total
-            if plan is not self._propagation.plan:  # a new round began while the caller held this generator
+            if plan is not self._propagator.plan:  # a new round began while the caller held this generator
                 return
 
     def adapt(self) -> Iterator[tuple[int, int]]:
@@ -296,8 +296,8 @@ class Session:
 
     def set_propagated_mask(self, frame: int, mask: IndexMask) -> None:
         """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
-        self._propagation.results[frame] = self._check_reference(frame, mask)
-        self._propagation.made.forget(frame)
+        self._propagator.results[frame] = self._check_reference(frame, mask)
+        self._propagator.made.forget(frame)
 
     def prepare(self, frame: int) -> bool:
         """Encode a frame while there is time, so that the round that needs it waits less; masks stay the same.
@@ -305,17 +305,17 @@ class Session:
         False, and nothing done, where the cache of features has no room for another frame.
         """
         self._check_frame(frame, "frame")
-        return self._propagation.prepare(frame)
+        return self._propagator.prepare(frame)
 
     def pop_propagated_mask(self, frame: int) -> IndexMask:
         """Hand out a propagated mask and keep it no longer; `set_propagated_mask` brings it back."""
-        mask = self._propagation.results[frame]
-        del self._propagation.results[frame]
+        mask = self._propagator.results[frame]
+        del self._propagator.results[frame]
         return mask
 
     def chain(self, source: int) -> ChainMemory:
         """A chain that starts at an interacted frame, for `track`."""
-        return self._propagation.chain(source, self._annotations)
+        return self._propagator.chain(source, self._annotations)
 
     def track(
         self, picture: NDArray[np.uint8], digest: str, chain: ChainMemory, near: int
@@ -325,15 +325,15 @@ class Session:
         `digest` is the picture's content digest, `near` the frame of the session that it is nearest to. Returns its
         index mask and confidence.
         """
-        features = self._propagation.encode([digest], [lambda: picture])
-        return self._propagation.step(features, [near], [chain], self.objects)[0]
+        features = self._propagator.encode([digest], [lambda: picture])
+        return self._propagator.step(features, [near], [chain], self.objects)[0]
 
     def undo(self) -> None:
         """Take back the last round; the frames it touched are as before, the others are to be propagated again."""
         if not self.rounds:
             raise InputError("there is no round to undo", field="round")
         self._annotations = self.rounds.pop().before
-        erase_other_tags(self._propagation.results, keep=self.objects.tags)
+        erase_other_tags(self._propagator.results, keep=self.objects.tags)
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
@@ -347,10 +347,10 @@ class Session:
             each.annotated_tags = {frame: tags - {tag} for frame, tags in each.annotated_tags.items()}
             each.adopted = {frame: tags - {tag} for frame, tags in each.adopted.items()}
             erase_other_tags(each.masks, keep=each.objects.tags)
-        erase_other_tags(self._propagation.results, keep=self.objects.tags)
+        erase_other_tags(self._propagator.results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
-        if self._propagation.plan.finished:
+        if self._propagator.plan.finished:
             self.revision += 1
         else:  # it may hold walks of the object
             self._replan(self.within)
@@ -388,14 +388,14 @@ class Session:
             digests={frame: self.frame_digest(frame) for frame in self.interacted},
             rounds=self.rounds,
             annotations=self._annotations,
-            propagation=self._propagation.snapshot(),
+            propagation=self._propagator.snapshot(),
         )
 
     def restore(self, snapshot: SessionSnapshot) -> None:
         """Become what `snapshot` gave of a session of the same model and frames; the snapshot is then this one's."""
         self.revision, self.rounds = snapshot.revision, snapshot.rounds
         self._annotations = snapshot.annotations
-        self._propagation.restore(snapshot.propagation)
+        self._propagator.restore(snapshot.propagation)
 
     def save(self, path: str | Path) -> None:
         """Write the session to one `.siaf` file (safetensors), by rename."""
@@ -430,7 +430,7 @@ class Session:
         now, frame, tags = self._annotations, carried.frame, carried.walk.adopts
         if carried.mask is not None:
             now.adopt(frame, carried.mask, tags, self._drawn_last(frame))
-            self._propagation.took_over(carried, now)
+            self._propagator.took_over(carried, now)
         now.take_over(frame, tags)
 
     def _verified(self, frame: int) -> tuple[IndexMask, frozenset[int]]:
@@ -442,7 +442,7 @@ class Session:
     def _adapt(self, frames: list[int]) -> Iterator[tuple[int, int]]:
         now = self._annotations
         said = {f: self._verified(f) for f in frames}
-        features = dict(zip(frames, self._propagation.features(frames), strict=True))
+        features = dict(zip(frames, self._propagator.features(frames), strict=True))
         digests = {f: self.frame_digest(f) for f in frames}
         packed = {f: (mask.tobytes(), tags) for f, (mask, tags) in said.items()}
         content = content_of(self.model, digests, packed, self.objects)
@@ -483,9 +483,9 @@ class Session:
         mask = self._current(frame)
         if mask is None and (self._annotations.interacted or self.memory.carried):
             nearest = min(self._annotations.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
-            features = self._propagation.features([frame])
-            chain = self._propagation.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
-            mask = self._propagation.step(features, [frame], [chain], self.objects)[0][0]
+            features = self._propagator.features([frame])
+            chain = self._propagator.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
+            mask = self._propagator.step(features, [frame], [chain], self.objects)[0][0]
         return mask
 
     def _mask_before(self, frame: int, given: IndexMask | None) -> IndexMask | None:
@@ -497,7 +497,7 @@ class Session:
         return self._estimated_mask(frame) if self.memory.carried else self._current(frame)
 
     def _current(self, frame: int) -> IndexMask | None:
-        for store in (self._annotations.masks, self._propagation.results):
+        for store in (self._annotations.masks, self._propagator.results):
             if frame in store:
                 return store[frame]
         return None
@@ -510,7 +510,7 @@ class Session:
         if within is not None:
             outward = limited(outward, within)
         order = {**now.interacted, CARRIED: 0}
-        self._propagation.restart(stages(walks(now.annotated_tags, self.objects.tags), outward, order), within)
+        self._propagator.restart(stages(walks(now.annotated_tags, self.objects.tags), outward, order), within)
         self.revision += 1
 
     def _check_frame(self, frame: int, name: str) -> None:

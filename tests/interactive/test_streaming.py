@@ -56,5 +56,5 @@ def test_no_two_frames_are_asked_for_at_once(tiny_model: Model, clip: Frames) ->
     """On a GPU the chains of a session step side by side; here only one frame is at hand."""
     on_gpu = replace(tiny_model, device=torch.device("meta"))
     frames = ArrivingFrames(12, 72, 96, {}, lambda digest: pytest.fail("no picture is needed"))
-    assert Session(on_gpu, clip)._propagation.side_by_side > 1
-    assert Relay(on_gpu, FeatureCache(), frames).session._propagation.side_by_side == 1
+    assert Session(on_gpu, clip)._propagator.side_by_side > 1
+    assert Relay(on_gpu, FeatureCache(), frames).session._propagator.side_by_side == 1

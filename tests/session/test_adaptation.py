@@ -196,11 +196,11 @@ class TestPropagation:
 
     def test_masks_made_by_another_decoder_are_made_again(self, session: Session) -> None:
         run(session)
-        made = dict(session._propagation.made.frames)
+        made = dict(session._propagator.made.frames)
         adapt(session)
         assert session.pending == 10
         run(session)
-        again = session._propagation.made.frames
+        again = session._propagator.made.frames
         assert all(made[f] != again[f] for f in made)
         assert made.keys() == again.keys()
 
@@ -237,7 +237,7 @@ class TestPropagation:
         change = {name: torch.full_like(x, 0.02) for name, x in decoder_parameters(tiny_model.propagation).items()}
         other = with_decoder(tiny_model.propagation, change)
         run(session)
-        features = session._propagation.features([5])[0].map(torch.Tensor.clone)
+        features = session._propagator.features([5])[0].map(torch.Tensor.clone)
         mask = torch.from_numpy(session.objects.to_slots(truth(5)))
         labels = resize_labels(mask, tiny_model.input_size(features))
         for one, two in zip(

@@ -128,7 +128,7 @@ def test_what_was_carried_is_handed_out_and_changes_nothing_by_itself(tiny_model
     mask[10:30, 5:25] = 1
     session.interact(references={0: mask}, about={0: [1]})
     session.interact(references={3: mask * 2}, about={3: [2]})
-    now, running = session.snapshot().annotations, session._propagation
+    now, running = session.snapshot().annotations, session._propagator
     before = {frame: (now.masks.packed(frame), now.annotated_tags[frame]) for frame in now.masks}
     carried = []
     while not carried:

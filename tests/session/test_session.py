@@ -275,7 +275,7 @@ def test_chains_side_by_side_give_the_masks_of_one_after_the_other(
 ) -> None:
     scribbles = {2: [stroke(1, 20, 20)], 8: [stroke(1, 40, 20), stroke(2, 45, 50)]}
     plain, batched = Session(tiny_model, clip), Session(tiny_model, clip)
-    batched._propagation.side_by_side = 4
+    batched._propagator.side_by_side = 4
     plain.interact(scribbles)
     expected = run(plain)
     batched.interact(scribbles)
