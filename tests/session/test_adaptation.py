@@ -247,7 +247,7 @@ class TestPropagation:
         memory = session.memory.entries[1]
         ours, theirs = (net.propagate(features, memory, memory) for net in (tiny_model.propagation, other))
         assert not torch.equal(ours.logits, theirs.logits)
-        assert all(torch.equal(a, b) for a, b in zip(ours.seen[0], theirs.seen[0], strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(ours.sources[0], theirs.sources[0], strict=True))
 
 
 class TestSharedModel:
