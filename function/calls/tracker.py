@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from function.calls.shapes import Look, Shape, as_prompt, read_shape
-from function.calls.through_cvat import SESSION_PREFIX, Asked, RelayCalls
+from function.calls.through_cvat import SESSION_PREFIX, Asked, CallsThroughCvat
 from function.http.contracts import TrackerRequest
 from function.http.messages import Reply, Request, impossible, too_large
 from function.http.routing import parse
@@ -52,7 +52,7 @@ class TrackerCalls:
         self._book = TrackBook(model, store, settings, features)
         self._tracker: Tracker = self._book.tracker
         self._tokens = Tokens(store)
-        self._relay = RelayCalls(model, store, settings, features, self._tokens)
+        self._through_cvat = CallsThroughCvat(model, store, settings, features, self._tokens)
 
     def answer(self, request: Request) -> Reply:
         """The reply to `shapes` and `states`."""
@@ -72,10 +72,10 @@ class TrackerCalls:
             if answered is not None:
                 return Reply(answered.decode())
         with phase("model"):
-            if any(_is_relayed(entry) for entry in entries):
+            if any(_is_through_cvat(entry) for entry in entries):
                 self._check_objects([e.shape for e in entries if e.shape and not e.shape.read], picture)
                 asked = [Asked(entry.raw, entry.shape, entry.token) for entry in entries]
-                reply = self._relay.answer(asked, picture, call)
+                reply = self._through_cvat.answer(asked, picture, call)
             else:
                 reply = self._track(entries, picture, call)
         note_session(reply["states"][0]["session"])
@@ -232,7 +232,7 @@ class TrackerCalls:
         return {"shapes": shapes, "states": states}
 
 
-def _is_relayed(entry: _Entry) -> bool:
+def _is_through_cvat(entry: _Entry) -> bool:
     """The call is part of a round on numbered frames."""
     if entry.token is not None:
         return entry.token.session.startswith(SESSION_PREFIX)

@@ -42,7 +42,7 @@ class ArrivingFrames(FrameSource):
         return f"frame {index}"
 
 
-class Relay:
+class StreamingSession:
     """Rounds on such a session. Frames that a user works on are kept by the caller (`pictures`), by content digest."""
 
     def __init__(

@@ -220,7 +220,7 @@ class TestObjects:
 
 
 class TestRounds:
-    """Shapes with tags are parts of a round on numbered frames (test_relay.py)."""
+    """Shapes with tags are parts of a round on numbered frames (test_through_cvat.py)."""
 
     @pytest.mark.parametrize("tag", [0, 4])
     def test_a_tag_needs_a_numbered_frame(self, client: Client, jpegs: list[bytes], tag: int) -> None:
