@@ -19,7 +19,7 @@ from function.settings import Settings
 from function.state.pictures import Picture, read_picture
 from function.state.records import Record
 from function.state.tokens import Token, Tokens
-from function.state.track_store import Snapshot, TrackBook
+from function.state.track_store import Snapshot, TrackStore
 from function.store import Store
 from siaf.interactive.tracking import Pending, Track, Tracker
 from siaf.model.loaded import Model
@@ -49,8 +49,8 @@ class TrackerCalls:
 
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
         self._settings, self._store = settings, store
-        self._book = TrackBook(model, store, settings, features)
-        self._tracker: Tracker = self._book.tracker
+        self._tracks = TrackStore(model, store, settings, features)
+        self._tracker: Tracker = self._tracks.tracker
         self._tokens = Tokens(store)
         self._through_cvat = CallsThroughCvat(model, store, settings, features, self._tokens)
 
@@ -132,7 +132,7 @@ class TrackerCalls:
             if track.mask is not None:
                 look.show(track.mask == tag)
         if last:
-            self._book.save(seen, parents)
+            self._tracks.save(seen, parents)
         return {index: (seen, tag) for index, tag in tags.items()}
 
     def _join(self, parts: list[tuple[Snapshot, list[int]]], name: str) -> tuple[Snapshot, dict[str, dict[int, int]]]:
@@ -149,7 +149,7 @@ class TrackerCalls:
         """New objects on this picture, beside those that were just followed onto it."""
         height, width = picture.size
         self._check_objects([entry.shape for entry in fresh], picture)
-        self._book.keep_picture(picture.digest, picture.data)
+        self._tracks.keep_picture(picture.digest, picture.data)
         prompts, looks = [], {}
         for tag, entry in enumerate(fresh, 1):
             shape = entry.shape
@@ -167,7 +167,7 @@ class TrackerCalls:
         parts = list(kept.values())
         joined, tags = self._join([*parts, (new, list(looks))], name)
         joined = replace(joined, session=parts[0][0].session if parts else session)
-        self._book.save(joined, [])
+        self._tracks.save(joined, [])
         return {
             **{index: (joined, _renamed(tags, s, tag)) for index, (s, tag) in going.items()},
             **{entry.index: (joined, tags[new.id][tag]) for tag, entry in enumerate(fresh, 1)},
@@ -202,7 +202,7 @@ class TrackerCalls:
         found: dict[int, Snapshot] = {}
         for entry in entries:
             if entry.token:
-                snapshot = self._book.load(entry.token.revision, f"states[{entry.index}]")
+                snapshot = self._tracks.load(entry.token.revision, f"states[{entry.index}]")
                 if entry.token.tag and entry.token.tag not in snapshot.looks:
                     raise impossible("names an object that is not tracked", f"states[{entry.index}]")
                 found[entry.index] = snapshot

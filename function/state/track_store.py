@@ -54,7 +54,7 @@ class Snapshot:
     transient: tuple[str, ...] = ()
 
 
-class TrackBook:
+class TrackStore:
     """Snapshots by name; the last ones are also kept unpacked."""
 
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
