@@ -125,7 +125,7 @@ class TrackerCalls:
     def _step(
         self, snapshot: Snapshot, parents: list[Snapshot], tags: dict[int, int], picture: Picture, last: bool
     ) -> dict[int, Place]:
-        track = self._tracker.see(snapshot.track, picture.pixels, picture.digest)
+        track = self._tracker.step(snapshot.track, picture.pixels, picture.digest)
         looks = {tag: replace(look) for tag, look in snapshot.looks.items()}
         seen = replace(snapshot, track=track, looks=looks)
         for tag, look in looks.items():
