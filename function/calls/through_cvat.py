@@ -107,7 +107,7 @@ class CallsThroughCvat:
         if drawn and not any(shape.read for shape in drawn):
             return self._collect(snapshot, asked, picture, name)
         streaming = self._streaming(snapshot)
-        settled = self._settle(snapshot, streaming)
+        ready = self._run_pending(snapshot, streaming)
         if drawn:
             number = _frame_of(drawn, snapshot)
             if number not in streaming.session.interacted:
@@ -120,7 +120,7 @@ class CallsThroughCvat:
             if mask is not None:
                 self._remember_seen(snapshot.session, number, mask)
         with phase("store"):
-            after = self._save(replace(settled, id=name, step=snapshot.step + 1), streaming)
+            after = self._save(replace(ready, id=name, step=snapshot.step + 1), streaming)
         shapes = [_shape(mask, entry.tag, scores) for entry in asked]
         return self._reply(after, shapes, asked, streaming, number)
 
@@ -177,7 +177,7 @@ class CallsThroughCvat:
             raise not_found("the state has expired", "states[0]")
         return StreamingSession(self._model, self._features, frames, state)
 
-    def _settle(self, snapshot: _Snapshot, streaming: StreamingSession) -> _Snapshot:
+    def _run_pending(self, snapshot: _Snapshot, streaming: StreamingSession) -> _Snapshot:
         """Run the network on the frames that were collected."""
         if not snapshot.pending:
             return snapshot
