@@ -69,7 +69,7 @@ def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(
     shares[1, 10:30, 10:40] = shares[1, 50:60, 70:90] = shares[2, 35:45, 10:20] = 0.8
     shares[0] = 1 - shares[1:].max(0)
     found = Probabilities(torch.from_numpy(shares), np.array((0, 1, 2), np.uint8), (72, 96), False)
-    monkeypatch.setattr("siaf.session.session.ask", lambda *_: {2: found})
+    monkeypatch.setattr("siaf.session.session.run_interaction", lambda *_: {2: found})
     session = Session(tiny_model, clip)
     session.objects.add(1)
     session.objects.add(2)
@@ -80,7 +80,7 @@ def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(
     known = np.zeros((72, 96), np.uint8)
     known[10:30, 10:40] = known[50:60, 70:90] = 1
     session.set_propagated_mask(4, known)
-    monkeypatch.setattr("siaf.session.session.ask", lambda *_: {4: found})
+    monkeypatch.setattr("siaf.session.session.run_interaction", lambda *_: {4: found})
     assert (session.interact({4: [STROKE]})[4][50:60, 70:90] == 1).all()
     denied = Scribble(0, np.array([[75.0, 55.0], [80.0, 55.0]]))
     assert not (session.interact({4: [denied]})[4][50:60, 70:90] == 1).any()
