@@ -61,8 +61,6 @@ EXCEPTIONS = {
     "siaf.cli": {"siaf.commands", "siaf.cvat"},
     "siaf.commands.serve": {"function"},
     "siaf.bench.service": {"function", "function.http"},
-    "siaf.session.adaptation": {"siaf.training"},  # the loss
-    "siaf.session.views": {"siaf.training"},  # how a view differs from its frame
     "siaf.cvat.cli": {"siaf.commands", "siaf.cvat.service"},
     "function.loadtest": {"siaf.commands"},  # checks of numbers
 }
