@@ -60,9 +60,7 @@ EXCEPTIONS = {
     "siaf.__init__": {"siaf.frames", "siaf.session", "siaf.weights"},
     "siaf.cli": {"siaf.commands", "siaf.cvat"},
     "siaf.commands.serve": {"function"},
-    "siaf.bench.service": {"function", "function.http"},
     "siaf.cvat.cli": {"siaf.commands", "siaf.cvat.service"},
-    "function.loadtest": {"siaf.commands"},  # checks of numbers
 }
 
 TORCH_KERNEL = "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"  # it has no public name
