@@ -94,10 +94,10 @@ def test_earlier_masks_are_where_the_network_starts(session: Session, monkeypatc
 @pytest.mark.parametrize(
     ("clicks", "field"),
     [
-        (Clicks(NONE, NONE), "pos_points"),
-        (Clicks(NONE, at((5, 5))), "pos_points"),
-        (Clicks(at((900, 5)), NONE), "pos_points"),
-        (Clicks(at((5, 5)), at((5, 900))), "neg_points"),
+        (Clicks(NONE, NONE), "positive"),
+        (Clicks(NONE, at((5, 5))), "positive"),
+        (Clicks(at((900, 5)), NONE), "positive"),
+        (Clicks(at((5, 5)), at((5, 900))), "negative"),
     ],
 )
 def test_clicks_that_cannot_be_are_refused_by_name(session: Session, clicks: Clicks, field: str) -> None:

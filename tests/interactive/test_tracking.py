@@ -130,5 +130,5 @@ def test_another_process_goes_on_from_a_dump(film: Film, tiny_model: Model, clip
 
 def test_a_picture_of_another_size_is_refused(film: Film) -> None:
     track = film.prompt(0, ObjectPrompt(1, rle=encode_rle(square(5, 10))))
-    with pytest.raises(InputError, match="image: is 50×50 pixels, the frames before 96×72"):
+    with pytest.raises(InputError, match="picture: is 50×50 pixels, the frames before 96×72"):
         film.tracker.step(track, np.zeros((50, 50, 3), np.uint8), "x")
