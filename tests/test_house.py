@@ -154,14 +154,14 @@ def test_private_names_are_used_where_they_are_defined(module: str) -> None:
     assert not used - own, f"{module} touches {', '.join(sorted(used - own))}"
 
 
-def test_only_the_state_file_knows_its_keys() -> None:
+def test_only_the_modules_of_the_state_file_know_its_keys() -> None:
     knowing = {
         module
         for module, tree in MODULES.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and node.value in STATE_KEYS
     }
-    assert knowing == {"siaf.session.state_file", "siaf.session.state_document"}
+    assert knowing == {f"siaf.session.state_{part}" for part in ("document", "file", "writing")}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name not in CHANGE_ANNOTATIONS])
