@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from siaf.cvat.rounds.report import SyncReport
 
 WAYS = ("mask", "polygon-track", "rectangle-track")
+DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json"}
+"""Formats of `siaf cvat export`, and how the default name of what is written ends."""
 TRACKER = "siaf-tracker"  # as deploy/deploy.sh names it
 
 
@@ -69,6 +71,13 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     each.add_argument("--job", type=positive, required=True, metavar="N")
     each.add_argument("file", type=Path)
+
+    each = _add(actions, "export", run_dataset, "write a task's masks as a dataset, with their object numbers")
+    each.add_argument("--task", type=positive, required=True, metavar="N")
+    each.add_argument("--as", dest="write_as", choices=DATASETS, required=True, help="the dataset's format")
+    each.add_argument(
+        "-o", "--out", type=Path, metavar="PATH", help="file or folder to write (default: task-N-FORMAT here)"
+    )
 
     each = _add(actions, "report", run_report, "show one row per object over all jobs of a task")
     each.add_argument("--task", type=positive, required=True, metavar="N")
@@ -227,6 +236,20 @@ def run_import(arguments: argparse.Namespace) -> None:
 
     commands.import_state(resources.client(arguments), arguments.job, arguments.file, store=resources.store(arguments))
     print_result({"job": arguments.job}, [f"job {arguments.job} continues from {arguments.file}"], arguments.json)
+
+
+def run_dataset(arguments: argparse.Namespace) -> None:
+    """Write the dataset."""
+    from siaf.cvat import commands
+
+    kind = arguments.write_as
+    path = arguments.out or Path(f"task-{arguments.task}-{kind}{DATASETS[kind]}")
+    found = commands.export(resources.client(arguments), arguments.task, path, write_as=kind)
+    print_result(
+        {"task": arguments.task, "as": kind, "out": str(path), **found.as_json()},
+        [f"task {arguments.task}, as {kind}, in {path}", *(f"  {line}" for line in found.lines())],
+        arguments.json,
+    )
 
 
 def run_report(arguments: argparse.Namespace) -> None:

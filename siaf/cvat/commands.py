@@ -6,6 +6,7 @@ from pathlib import Path
 from cvat_sdk.core.client import Client
 
 from siaf.cvat.engines.base import EngineFactory, Progress
+from siaf.cvat.export.task import TaskExport, read_task
 from siaf.cvat.job.labels import WriteAs
 from siaf.cvat.job.setup import SetupPlan, apply_setup, plan_setup
 from siaf.cvat.rounds.bulk import BulkRow, read_items, run_bulk
@@ -21,6 +22,7 @@ from siaf.cvat.storage import exchange
 from siaf.cvat.storage.store import StateStore
 from siaf.cvat.writing.used_scribbles import Scribbles
 from siaf.errors import InputError
+from siaf.output.datasets.formats import FORMATS, check_place, write_dataset
 
 
 def setup(
@@ -103,6 +105,20 @@ def import_state(client: Client, job: int, path: Path, *, store: StateStore) -> 
 def report(client: Client, task: int) -> list[ObjectRow]:
     """One row per object over all jobs of a task."""
     return task_overview(Server(client), task)
+
+
+def export(client: Client, task: int, path: Path, *, write_as: str) -> TaskExport:
+    """A task's annotations as they stand, as a dataset: a file or folder at `path`.
+
+    `write_as`: a name in `siaf.output.datasets.formats.FORMATS`. Raises InputError naming "as", "out", or what of the
+    task is in the way.
+    """
+    if write_as not in FORMATS:
+        raise InputError(f"{write_as!r} is not one of: {', '.join(FORMATS)}", field="as")
+    check_place(path, write_as)
+    found = read_task(Server(client), task)
+    found.notes += write_dataset(path, found.clip, write_as)
+    return found
 
 
 def bulk(

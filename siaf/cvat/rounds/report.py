@@ -89,12 +89,12 @@ class SyncReport:
         return [*lines, *(f"  {line}" for line in (*self.notes, *ignored_lines(self.ignored)))]
 
 
-def ignored_lines(ignored: Mapping[str, list[str]], most: int = 3) -> list[str]:
-    """A line for every reason, with the first shapes that it holds for."""
+def ignored_lines(ignored: Mapping[str, list[str]], most: int = 3, what: str = "not used") -> list[str]:
+    """A line for every reason, with the first shapes that it holds for; `what` is what they are not."""
     lines = []
     for reason, names in ignored.items():
         more = f" … ({len(names)} in all)" if len(names) > most else ""
-        lines.append(f"not used: {', '.join(names[:most])}{more}: {reason}")
+        lines.append(f"{what}: {', '.join(names[:most])}{more}: {reason}")
     return lines
 
 
