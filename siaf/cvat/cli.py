@@ -156,7 +156,8 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
 
 def _with_extra(run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
     try:
-        import siaf.cvat.commands  # noqa: F401 – all that the extra holds is loaded by it
+        import cvat_sdk.core.client  # noqa: F401
+        import fsspec  # noqa: F401
     except ImportError as error:
         raise SiafError(f"the packages for CVAT are missing ({error}); pip install 'siaf-cvat[cvat]'") from None
     run(arguments)

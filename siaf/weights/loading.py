@@ -18,7 +18,8 @@ from siaf.model.sam import SegmentAnything
 from siaf.model.segmenter import Segmenter
 from siaf.model.threads import limit_threads
 from siaf.weights.catalogue import CATALOGUE
-from siaf.weights.files import DEFAULT_PROPAGATION, file_digest, load_checked, read_parts, weights_info
+from siaf.model.names import DEFAULT_PROPAGATION
+from siaf.weights.files import file_digest, load_checked, read_parts, weights_info
 
 MODELS = DEFAULT_PROPAGATION
 SEGMENTER = "mobilesam"

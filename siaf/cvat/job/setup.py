@@ -19,7 +19,7 @@ from siaf.cvat.job.labels import (
 )
 from siaf.cvat.server.connection import Json, Server
 from siaf.errors import InputError
-from siaf.masks import MAX_TAG
+from siaf.tags import MAX_TAG
 
 _COLOR = "#ffdd00"
 

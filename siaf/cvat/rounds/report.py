@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from siaf.cvat.writing.changes import Change
+if TYPE_CHECKING:  # loads torch
+    from siaf.cvat.writing.changes import Change
 
 
 @dataclass
@@ -51,7 +52,7 @@ class SyncReport:
     def _taken(self) -> bool:
         return bool(self.scribbles or self.boxes or self.references or self.removed or self.relabelled)
 
-    def count(self, change: Change) -> None:
+    def count(self, change: "Change") -> None:
         """Add a write that was done."""
         name = {"create": "created", "update": "updated", "delete": "deleted"}[change.action]
         setattr(self, name, getattr(self, name) + len(change))
