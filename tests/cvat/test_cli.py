@@ -25,6 +25,7 @@ Run = Callable[..., int]
 def run(standin: StandIn, client: object, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`siaf cvat …` against the stand-in."""
     monkeypatch.setenv("CVAT_HOST", standin.url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # nobody's own profiles
     monkeypatch.setenv("CVAT_ACCESS_TOKEN", "full")
     monkeypatch.setenv("SIAF_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(siaf.weights, "load_model", lambda *args, **kwargs: tiny_model)
@@ -172,7 +173,7 @@ def test_what_the_environment_lacks_is_named(
     assert "token: set CVAT_ACCESS_TOKEN" in capsys.readouterr().err
     monkeypatch.delenv("CVAT_HOST")
     assert run("report", "--task", 1) == 2
-    assert "host: give --host, or set CVAT_HOST" in capsys.readouterr().err
+    assert "host: give --host or --profile, or set CVAT_HOST" in capsys.readouterr().err
 
 
 def test_the_parser_needs_no_cvat_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
