@@ -221,6 +221,7 @@ def run_carry(arguments: argparse.Namespace) -> None:
     from siaf.cvat import commands
 
     client = resources.client(arguments)
+    left_out: list[str] = []
     with resources.progress_bar("carry") as progress:
         reports = commands.carry(
             client,
@@ -231,9 +232,12 @@ def run_carry(arguments: argparse.Namespace) -> None:
             engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
             progress=progress,
+            left_out=left_out,
         )
     lines = [line for report in reports for line in report.lines()]
-    print_result({"jobs": [report.as_json() for report in reports]}, lines, arguments.json)
+    if left_out:
+        lines.append(f"left out: {', '.join(left_out)}")
+    print_result({"jobs": [report.as_json() for report in reports], "left_out": left_out}, lines, arguments.json)
 
 
 def run_export(arguments: argparse.Namespace) -> None:

@@ -84,8 +84,12 @@ def carry(
     write_as: "WriteAs | None" = None,
     wait_s: float = 0.0,
     progress: "Progress | None" = None,
+    left_out: list[str] | None = None,
 ) -> "list[SyncReport]":
-    """Pre-annotate a job from another one, or all jobs of a task in turn; objects keep their tags."""
+    """Pre-annotate a job from another one, or all jobs of a task in turn; objects keep their tags.
+
+    `left_out` gets the names of a task's jobs that are not touched, with the reason.
+    """
     from siaf.cvat.rounds.carry import carry as carry_job
     from siaf.cvat.rounds.carry import carry_task
     from siaf.cvat.rounds.sync import SyncOptions
@@ -95,7 +99,7 @@ def carry(
     if progress is not None:
         options.progress = progress
     if task is not None and from_job is None and to_job is None:
-        return carry_task(server, task, store, engines, options)
+        return carry_task(server, task, store, engines, options, left_out)
     if task is None and from_job is not None and to_job is not None:
         return [carry_job(server, from_job, to_job, store, engines, options)]
     raise InputError("give --from-job A --to-job B, or --task N", field="from_job")

@@ -11,7 +11,7 @@ from siaf.cvat.export.naming import name_objects
 from siaf.cvat.export.regions import Region, read_regions
 from siaf.cvat.job.clip import JobClip, jobs_of_task, open_job
 from siaf.cvat.job.labels import LabelBook
-from siaf.cvat.rounds.report import ignored_lines
+from siaf.cvat.rounds.report import ignored_lines, merge_ignored
 from siaf.cvat.server.connection import Json, Server
 from siaf.errors import InputError
 from siaf.masks import encode_rle
@@ -68,9 +68,9 @@ def read_task(server: Server, number: int) -> TaskExport:
     for job in jobs:
         found = read_regions(server.annotations(job.id), job, book)
         regions += found.regions
-        _extend(ignored, found.ignored)
+        merge_ignored(ignored, found.ignored)
     named = name_objects(regions)
-    _extend(ignored, named.ignored)
+    merge_ignored(ignored, named.ignored)
     if not named.regions:
         there = "".join(f"; {line}" for line in ignored_lines(ignored, what="not exported"))
         raise InputError(f"has no masks to export{there}", field=f"task {number}")
@@ -140,8 +140,3 @@ def _pictures(server: Server, jobs: Sequence[JobClip]) -> list[tuple[int, str]]:
             if job.shows(frame):
                 names[frame] = f"frame_{frame:06d}.PNG" if of_video else str(listed[at]["name"])
     return sorted(names.items())
-
-
-def _extend(ignored: dict[str, list[str]], more: dict[str, list[str]]) -> None:
-    for reason, names in more.items():
-        ignored.setdefault(reason, []).extend(names)
