@@ -119,21 +119,6 @@ def test_an_attribute_object_of_another_meaning_is_named_and_another_used(
         assert values.value(shape, "object") == attribute["default_value"]
 
 
-@pytest.mark.parametrize(
-    ("label", "what"),
-    [
-        ({"type": "rectangle", "attributes": []}, "its type, rectangle, shows that it is used for something else"),
-        (
-            {"type": "any", "attributes": [{**KINDS, "name": "ink"}]},
-            "its attributes ('ink') show that it is used for something else",
-        ),
-        ({"type": "any", "attributes": [KINDS]}, "its attribute 'object' is a select (sedan, van), not a number"),
-        (
-            {"type": "polyline", "attributes": [{**NUMBER, "values": ["0", "255", "1"]}, {**KINDS, "name": "used"}]},
-            "its attribute 'used' is a select (sedan, van), which does not work for siaf",
-        ),
-    ],
-)
 def test_labelers_are_told_the_way_with_the_fewest_clicks_first(bench: Bench, pictures: Pictures) -> None:
     """A line under the object's own label, where its type allows lines; setup gives that label its number."""
     (job,) = bench.task(pictures[:3], setup=False, labels=(("person", "any"), ("car", "mask")))
@@ -151,6 +136,21 @@ def test_where_no_label_allows_lines_the_scribble_label_is_the_way(bench: Bench,
     assert told[1].startswith(' 1. Choose the label "scribble" and the polyline tool (no other tool offers it)')
 
 
+@pytest.mark.parametrize(
+    ("label", "what"),
+    [
+        ({"type": "rectangle", "attributes": []}, "its type, rectangle, shows that it is used for something else"),
+        (
+            {"type": "any", "attributes": [{**KINDS, "name": "ink"}]},
+            "its attributes ('ink') show that it is used for something else",
+        ),
+        ({"type": "any", "attributes": [KINDS]}, "its attribute 'object' is a select (sedan, van), not a number"),
+        (
+            {"type": "polyline", "attributes": [{**NUMBER, "values": ["0", "255", "1"]}, {**KINDS, "name": "used"}]},
+            "its attribute 'used' is a select (sedan, van), which does not work for siaf",
+        ),
+    ],
+)
 def test_a_user_s_own_label_scribble_is_named_and_another_used(
     bench: Bench, pictures: Pictures, label: dict, what: str
 ) -> None:

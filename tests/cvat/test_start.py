@@ -1,10 +1,11 @@
-"""What `siaf cvat …` loads before it talks to CVAT: torch takes seconds, and most commands have no use for it."""
+"""What commands of `siaf cvat` load: torch takes seconds, and those that need no session have no use for it."""
 
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench import Bench, Pictures
@@ -12,39 +13,49 @@ from standin import StandIn
 
 HEAVY = ("torch", "torchvision", "cv2")
 CODE = f"""
-import json, sys
-from siaf.cli import main
-code = main(sys.argv[1:])
-print(json.dumps([code, sorted(set({HEAVY!r}) & sys.modules.keys())]), file=sys.stderr)
+import argparse, json, pathlib, sys
+from siaf.cvat import cli
+given = json.loads(sys.argv[2])
+given = {{key: pathlib.Path(value) if key == "out" else value for key, value in given.items()}}
+getattr(cli, sys.argv[1])(argparse.Namespace(**given))
+print(json.dumps(sorted({set(HEAVY)!r} & sys.modules.keys())), file=sys.stderr)
 """
+WHOSE = dict.fromkeys(("host", "server_port", "profile", "auth", "user", "org", "store"))
+EVERY = {**WHOSE, "insecure": False, "json": False}
+SETUP = {"project": None, "task": 1, "labels": None, "watch": False}
 
 
-def loaded(standin: StandIn, store: Path, *arguments: str) -> list[str]:
+def loaded(standin: StandIn, store: Path, run: str, **arguments: Any) -> list[str]:
     """Which of the heavy packages a command loaded in a process of its own."""
     environment = {"CVAT_HOST": standin.url, "CVAT_ACCESS_TOKEN": "full", "SIAF_STORE": str(store)}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, env={**os.environ, **environment}
-    )
-    code, found = json.loads(done.stderr.splitlines()[-1])
-    assert code == 0, done.stderr
-    return list(found)
+    command = [sys.executable, "-c", CODE, run, json.dumps(EVERY | arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stderr.splitlines()[-1]))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "allowed"),
+    ("run", "arguments", "allowed"),
     [
-        (["setup", "--task", "1"], []),
-        (["setup", "--task", "1", "--yes"], []),
-        (["report", "--task", "1"], ["cv2"]),
-        (["export", "--task", "1", "--as", "coco", "-o", "OUT"], ["cv2"]),
-        (["export-state", "--job", "1", "--out", "OUT"], ["cv2"]),
+        ("run_setup", {**SETUP, "yes": False}, []),
+        ("run_setup", {**SETUP, "watch": True, "yes": True}, []),
+        ("run_report", {"task": 1}, ["cv2"]),
+        ("run_dataset", {"task": 1, "write_as": "coco", "out": "out.json"}, ["cv2"]),
+        ("run_export", {"job": 1, "out": "out.zip"}, ["cv2"]),
     ],
 )
-def test_commands_without_a_model_load_no_torch(
-    bench: Bench, standin: StandIn, pictures: Pictures, tmp_path: Path, arguments: list[str], allowed: list[str]
+def test_commands_without_a_session_load_no_torch(
+    bench: Bench,
+    standin: StandIn,
+    pictures: Pictures,
+    tmp_path: Path,
+    run: str,
+    arguments: dict[str, Any],
+    allowed: list[str],
 ) -> None:
     (job,) = bench.task(pictures[:3])
     bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
     bench.sync(job)
-    given = [str(tmp_path / "out") if argument == "OUT" else argument for argument in arguments]
-    assert loaded(standin, tmp_path / "store", "cvat", *given) == allowed
+    if "out" in arguments:
+        arguments = {**arguments, "out": str(tmp_path / arguments["out"])}
+    assert loaded(standin, tmp_path / "store", run, **arguments) == allowed
