@@ -45,6 +45,7 @@ class NothingDrawn(InputError):
         how = f"draw lines with the label {book.scribble_name!r} on one or more frames, or a mask, save, and sync again"
         first = "" if book.scribble is not None else " (siaf cvat setup adds that label)"
         there = "".join(f"; {line}" for line in ignored_lines(ignored))
+        self.ignored = dict(ignored)
         super().__init__(f"nothing is drawn: {how}{first}{there}", field=f"job {job}")
 
 
@@ -250,7 +251,8 @@ class JobSync:
         for change in changes:
             for batch in batches(change):
                 self._send(batch, annotations, ledger)
-        self._report.human = len(reading.human)
+        self._report.human = sum(key.startswith("s") for key in reading.human)
+        self._report.human_keyframes = len(reading.human) - self._report.human
         self._put_scribbles_away(reading, annotations, ledger)
         self._jobs.save(ledger)
 
@@ -312,6 +314,7 @@ class JobSync:
         self._report.removed = sorted(planned.removed)
         self._report.relabelled = planned.relabelled
         self._report.round = ledger.round if planned.empty else ledger.round + 1
+        self._report.resumed = planned.empty and ledger.state is not None and not ledger.propagated
         self._report.objects = {tag: known.label for tag, known in sorted(planned.objects.items())}
         self._report.notes += planned.questions
         imported = imported_frames(reading, ledger, self._clip)
