@@ -16,11 +16,11 @@ def run(root: Path, *command: str) -> None:
 
 
 def test_shellcheck(root: Path, tool: Callable[[str], str]) -> None:
-    run(root, tool("shellcheck"), *map(str, (root / "deploy").glob("*.sh")))
+    run(root, tool("shellcheck"), ".ci/run", *map(str, [*(root / ".ci").glob("*.sh"), *(root / "deploy").glob("*.sh")]))
 
 
 def test_scripts_can_be_started(root: Path) -> None:
-    scripts = [*(root / "deploy").glob("*.sh"), root / "deploy/status.py"]
+    scripts = [*(root / ".ci").iterdir(), *(root / "deploy").glob("*.sh"), root / "deploy/status.py"]
     assert all(script.stat().st_mode & 0o111 for script in scripts)
 
 
