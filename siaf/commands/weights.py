@@ -15,9 +15,8 @@ from siaf.weights.files import Part, is_training_checkpoint, read_parts
 from siaf.weights.loading import find_weights, weights_folder
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser("weights", help="list, fetch, import, check and pack weights")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list what exists, and what is on this machine")
     add_json_argument(listing)
