@@ -65,8 +65,6 @@ EXCEPTIONS = {
     "siaf.session.views": {"siaf.training"},  # how a view differs from its frame
     "siaf.cvat.cli": {"siaf.commands", "siaf.cvat.service"},
     "function.loadtest": {"siaf.commands"},  # checks of numbers
-    "siaf.cvat.engines.base": {"siaf.cvat.rounds"},  # run_round, which belongs there
-    "function.state.track_store": {"function.calls"},  # how CVAT sees a tracked shape, which belongs here
 }
 
 TORCH_KERNEL = "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"  # it has no public name

@@ -124,15 +124,15 @@ class Rounds:
         until = now + (min(budget, _TURN_S) if now - self._clicked < _CLICKING_S else budget)
         with self.sessions.change(session, revision=body.revision) as change:
             current = change.session
-            done = current.settled
+            done = current.results_done
             after = done if body.after is None else body.after
             if after > done:
                 raise stale(f"{done} frames are finished, not {after}", "after")
             page = _Page(current, after)
-            if current.ahead and not page.frames:  # what was finished before is not kept waiting
+            if current.remaining_frames and not page.frames:  # what was finished before is not kept waiting
                 adapts = self.settings.adapt if body.adapt is None else body.adapt
                 adapts = adapts and not done and len(current.verified) >= MIN_FRAMES
-                self.sessions.require(change.record, [*current.ahead, *(current.verified if adapts else ())])
+                self.sessions.require(change.record, [*current.remaining_frames, *(current.verified if adapts else ())])
                 with phase("model"):
                     late = adapts and not _adapt(change, until)
                     for count, _ in enumerate(current.propagate() if not late else (), 1):
@@ -260,7 +260,7 @@ class Rounds:
             interacted=session.interacted if session else [],
             objects=[ObjectModel(tag=o.tag, label=o.label, origin=o.origin) for o in objects],
             missing=len(self.sessions.missing(record)),
-            done=session.settled if session else 0,
+            done=session.results_done if session else 0,
             total=len(session.results) if session else 0,
         )
 
@@ -302,7 +302,7 @@ class _Page:
 
     def _fill(self) -> None:
         session = self._session
-        while self.done < session.settled and not self.full:
+        while self.done < session.results_done and not self.full:
             frame = session.results[self.done]
             rles = index_mask_to_rles(session.mask(frame))
             scores = session.confidence.get(frame, {}) if frame not in session.interacted else {}

@@ -30,7 +30,7 @@ from function.state.tokens import Token, Tokens
 from function.store import Store
 from siaf.frames.images import decode_image
 from siaf.frames.source import Frame
-from siaf.interactive.streaming import ArrivingFrames, Relay
+from siaf.interactive.streaming import ArrivingFrames, StreamingSession
 from siaf.lru import LruCache
 from siaf.masks import IndexMask, encode_rle, index_mask_to_rles, rles_to_index_mask
 from siaf.model.loaded import Model
@@ -87,13 +87,13 @@ class Asked:
         return self.token.tag
 
 
-class RelayCalls:
+class CallsThroughCvat:
     """Such calls, after the tracker has read their shapes and states."""
 
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache, tokens: Tokens) -> None:
         self._model, self._store, self._settings = model, store, settings
         self._features, self._tokens = features, tokens
-        self._live: LruCache[str, Relay] = LruCache(_LIVE)
+        self._live: LruCache[str, StreamingSession] = LruCache(_LIVE)
 
     def answer(self, asked: list[Asked], picture: Picture, call: str | None) -> dict[str, Any]:
         """The answer to a call. `call` is its fingerprint if it goes on from states."""
@@ -106,23 +106,23 @@ class RelayCalls:
         name = call or Record.new_id()
         if drawn and not any(shape.read for shape in drawn):
             return self._collect(snapshot, asked, picture, name)
-        relay = self._relay(snapshot)
-        settled = self._settle(snapshot, relay)
+        streaming = self._streaming(snapshot)
+        ready = self._run_pending(snapshot, streaming)
         if drawn:
             number = _frame_of(drawn, snapshot)
-            if number not in relay.session.interacted:
+            if number not in streaming.session.interacted:
                 raise impossible(f"frame {number} is none of the round's", "shapes[0].frame")
-            mask: IndexMask | None = relay.session.mask(number)
+            mask: IndexMask | None = streaming.session.mask(number)
             scores: dict[int, float] = {}
         else:
-            number = relay.next_frame if relay.next_frame is not None else -1
-            mask, scores = relay.arrive(picture.pixels)
+            number = streaming.next_frame if streaming.next_frame is not None else -1
+            mask, scores = streaming.arrive(picture.pixels)
             if mask is not None:
                 self._remember_seen(snapshot.session, number, mask)
         with phase("store"):
-            after = self._save(replace(settled, id=name, step=snapshot.step + 1), relay)
+            after = self._save(replace(ready, id=name, step=snapshot.step + 1), streaming)
         shapes = [_shape(mask, entry.tag, scores) for entry in asked]
-        return self._reply(after, shapes, asked, relay, number)
+        return self._reply(after, shapes, asked, streaming, number)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class RelayCalls:
         self._write(snapshot)
         return self._reply(snapshot, [entry.raw for entry in asked], asked, None, number)
 
-    def _relay(self, snapshot: _Snapshot) -> Relay:
+    def _streaming(self, snapshot: _Snapshot) -> StreamingSession:
         """The session as the snapshot left it; it is going to be changed, so nobody else may hold it."""
         live = self._live.pop(snapshot.state or "")
         if live is not None:
@@ -175,18 +175,18 @@ class RelayCalls:
         state = self._store.get(snapshot.state) if snapshot.state else None
         if snapshot.state and state is None:
             raise not_found("the state has expired", "states[0]")
-        return Relay(self._model, self._features, frames, state)
+        return StreamingSession(self._model, self._features, frames, state)
 
-    def _settle(self, snapshot: _Snapshot, relay: Relay) -> _Snapshot:
+    def _run_pending(self, snapshot: _Snapshot, streaming: StreamingSession) -> _Snapshot:
         """Run the network on the frames that were collected."""
         if not snapshot.pending:
             return snapshot
-        session = relay.session
+        session = streaming.session
         given = Prompts()
         for number, raws in snapshot.pending:
             seen = self._seen(snapshot, number)
             if seen is not None and number not in session.interacted:
-                session.presume(number, seen)
+                session.set_propagated_mask(number, seen)
             for i, raw in enumerate(raws):
                 shape = Shape(**raw)
                 if not shape.remove:
@@ -197,15 +197,15 @@ class RelayCalls:
             session.interact_with(given)
         return replace(snapshot, pending=())
 
-    def _save(self, snapshot: _Snapshot, relay: Relay) -> _Snapshot:
-        data = relay.dump()
+    def _save(self, snapshot: _Snapshot, streaming: StreamingSession) -> _Snapshot:
+        data = streaming.dump()
         state = f"relay/{snapshot.session}/{hashlib.blake2b(data, digest_size=16).hexdigest()}"
         self._store.put(state, data, self._settings.session_ttl)
         older = [*snapshot.older, *([snapshot.state] if snapshot.state not in (None, state) else [])]
         kept = replace(snapshot, state=state, older=tuple(k for k in older[-_KEPT_STATES:] if k))
         self._write(kept)
         self._store.delete(*[key for key in older[:-_KEPT_STATES] if key])
-        self._live.put(state, relay)
+        self._live.put(state, streaming)
         return kept
 
     def _write(self, snapshot: _Snapshot) -> None:
@@ -214,14 +214,14 @@ class RelayCalls:
         self._store.touch([frame_key(digest) for digest in snapshot.digests.values()], ttl)
 
     def _reply(
-        self, snapshot: _Snapshot, shapes: list[Any], asked: list[Asked], relay: Relay | None, frame: int
+        self, snapshot: _Snapshot, shapes: list[Any], asked: list[Asked], streaming: StreamingSession | None, frame: int
     ) -> dict[str, Any]:
         states = [self._tokens.sign(Token(snapshot.session, entry.tag, snapshot.step, snapshot.id)) for entry in asked]
         answer: dict[str, Any] = {"shapes": shapes, "states": states, "frame": frame}
-        if relay is not None:
-            session = relay.session
-            answer |= {"next": relay.next_frame, "done": session.settled, "total": len(session.results)}
-            answer["suggest"] = session.suggest() if relay.next_frame is None else []
+        if streaming is not None:
+            session = streaming.session
+            answer |= {"next": streaming.next_frame, "done": session.results_done, "total": len(session.results)}
+            answer["suggest"] = session.suggest() if streaming.next_frame is None else []
         return answer
 
     def _picture(self, digest: str) -> Frame:

@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from function.calls.shapes import Look, Shape, as_prompt, read_shape
-from function.calls.through_cvat import SESSION_PREFIX, Asked, RelayCalls
+from function.calls.shapes import Shape, as_prompt, read_shape
+from function.calls.through_cvat import SESSION_PREFIX, Asked, CallsThroughCvat
 from function.http.contracts import TrackerRequest
 from function.http.messages import Reply, Request, impossible, too_large
 from function.http.routing import parse
@@ -19,7 +19,8 @@ from function.settings import Settings
 from function.state.pictures import Picture, read_picture
 from function.state.records import Record
 from function.state.tokens import Token, Tokens
-from function.state.track_store import Snapshot, TrackBook
+from function.state.track_store import Snapshot, TrackStore
+from function.state.tracked_shape import TrackedShape
 from function.store import Store
 from siaf.interactive.tracking import Pending, Track, Tracker
 from siaf.model.loaded import Model
@@ -49,10 +50,10 @@ class TrackerCalls:
 
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
         self._settings, self._store = settings, store
-        self._book = TrackBook(model, store, settings, features)
-        self._tracker: Tracker = self._book.tracker
+        self._tracks = TrackStore(model, store, settings, features)
+        self._tracker: Tracker = self._tracks.tracker
         self._tokens = Tokens(store)
-        self._relay = RelayCalls(model, store, settings, features, self._tokens)
+        self._through_cvat = CallsThroughCvat(model, store, settings, features, self._tokens)
 
     def answer(self, request: Request) -> Reply:
         """The reply to `shapes` and `states`."""
@@ -72,10 +73,10 @@ class TrackerCalls:
             if answered is not None:
                 return Reply(answered.decode())
         with phase("model"):
-            if any(_is_relayed(entry) for entry in entries):
+            if any(_is_through_cvat(entry) for entry in entries):
                 self._check_objects([e.shape for e in entries if e.shape and not e.shape.read], picture)
                 asked = [Asked(entry.raw, entry.shape, entry.token) for entry in entries]
-                reply = self._relay.answer(asked, picture, call)
+                reply = self._through_cvat.answer(asked, picture, call)
             else:
                 reply = self._track(entries, picture, call)
         note_session(reply["states"][0]["session"])
@@ -125,49 +126,49 @@ class TrackerCalls:
     def _step(
         self, snapshot: Snapshot, parents: list[Snapshot], tags: dict[int, int], picture: Picture, last: bool
     ) -> dict[int, Place]:
-        track = self._tracker.see(snapshot.track, picture.pixels, picture.digest)
-        looks = {tag: replace(look) for tag, look in snapshot.looks.items()}
-        seen = replace(snapshot, track=track, looks=looks)
-        for tag, look in looks.items():
+        track = self._tracker.step(snapshot.track, picture.pixels, picture.digest)
+        shapes = {tag: replace(shape) for tag, shape in snapshot.shapes.items()}
+        after = replace(snapshot, track=track, shapes=shapes)
+        for tag, shape in shapes.items():
             if track.mask is not None:
-                look.show(track.mask == tag)
+                shape.show(track.mask == tag)
         if last:
-            self._book.save(seen, parents)
-        return {index: (seen, tag) for index, tag in tags.items()}
+            self._tracks.save(after, parents)
+        return {index: (after, tag) for index, tag in tags.items()}
 
     def _join(self, parts: list[tuple[Snapshot, list[int]]], name: str) -> tuple[Snapshot, dict[str, dict[int, int]]]:
         """One snapshot of the given objects of several, and by snapshot the new tag of each."""
         free = iter(range(1, 256))
         tags = {snapshot.id: {tag: next(free) for tag in chosen} for snapshot, chosen in parts}
         track = self._tracker.join([(snapshot.track, tags[snapshot.id]) for snapshot, _ in parts])
-        looks = {new: s.looks[old] for s, _ in parts for old, new in tags[s.id].items()}
+        shapes = {new: s.shapes[old] for s, _ in parts for old, new in tags[s.id].items()}
         first = parts[0][0]
         step = max(snapshot.step for snapshot, _ in parts) + 1
-        return Snapshot(name, first.session, step, track, looks), tags
+        return Snapshot(name, first.session, step, track, shapes), tags
 
     def _begin(self, fresh: list[_Entry], going: dict[int, Place], picture: Picture, name: str) -> dict[int, Place]:
         """New objects on this picture, beside those that were just followed onto it."""
         height, width = picture.size
         self._check_objects([entry.shape for entry in fresh], picture)
-        self._book.keep_picture(picture.digest, picture.data)
-        prompts, looks = [], {}
+        self._tracks.keep_picture(picture.digest, picture.data)
+        prompts, shapes = [], {}
         for tag, entry in enumerate(fresh, 1):
             shape = entry.shape
             assert shape is not None
             prompts.append(as_prompt(shape, tag, height, width, entry.name))
-            looks[tag] = Look(shape.kind, shape.points, shape.bare, last=shape.points)
+            shapes[tag] = TrackedShape(shape.kind, shape.points, shape.bare, last=shape.points)
         pending = Pending(picture.digest, tuple(prompts))
         track = self._tracker.prompt(Track(height, width), pending)
         session = next((e.token.session for e in fresh if e.token), None) or Record.new_id()
-        new = Snapshot(f"{name}-new", session, 0, track, looks)
+        new = Snapshot(f"{name}-new", session, 0, track, shapes)
         kept: dict[str, tuple[Snapshot, list[int]]] = {}
         for snapshot, tag in going.values():
             if tag:
                 kept.setdefault(snapshot.id, (snapshot, []))[1].append(tag)
         parts = list(kept.values())
-        joined, tags = self._join([*parts, (new, list(looks))], name)
+        joined, tags = self._join([*parts, (new, list(shapes))], name)
         joined = replace(joined, session=parts[0][0].session if parts else session)
-        self._book.save(joined, [])
+        self._tracks.save(joined, [])
         return {
             **{index: (joined, _renamed(tags, s, tag)) for index, (s, tag) in going.items()},
             **{entry.index: (joined, tags[new.id][tag]) for tag, entry in enumerate(fresh, 1)},
@@ -202,8 +203,8 @@ class TrackerCalls:
         found: dict[int, Snapshot] = {}
         for entry in entries:
             if entry.token:
-                snapshot = self._book.load(entry.token.revision, f"states[{entry.index}]")
-                if entry.token.tag and entry.token.tag not in snapshot.looks:
+                snapshot = self._tracks.load(entry.token.revision, f"states[{entry.index}]")
+                if entry.token.tag and entry.token.tag not in snapshot.shapes:
                     raise impossible("names an object that is not tracked", f"states[{entry.index}]")
                 found[entry.index] = snapshot
         return found
@@ -212,27 +213,27 @@ class TrackerCalls:
     def _moved(entry: _Entry, parent: Snapshot) -> bool:
         """Whether the labeler changed the shape since the function last gave it."""
         assert entry.shape is not None
-        look = parent.looks.get(_tag(entry))  # the background has none
-        return look is None or entry.shape.kind != look.kind or not look.is_at(entry.shape.points)
+        shown = parent.shapes.get(_tag(entry))  # the background has none
+        return shown is None or entry.shape.kind != shown.kind or not shown.is_at(entry.shape.points)
 
     def _shape(self, snapshot: Snapshot, tag: int) -> Any:
         """An object as CVAT sees it, null where it is absent."""
         if tag == 0:
             return None
-        look = snapshot.looks[tag]
-        points = look.shown
-        if points is None and look.kind == "rectangle" and self._settings.absent_rectangle == "last":
-            points = look.last
-        if points is None or look.bare:
+        shape = snapshot.shapes[tag]
+        points = shape.shown
+        if points is None and shape.kind == "rectangle" and self._settings.absent_rectangle == "last":
+            points = shape.last
+        if points is None or shape.bare:
             return points
-        return {"type": look.kind, "points": points}
+        return {"type": shape.kind, "points": points}
 
     def _reply(self, shapes: list[Any], places: list[Place]) -> dict[str, Any]:
         states = [self._tokens.sign(Token(s.session, tag, s.step, s.id)) for s, tag in places]
         return {"shapes": shapes, "states": states}
 
 
-def _is_relayed(entry: _Entry) -> bool:
+def _is_through_cvat(entry: _Entry) -> bool:
     """The call is part of a round on numbered frames."""
     if entry.token is not None:
         return entry.token.session.startswith(SESSION_PREFIX)

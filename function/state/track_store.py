@@ -9,11 +9,11 @@ import numpy as np
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from function.calls.shapes import Look
 from function.http.messages import not_found
 from function.runtime.timing import phase
 from function.settings import Settings
 from function.state.frames import frame_key
+from function.state.tracked_shape import TrackedShape
 from function.store import Store
 from siaf.errors import StateError
 from siaf.frames.images import decode_image
@@ -40,7 +40,7 @@ _KEPT_MEMORIES = 16
 class Snapshot:
     """Where a tracker session stood after a call.
 
-    `looks`: by tag, how CVAT sees the object. `state`: key of the state file. `memories`: keys of the short-term
+    `shapes`: by tag, the object as CVAT shows it. `state`: key of the state file. `memories`: keys of the short-term
     memories of the last steps that are still kept, `transient`: of the chain's transient ones.
     """
 
@@ -48,13 +48,13 @@ class Snapshot:
     session: str
     step: int
     track: Track
-    looks: dict[int, Look]
+    shapes: dict[int, TrackedShape]
     state: str | None = None
     memories: tuple[str, ...] = ()
     transient: tuple[str, ...] = ()
 
 
-class TrackBook:
+class TrackStore:
     """Snapshots by name; the last ones are also kept unpacked."""
 
     def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
@@ -158,7 +158,7 @@ class TrackBook:
             document["session"],
             document["step"],
             track,
-            {int(tag): Look(**look) for tag, look in document["looks"].items()},
+            {int(tag): TrackedShape(**shape) for tag, shape in document["looks"].items()},
             document["state"],
             tuple(document["memories"]),
             tuple(document["transient"]),
@@ -197,7 +197,7 @@ def _document(snapshot: Snapshot) -> dict[str, Any]:
         "near": track.near,
         "mask": None if track.mask is None else _write_mask(track.mask),
         "confidence": {str(tag): score for tag, score in track.confidence.items()},
-        "looks": {str(tag): vars(look) for tag, look in snapshot.looks.items()},  # asdict would copy every number
+        "looks": {str(tag): vars(shape) for tag, shape in snapshot.shapes.items()},  # asdict would copy every number
         "state": snapshot.state,
         "memories": snapshot.memories,
         "transient": snapshot.transient,

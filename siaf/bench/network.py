@@ -54,8 +54,8 @@ class Bench:
     def interact(self) -> torch.Tensor:
         """AFI on all frames."""
         slots, previous = self.objects.channels()[0], np.full_like(self.strokes, -1)
-        seen = self.model.look(self.pictures, self.strokes, previous)
-        return self.model.answer(seen, self.strokes, previous, slots)
+        seen = self.model.encode_prompts(self.pictures, self.strokes, previous)
+        return self.model.decode_masks(seen, self.strokes, previous, slots)
 
     def across(self) -> Callable[[], object]:
         """AFA alone, on what it gets in `interact`."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from siaf.commands.common import add_json_argument, add_model_arguments, print_result
 from siaf.commands.segment import report_lines, segment
+from siaf.davis import read_davis
 from siaf.frames.source import open_video
-from siaf.scribbles import read_davis
 from siaf.session.session import Session
 from siaf.weights import load_model
 

@@ -19,13 +19,14 @@ from siaf.commands.common import (
 )
 from siaf.commands.given_masks import read_masks
 from siaf.commands.keeping import SESSION, KeptSession, stopping
+from siaf.davis import read_davis
 from siaf.errors import InputError
 from siaf.files import staged_folder
 from siaf.frames.source import FrameSource, open_video
 from siaf.masks import MAX_TAG, IndexMask
 from siaf.model.loaded import Model
 from siaf.output import Results, write_results
-from siaf.scribbles import Scribble, is_seen, read_davis
+from siaf.scribbles import Scribble, is_seen
 from siaf.session.adaptation import MIN_FRAMES
 from siaf.session.session import Session
 from siaf.session.stroke_slots import object_tags
@@ -151,7 +152,7 @@ def segment(
         try:
             with stopping() as stop:
                 if session.pending:
-                    if adapt and not session.settled:
+                    if adapt and not session.results_done:
                         adapted += _adapt(session, "unfinished round", stop.check)
                     propagate_with_progress(session, "unfinished round", stop.check)
                 for strokes, references in given:

@@ -103,11 +103,11 @@ class SiafTracking:
         tracker = Tracker(self._model, self._features, {pp_image.digest: pp_image.pixels}.__getitem__)
         prompt = _prompt(shape.type, list(shape.points), height, width)
         track = tracker.prompt(Track(height, width), Pending(pp_image.digest, (prompt,)))
-        return Following(tracker, tracker.settle(track))
+        return Following(tracker, tracker.run_pending(track))
 
     def track(self, context: Any, pp_image: Picture, state: Following) -> cvataa.TrackableShape | None:
         """Where the object is now, None if it is not there; the state goes on from here."""
-        state.track = state.tracker.see(state.track, pp_image.pixels, pp_image.digest)
+        state.track = state.tracker.step(state.track, pp_image.pixels, pp_image.digest)
         mask = state.track.mask
         if mask is None or not mask.any():
             return None

@@ -55,7 +55,7 @@ def engines(arguments: argparse.Namespace, connected: "Client | None" = None) ->
         from siaf.cvat.server.connection import Server
 
         return [through_cvat(Server(connected), arguments.function)]
-    from siaf.cvat.engines.base import local_engines
+    from siaf.cvat.engines.local import local_engines
     from siaf.weights import load_model
 
     return [local_engines(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]

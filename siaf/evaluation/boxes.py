@@ -28,7 +28,7 @@ def siaf_boxes(model: Model, frames: Sequence[Frame], boxes: Mapping[int, Box]) 
     found = {tag: [box] for tag, box in boxes.items()}
     for i in range(1, len(frames)):
         frame = frames[i]
-        track = tracker.see(track, frame, frame_digest(frame))
+        track = tracker.step(track, frame, frame_digest(frame))
         assert track.mask is not None
         for tag, rows in found.items():
             here = track.mask == tag

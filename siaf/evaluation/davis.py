@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from siaf.davis import read_davis, write_davis
 from siaf.errors import InputError
 from siaf.frames.source import ArrayFrames, FrameSource
 from siaf.frames.stills import ImageFiles
 from siaf.masks import IndexMask
 from siaf.output.palette import write_mask_png
-from siaf.scribbles import Scribble, read_davis, write_davis
+from siaf.scribbles import Scribble
 
 RESOLUTIONS = ("480p", "Full-Resolution")
 _WHITE = 255

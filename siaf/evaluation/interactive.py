@@ -63,7 +63,7 @@ def fill_by(method: Method) -> Fill:
         known = {frame: session.mask(frame) for frame in session.interacted}
         for i, mask in enumerate(method(session.frames, known)):
             if i not in known:
-                session.presume(i, mask)
+                session.set_propagated_mask(i, mask)
 
     return fill
 

@@ -16,7 +16,7 @@ from siaf.evaluation.davis import LabelledSequence
 from siaf.evaluation.interactive import PlayedRound, first_strokes, play, propagate_newest, repropagate
 from siaf.evaluation.table import Row
 from siaf.model.identity import Slots
-from siaf.model.loaded import Model, Seen
+from siaf.model.loaded import FrameEncoding, Model
 from siaf.session.feature_cache import FeatureCache
 
 ROUNDS = 3
@@ -30,18 +30,18 @@ class FrameByFrame(Model):
         """The same networks."""
         return cls(**{field.name: getattr(model, field.name) for field in fields(model)})
 
-    def answer(
+    def decode_masks(
         self,
-        seen: Sequence[Seen],
+        encodings: Sequence[FrameEncoding],
         strokes: NDArray[np.int16],
         previous: NDArray[np.int16],
         slots: Slots,
         asked: Sequence[int] | None = None,
     ) -> Tensor:
-        """As `Model.answer`, frame by frame."""
-        chosen = range(len(seen)) if asked is None else asked
-        alone = super().answer
-        return torch.cat([alone([seen[i]], strokes[:, [i]], previous[:, [i]], slots) for i in chosen])
+        """As `Model.decode_masks`, frame by frame."""
+        chosen = range(len(encodings)) if asked is None else asked
+        alone = super().decode_masks
+        return torch.cat([alone([encodings[i]], strokes[:, [i]], previous[:, [i]], slots) for i in chosen])
 
 
 @dataclass(frozen=True)

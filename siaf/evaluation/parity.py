@@ -147,7 +147,7 @@ class Ours:
         self.frame += 1
         features = _twice(self.net.encode(image[None]))
         long = self.memory.read(self.frame, self.chain.transient)
-        logits, self.seen, _ = self.net.propagate(features, long, self.chain.short)
+        logits, self.sources, _ = self.net.propagate(features, long, self.chain.short)
         used = [logits[g, : len(group) + 1] for g, group in enumerate(SLOTS)]
         align = self.net.config.align_corners
         wide = [F.interpolate(x[None], size=size, mode="bilinear", align_corners=align)[0] for x in used]
@@ -156,7 +156,7 @@ class Ours:
     def remember(self, labels: Tensor) -> None:
         """Remember the frame just propagated."""
         assert self.chain is not None
-        self.chain.advance(self.net.remember(self.seen, _grouped(labels)), self.net.config.memory_gap)
+        self.chain.advance(self.net.remember(self.sources, _grouped(labels)), self.net.config.memory_gap)
 
 
 @torch.inference_mode()

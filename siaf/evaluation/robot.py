@@ -37,7 +37,7 @@ def robot_scribbles(pred: IndexMask, gt: IndexMask, tags: Sequence[int]) -> list
 
     `pred`, `gt`: index masks H×W. The first interaction is an all-zero `pred`. An error that thins to fewer
     than four pixels gets no stroke, so the list may be empty although the masks differ. As DAVIS JSON:
-    `siaf.scribbles.davis_document`.
+    `siaf.davis.davis_document`.
     """
     if pred.shape != gt.shape or gt.ndim != 2:
         raise InputError(f"shape {pred.shape} does not fit the ground truth's {gt.shape}", field="prediction")

@@ -82,7 +82,7 @@ def segment_clicks(
     for points, field in ((clicks.positive, "pos_points"), (clicks.negative, "neg_points")):
         if len(points):
             check_scribbles([Scribble(0, points)], **size, field=field)
-    known = session.look(frame)
+    known = session.estimate_mask(frame)
     wholes = _objects(clicks, known, session.objects.tags)
     long_side = max(size.values())
     strokes = [s for whole in wholes for s in join_clicks(whole.points, whole.tag, long_side)]

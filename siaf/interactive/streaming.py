@@ -42,7 +42,7 @@ class ArrivingFrames(FrameSource):
         return f"frame {index}"
 
 
-class Relay:
+class StreamingSession:
     """Rounds on such a session. Frames that a user works on are kept by the caller (`pictures`), by content digest."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Relay:
     @property
     def next_frame(self) -> int | None:
         """The frame that must arrive next; None if all are done."""
-        return next(iter(self.session.ahead), None)
+        return next(iter(self.session.remaining_frames), None)
 
     def arrive(self, picture: Frame) -> tuple[IndexMask | None, Confidence]:
         """Take the next frame's picture: its mask and confidence.
@@ -74,16 +74,16 @@ class Relay:
         if number is None:
             raise InputError("all frames of the round are done", field="image")
         self.frames.arrived = (number, picture)
-        settled = self.session.settled
+        before = self.session.results_done
         try:
             next(self.session.propagate())
         finally:
             self.frames.arrived = None
-        if self.session.settled == settled:
+        if self.session.results_done == before:
             return None, {}
         if number in self.session.interacted:
             return self.session.mask(number), {}
-        return self.session.release(number), self.session.confidence[number]
+        return self.session.pop_propagated_mask(number), self.session.confidence[number]
 
     def dump(self) -> bytes:
         """All of it as a state file."""

@@ -88,10 +88,10 @@ class Tracker:
         self._model, self._features, self._pictures = model, features, pictures
 
     def prompt(self, track: Track, pending: Pending) -> Track:
-        """Add prompts on a picture; the network sees all that were collected, jointly, at the next `see`."""
+        """Add prompts on a picture; the network sees all that were collected, jointly, at the next `step`."""
         return replace(track, pending=(*track.pending, pending), position=pending.digest, chain=None)
 
-    def see(self, track: Track, picture: Frame, digest: str) -> Track:
+    def step(self, track: Track, picture: Frame, digest: str) -> Track:
         """Find all objects on the next picture: its `mask` and `confidence`.
 
         On a prompted picture that is what the prompts gave, and the track goes on from there. Raises InputError naming
@@ -100,7 +100,7 @@ class Tracker:
         if picture.shape[:2] != (track.height, track.width):
             size = f"{picture.shape[1]}×{picture.shape[0]}"
             raise InputError(f"is {size} pixels, the frames before {track.width}×{track.height}", field="image")
-        track = self.settle(track)
+        track = self.run_pending(track)
         session = track.session
         if session is None:
             raise InputError("nothing is tracked", field="shapes")
@@ -113,7 +113,7 @@ class Tracker:
         mask, scores = session.track(picture, digest, chain, track.near)
         return replace(track, position=digest, chain=chain, mask=mask, confidence=scores)
 
-    def settle(self, track: Track) -> Track:
+    def run_pending(self, track: Track) -> Track:
         """Let the network see all collected prompts, in one round."""
         if not track.pending:
             return track

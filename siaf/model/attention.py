@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siaf.model.partial_attention import Read, read_part
+from siaf.model.partial_attention import PartialAttention, read_part
 
 MASKED = -1e8  # AOT's logit of a position outside the image: finite, so that a padded query gives no NaN
 
@@ -48,13 +48,13 @@ class MultiheadAttention(nn.Module):
         query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
         return self._project(F.scaled_dot_product_attention(query, key, value))
 
-    def part(self, query: Tensor, key: Tensor, value: Tensor) -> Read:
+    def part(self, query: Tensor, key: Tensor, value: Tensor) -> PartialAttention:
         """What `forward` reads of some keys, without `use_linear`; `finish` makes of all parts what it returns."""
         return read_part(*(split_heads(x, self.heads) for x in (query, key, value)))
 
-    def finish(self, read: Read) -> Tensor:
+    def finish(self, read: PartialAttention) -> Tensor:
         """All parts together → B×N×C."""
-        return self._project(read.found)
+        return self._project(read.values)
 
     def _project(self, read: Tensor) -> Tensor:
         out: Tensor = self.projection(merge_heads(read))

@@ -79,7 +79,7 @@ class FineDecoder(nn.Module):
         ]
         return F.normalize(self.key(torch.cat(maps, dim=1)), dim=1)
 
-    def look(self, hidden: Tensor, key: Tensor) -> Tensor:
+    def shared_features(self, hidden: Tensor, key: Tensor) -> Tensor:
         """What all tags share: a map of the decoder B×hidden×h×w, and the frame's own `encode` → B×C×h×w."""
         out: Tensor = self.trunk(torch.cat((hidden, key), dim=1))
         return out
@@ -87,7 +87,7 @@ class FineDecoder(nn.Module):
     def forward(
         self, scores: Tensor, trunk: Tensor, key: Tensor, before: tuple[Tensor, Tensor] | None, valid: Tensor
     ) -> Tensor:
-        """Probabilities B×K×h×w, background first, and what `look` gave for each, B×K×C×h×w (or B×1×…, for all alike).
+        """Probabilities B×K×h×w, background first, and `shared_features` for each, B×K×C×h×w (or B×1×…, for all alike).
 
         `key`: `encode` of this frame; `before`: that of the frame before, and its labels B×K×h×w in 0…1, if there is
         one; `valid` bool B×K: channels that stand for something. Returns logits B×K×h×w, meaningful where valid.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from siaf.model.attention import LocalAttention
 from siaf.model.config import PropagationConfig
 from siaf.model.layers import to_map, to_tokens
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 
 _EXPANSION = 2  # values and gates are twice as wide as the stream they belong to
@@ -104,7 +104,7 @@ class GatedLayer(nn.Module):
         self.id_norm2 = nn.LayerNorm(dim)
         self.self_attn = GatedSelfAttention(dim, self.attention_dim)
 
-    def look(self, visual: Tensor, identity: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, visual: Tensor, identity: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Streams B×N×C (`identity` None in the first layer) → query = key, value source, gate.
 
         The value source is the visual value and, behind it, the normed identity stream where there is one.
@@ -124,7 +124,7 @@ class GatedLayer(nn.Module):
         visual, own = source[..., :wide], source[..., wide:]
         return torch.cat((visual, F.silu(self.linear_ID_V(torch.cat((own, identity), dim=-1)))), dim=-1)
 
-    def read(
+    def read_memory(
         self,
         streams: tuple[Tensor, Tensor | None],
         query: Tensor,
@@ -194,11 +194,11 @@ class GatedPropagationNet(PropagationNet):
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
         memory: FrameMemory = []
         for i, layer in enumerate(layers):
-            query, source, gate = layer.look(*streams)
+            query, source, gate = layer.project(*streams)
             own = (query, layer.value(source, known))
             memory.append(own)
             if i + 1 < len(layers):  # nobody asks what the last layer reads
-                streams = layer.read(streams, query, gate, own, own, size)
+                streams = layer.read_memory(streams, query, gate, own, own, size)
         return memory
 
     @property
@@ -207,31 +207,35 @@ class GatedPropagationNet(PropagationNet):
         return False
 
     def transform(
-        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+        self,
+        features: FrameFeatures,
+        long: FrameMemory | None,
+        short: FrameMemory,
+        known: PartialAttention | None = None,
     ) -> tuple[list[Tensor], FrameMemory]:
         """As in PropagationNet."""
         assert long is not None
         size = features.size
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None
-        seen: FrameMemory = []
+        sources: FrameMemory = []
         for i, layer in enumerate(self._stack()):
-            query, source, gate = layer.look(*streams)
-            streams = layer.read(streams, query, gate, long[i], short[i], size)
-            seen.append((query, source))
+            query, source, gate = layer.project(*streams)
+            streams = layer.read_memory(streams, query, gate, long[i], short[i], size)
+            sources.append((query, source))
         visual, who = streams
         assert who is not None
-        return [torch.cat((visual, who), dim=-1)], seen
+        return [torch.cat((visual, who), dim=-1)], sources
 
     def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
         """As in PropagationNet."""
         norm = cast(GatedTransformer, self.LSTT).decoder_norms[0]
         return self._decoded([to_map(norm(streams[0]), features.size)], features)
 
-    def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
+    def remember(self, sources: FrameMemory, mask: Tensor) -> FrameMemory:
         """As in PropagationNet."""
         identity = self.identity(mask)
         layers = self._stack()
-        return [(key, layer.value(source, identity)) for layer, (key, source) in zip(layers, seen, strict=True)]
+        return [(key, layer.value(source, identity)) for layer, (key, source) in zip(layers, sources, strict=True)]
 
     def _stack(self) -> list[GatedLayer]:
         return cast(GatedTransformer, self.LSTT).stack()

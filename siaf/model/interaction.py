@@ -19,7 +19,7 @@ from siaf.model.similarity import StrokeSimilarity
 UNMARKED = -1  # in stroke maps: no stroke here; in previous masks: nothing known here
 
 
-class Prompted(NamedTuple):
+class InteractionInput(NamedTuple):
     """Frames with what is known of them, as in `InteractionNet.forward` but N = clips · frames in one row."""
 
     images: Tensor
@@ -27,7 +27,7 @@ class Prompted(NamedTuple):
     previous: Tensor
 
 
-class Looked(NamedTuple):
+class InteractionFeatures(NamedTuple):
     """What AFI makes of N frames before they hear of each other, N×C×h×w each: the encoder's maps at stride 4, 8 and
     the deepest one, and those at stride 8 and 16 after `AcrossFrameAttention.within`.
     """
@@ -153,28 +153,33 @@ class InteractionNet(nn.Module):
         decode, 0 first; a slot may repeat as padding. Returns logits B×f×K×(H/2)×(W/2) in the order of `tags`.
         """
         clips, frames = images.shape[:2]
-        given = Prompted(images.flatten(0, 1), strokes.flatten(0, 1), previous.flatten(0, 1))
-        logits = self.answer(given, self.look(given), tags, frames)
+        given = InteractionInput(images.flatten(0, 1), strokes.flatten(0, 1), previous.flatten(0, 1))
+        logits = self.decode_masks(given, self.encode_prompts(given), tags, frames)
         return logits.view(clips, frames, *logits.shape[1:])
 
-    def look(self, given: "Prompted") -> "Looked":
+    def encode_prompts(self, given: "InteractionInput") -> "InteractionFeatures":
         """What the network makes of every frame on its own."""
         stem = self.encoder.stem
         fused = self.stroke_identity(given.strokes, stem, 3)
         fused = fused + self.mask_identity(given.previous, stem, 3 + self.config.id_dim)
         low, fine, coarse, high = self.encoder(given.images, fused)
-        return Looked(low, fine, high, *self.across.within(fine, coarse))
+        return InteractionFeatures(low, fine, high, *self.across.within(fine, coarse))
 
-    def answer(
-        self, given: "Prompted", looked: "Looked", tags: Tensor, frames: int, asked: list[int] | None = None
+    def decode_masks(
+        self,
+        given: "InteractionInput",
+        features: "InteractionFeatures",
+        tags: Tensor,
+        frames: int,
+        asked: list[int] | None = None,
     ) -> Tensor:
-        """What `look` saw of clips of so many frames → logits N×K×(H/2)×(W/2); of the frames `asked` only, if given."""
-        across = looked.inside_fine, self.across.between(looked.inside_coarse, frames)
+        """Features of clips of so many frames → logits N×K×(H/2)×(W/2); of the frames `asked` only, if given."""
+        across = features.inside_fine, self.across.between(features.inside_coarse, frames)
         per_frame = tags.repeat_interleave(frames, dim=0)
-        similar = self.similarity(looked.fine, looked.high, given.strokes, per_frame, frames)
-        low, high = looked.low, looked.high
+        similar = self.similarity(features.fine, features.high, given.strokes, per_frame, frames)
+        low, high = features.low, features.high
         if asked is not None:
-            given = Prompted(*(x[asked] for x in given))
+            given = InteractionInput(*(x[asked] for x in given))
             across = across[0][asked], across[1][asked]
             per_frame, similar, low, high = per_frame[asked], similar[asked], low[asked], high[asked]
         current = self.extract(high)

@@ -14,8 +14,8 @@ from siaf.model import motion
 from siaf.model.config import MAX_TAGS
 from siaf.model.fine import KEY_DIM, stride_four
 from siaf.model.identity import Slots, merge_groups, split_groups
-from siaf.model.interaction import InteractionNet, Looked, Prompted
-from siaf.model.partial_attention import Read
+from siaf.model.interaction import InteractionFeatures, InteractionInput, InteractionNet
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.preprocessing import network_size, resize_frames, resize_labels
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.segmenter import Segmenter
@@ -26,7 +26,7 @@ Frame = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Found:
+class StepOutput:
     """What one step of propagation found on a frame.
 
     `labels`: integer H×W, numbers of merged channels (siaf.model.identity). `scores`: merged probabilities float
@@ -40,11 +40,11 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What AFI sees of one frame on its own: the resized `image` 1×3×h×w, and by group of objects its maps."""
+class FrameEncoding:
+    """What AFI encodes of one frame on its own: the resized `image` 1×3×h×w, and by group of objects its maps."""
 
     image: Tensor
-    groups: list[Looked]
+    groups: list[InteractionFeatures]
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class Model:
         short: Sequence[FrameMemory],
         slots: Slots,
         size: tuple[int, int],
-        known: Read | None = None,
+        known: PartialAttention | None = None,
         trails: Sequence[Trail | None] = (),
         tags: NDArray[np.uint8] | None = None,
-    ) -> list["Found"]:
+    ) -> list["StepOutput"]:
         """One step of Eq. 8 on each of several chains in one pass, all groups of objects at once.
 
         `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
@@ -147,9 +147,9 @@ class Model:
             labels.append(self._winners(used, size))
             scores.append(merge_groups(used))
         with self._precision():
-            memory = net.remember(step.seen, torch.cat(remembered))
+            memory = net.remember(step.sources, torch.cat(remembered))
         memories = _apart(_float(memory), groups, count)
-        return [Found(*found) for found in zip(labels, scores, memories, left, strict=True)]
+        return [StepOutput(*found) for found in zip(labels, scores, memories, left, strict=True)]
 
     @torch.inference_mode()
     def trail(self, features: FrameFeatures, mask: NDArray[np.uint8]) -> Trail | None:
@@ -215,7 +215,7 @@ class Model:
             table[torch.from_numpy(tags).long()] = torch.arange(len(tags), dtype=torch.uint8, device=self.device)
             there = trail.key.float(), stride_four(table[trail.labels.int()][None], len(tags))
         with self._precision():
-            shared = net.fine.look(hidden, key.float().expand(len(hidden), -1, -1, -1))
+            shared = net.fine.shared_features(hidden, key.float().expand(len(hidden), -1, -1, -1))
             own = [one for one, group in zip(shared, slots, strict=True) for _ in group]
             trunk = torch.stack([shared.mean(0), *own])
             valid = torch.ones(1, len(tags), dtype=torch.bool, device=self.device)
@@ -239,14 +239,20 @@ class Model:
 
     @torch.inference_mode()
     def read(
-        self, features: FrameFeatures, memories: Sequence[FrameMemory], groups: int, known: Read | None = None
-    ) -> Read:
+        self,
+        features: FrameFeatures,
+        memories: Sequence[FrameMemory],
+        groups: int,
+        known: PartialAttention | None = None,
+    ) -> PartialAttention:
         """What a frame reads of parts of the long-term memory, joined with what is known of other parts."""
         return self.propagation.read(_side_by_side([features], groups), memories, known)
 
     @torch.inference_mode()
-    def look(self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16]) -> list[Seen]:
-        """The part of AFI in which frames do not hear of each other: what is seen of each may be kept.
+    def encode_prompts(
+        self, frames: Sequence[Frame], strokes: NDArray[np.int16], previous: NDArray[np.int16]
+    ) -> list[FrameEncoding]:
+        """The part of AFI in which frames do not hear of each other: the encoding of each may be kept.
 
         `strokes` and `previous` int16 G×f×h×w at `interaction_size`, in slots (−1 = unmarked).
         """
@@ -255,35 +261,40 @@ class Model:
         groups = []
         for marks in zip(strokes, previous, strict=True):  # strokes are fused at the image: every group needs a pass
             with self._precision():
-                groups.append(self.interaction.look(Prompted(images, *(self._tensor(x).long() for x in marks))))
+                given = InteractionInput(images, *(self._tensor(x).long() for x in marks))
+                groups.append(self.interaction.encode_prompts(given))
         rows = [slice(i, i + 1) for i in range(len(frames))]
-        return [Seen(images[row], [Looked(*(x[row] for x in group)) for group in groups]) for row in rows]
+        return [
+            FrameEncoding(images[row], [InteractionFeatures(*(x[row] for x in group)) for group in groups])
+            for row in rows
+        ]
 
     @torch.inference_mode()
-    def answer(
+    def decode_masks(
         self,
-        seen: Sequence[Seen],
+        encodings: Sequence[FrameEncoding],
         strokes: NDArray[np.int16],
         previous: NDArray[np.int16],
         slots: Slots,
         asked: Sequence[int] | None = None,
     ) -> Tensor:
-        """AFI, Eq. 1: all interacted frames of a round, all objects, from what `look` saw of them.
+        """AFI, Eq. 1: all interacted frames of a round, all objects, from what `encode_prompts` made of them.
 
         Returns merged probabilities float f×(1 + objects)×(h/2)×(w/2) (see `siaf.model.probabilities`) of all frames,
         or of those with the indices `asked`.
         """
-        everything = list(range(len(seen)))
+        everything = list(range(len(encodings)))
         chosen = everything if asked is None else list(asked)
         groups = []
         for g, group in enumerate(slots):
             tags = torch.tensor([[0, *group]], device=self.device)
             marks = (self._tensor(strokes[g]).long(), self._tensor(previous[g]).long())
-            given = Prompted(_joined([each.image for each in seen]), *marks)
-            looked = Looked(*(_joined(list(maps)) for maps in zip(*(each.groups[g] for each in seen), strict=True)))
+            given = InteractionInput(_joined([each.image for each in encodings]), *marks)
+            maps = zip(*(each.groups[g] for each in encodings), strict=True)
+            features = InteractionFeatures(*(_joined(list(each)) for each in maps))
             with self._precision():
                 picked = None if chosen == everything else chosen  # picking copies maps
-                groups.append(self.interaction.answer(given, looked, tags, len(seen), picked).float())
+                groups.append(self.interaction.decode_masks(given, features, tags, len(encodings), picked).float())
         return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(chosen))])
 
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:

@@ -10,24 +10,24 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Read:
-    """What queries found among some keys: `found` float B×heads×N×D, values weighted by softmax; `weight` float
-    B×heads×N, the logarithm of the sum of exponentials that they were divided by.
+class PartialAttention:
+    """Attention of queries to some of the keys: `values` float B×heads×N×D, weighted by softmax over these keys;
+    `logsumexp` float B×heads×N, the logarithm of the sum of exponentials that they were divided by.
     """
 
-    found: Tensor
-    weight: Tensor
+    values: Tensor
+    logsumexp: Tensor
 
-    def join(self, other: "Read") -> "Read":
-        """What the same queries find among both parts' keys."""
-        most = torch.maximum(self.weight, other.weight)
-        one, two = (self.weight - most).exp(), (other.weight - most).exp()
+    def join(self, other: "PartialAttention") -> "PartialAttention":
+        """Attention of the same queries to both parts' keys."""
+        most = torch.maximum(self.logsumexp, other.logsumexp)
+        one, two = (self.logsumexp - most).exp(), (other.logsumexp - most).exp()
         total = one + two
-        found = self.found * (one / total).unsqueeze(-1) + other.found * (two / total).unsqueeze(-1)
-        return Read(found, most + total.log())
+        values = self.values * (one / total).unsqueeze(-1) + other.values * (two / total).unsqueeze(-1)
+        return PartialAttention(values, most + total.log())
 
 
-def read_part(query: Tensor, key: Tensor, value: Tensor) -> Read:
+def read_part(query: Tensor, key: Tensor, value: Tensor) -> PartialAttention:
     """Attention of queries float B×heads×N×D to keys and values B×heads×M×D, on a CPU."""
-    # The public function keeps the weight to itself; this is what it calls.
-    return Read(*torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value))
+    # The public function keeps the logsumexp to itself; this is what it calls.
+    return PartialAttention(*torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value))

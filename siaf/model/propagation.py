@@ -19,7 +19,7 @@ from siaf.model.encoders import build_encoder
 from siaf.model.fine import FineDecoder
 from siaf.model.identity import look_up_patches
 from siaf.model.layers import ConvGN, GNActDWConv, sine_position, to_map, to_tokens
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 
 FrameMemory: TypeAlias = list[tuple[Tensor, Tensor]]
 """Per transformer layer: keys and values, float B×N×C each. Several frames are concatenated along N."""
@@ -62,13 +62,13 @@ class FrameFeatures:
         return cls(levels, tensors["embedding"], tensors.get("stream"))
 
 
-class StepOutput(NamedTuple):
-    """What one step finds: `logits` B×11×(H/4)×(W/4); per layer the frame's (key, value source) for `remember`; the
-    decoder's last map, B×C×(H/4)×(W/4).
+class PropagationOutput(NamedTuple):
+    """What one step finds: `logits` B×11×(H/4)×(W/4); `sources`, per layer the frame's (key, value source), for
+    `remember`; the decoder's last map, B×C×(H/4)×(W/4).
     """
 
     logits: Tensor
-    seen: FrameMemory
+    sources: FrameMemory
     hidden: Tensor
 
 
@@ -96,7 +96,7 @@ class LSTTLayer(nn.Module):
         out: Tensor = x + self.self_attn(placed, placed, normed)
         return out
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """After `attend`: B×N×C → its normed form (value source), and the query = key."""
         source = self.norm2(x)
         return source, self.linear_Q(source)
@@ -106,14 +106,14 @@ class LSTTLayer(nn.Module):
         out: Tensor = self.linear_V(source + identity)
         return out
 
-    def read(
+    def read_memory(
         self,
         x: Tensor,
         query: Tensor,
         long: tuple[Tensor, Tensor] | None,
         short: tuple[Tensor, Tensor],
         size: tuple[int, int],
-        known: Read | None = None,
+        known: PartialAttention | None = None,
     ) -> Tensor:
         """Read both memories into the residual stream, then feed forward: B×N×C.
 
@@ -124,7 +124,7 @@ class LSTTLayer(nn.Module):
             far = self.long_term_attn(query, *long)
         else:
             rest = [self.long_term_attn.part(query, *long)] if long else []
-            far = self.long_term_attn.finish(reduce(Read.join, rest, known))
+            far = self.long_term_attn.finish(reduce(PartialAttention.join, rest, known))
         x = x + far + self.short_term_attn(query, *short, size)
         out: Tensor = x + self.linear2(self.activation(self.linear1(self.norm3(x)), size))
         return out
@@ -257,11 +257,11 @@ class PropagationNet(nn.Module):
         for i, (layer, _) in enumerate(blocks):
             if i:
                 x = self._attend(layer, x, size)
-            source, query = layer.look(x)
+            source, query = layer.project(x)
             own = (query, layer.value(source, identity))
             memory.append(own)
             if i + 1 < len(blocks):  # nobody asks what the last layer reads
-                x = layer.read(x, query, own, own, size)
+                x = layer.read_memory(x, query, own, own, size)
         return memory
 
     @property
@@ -269,45 +269,55 @@ class PropagationNet(nn.Module):
         """Whether what a frame reads of a memory depends on those two alone, so that `read` can be asked before."""
         return self.config.layers == 1
 
-    def read(self, features: FrameFeatures, memories: Sequence[FrameMemory], known: Read | None = None) -> Read:
+    def read(
+        self, features: FrameFeatures, memories: Sequence[FrameMemory], known: PartialAttention | None = None
+    ) -> PartialAttention:
         """What the only layer reads of parts of the long-term memory, on a CPU: for `known` of `propagate`.
 
         `known`: what it read of other parts. Part by part, so that the sum has the same bits in however many calls.
         """
         layer, _ = self.LSTT.blocks()[0]
-        _, query = layer.look(self._begun(features))
+        _, query = layer.project(self._begun(features))
         parts = [layer.long_term_attn.part(query, *memory[0]) for memory in memories]
-        return reduce(Read.join, parts if known is None else [known, *parts])
+        return reduce(PartialAttention.join, parts if known is None else [known, *parts])
 
     def propagate(
-        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
-    ) -> StepOutput:
+        self,
+        features: FrameFeatures,
+        long: FrameMemory | None,
+        short: FrameMemory,
+        known: PartialAttention | None = None,
+    ) -> PropagationOutput:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
         `known`: what `read` gave for a part of the long-term memory; `long` is the rest, or None.
         """
-        streams, seen = self.transform(features, long, short, known)
+        streams, sources = self.transform(features, long, short, known)
         logits, hidden = self.decode(streams, features)
-        return StepOutput(logits, seen, hidden)
+        return PropagationOutput(logits, sources, hidden)
 
     def transform(
-        self, features: FrameFeatures, long: FrameMemory | None, short: FrameMemory, known: Read | None = None
+        self,
+        features: FrameFeatures,
+        long: FrameMemory | None,
+        short: FrameMemory,
+        known: PartialAttention | None = None,
     ) -> tuple[list[Tensor], FrameMemory]:
-        """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `StepOutput.seen`."""
+        """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `sources`."""
         size, x = features.size, self._begun(features)
         streams: list[Tensor] = []
-        seen: FrameMemory = []
+        sources: FrameMemory = []
         for i, (layer, _) in enumerate(self.LSTT.blocks()):
             if i:
                 x = self._attend(layer, x, size)
-            source, query = layer.look(x)
-            x = layer.read(x, query, long[i] if long else None, short[i], size, known)
-            seen.append((query, source))
+            source, query = layer.project(x)
+            x = layer.read_memory(x, query, long[i] if long else None, short[i], size, known)
+            sources.append((query, source))
             streams.append(x)
-        return streams, seen
+        return streams, sources
 
     def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
-        """The second half: `StepOutput.logits` and `StepOutput.hidden`. No memory depends on it."""
+        """The second half: `PropagationOutput.logits` and `PropagationOutput.hidden`. No memory depends on it."""
         normed = [norm(x) for x, (_, norm) in zip(streams, self.LSTT.blocks(), strict=True)]
         return self._decoded([features.embedding, *(to_map(x, features.size) for x in normed)], features)
 
@@ -315,14 +325,14 @@ class PropagationNet(nn.Module):
         hidden = self.decoder.hidden(embeddings, features.levels)
         return self.decoder.conv_out(hidden), hidden
 
-    def remember(self, seen: FrameMemory, mask: Tensor) -> FrameMemory:
+    def remember(self, sources: FrameMemory, mask: Tensor) -> FrameMemory:
         """Memory of a frame just propagated, from what `propagate` returned and the mask (as in `identity`) it led
         to.
         """
         identity = self.identity(mask)
         return [
             (key, layer.value(source, identity))
-            for (layer, _), (key, source) in zip(self.LSTT.blocks(), seen, strict=True)
+            for (layer, _), (key, source) in zip(self.LSTT.blocks(), sources, strict=True)
         ]
 
 

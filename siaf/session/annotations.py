@@ -14,28 +14,28 @@ from siaf.session.stroke_slots import honour_strokes
 
 
 @dataclass
-class Standing:
+class Annotations:
     """All that a user's actions have led to; propagated masks and memories follow from it.
 
-    `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `known`: frame →
-    tags that its mask speaks for (an object added later is unknown there until it was looked for). `human`: frames
-    whose whole mask a human made or saw. `adopted`: frame → those of its known tags that were carried there in this
+    `masks`: index masks of the interacted frames. `interacted`: frame → round that touched it last. `annotated_tags`:
+    frame → tags that its mask speaks for (an object added later is not among them until it was looked for). `human`:
+    frames whose whole mask a human made or saw. `adopted`: frame → those of its tags that were carried there in this
     round. `decoder`: what came of adapting the network to such masks, if that was asked for.
     """
 
     masks: MaskStore
-    known: dict[int, frozenset[int]]
+    annotated_tags: dict[int, frozenset[int]]
     interacted: dict[int, int]
     human: frozenset[int]
     objects: ObjectTable
     adopted: dict[int, frozenset[int]] = field(default_factory=dict)
     decoder: Decoder | None = None
 
-    def copy(self) -> "Standing":
-        """An independent standing."""
-        return Standing(
+    def copy(self) -> "Annotations":
+        """An independent copy."""
+        return Annotations(
             self.masks.copy(),
-            dict(self.known),
+            dict(self.annotated_tags),
             dict(self.interacted),
             self.human,
             self.objects.copy(),
@@ -56,25 +56,25 @@ class Standing:
 
     def take_over(self, frame: int, tags: frozenset[int]) -> None:
         """The frame's mask now shows these tags as they were carried there."""
-        self.adopted[frame] = self.adopted.get(frame, frozenset()) | (tags - self.known[frame])
-        self.known[frame] |= tags
+        self.adopted[frame] = self.adopted.get(frame, frozenset()) | (tags - self.annotated_tags[frame])
+        self.annotated_tags[frame] |= tags
 
     def let_go(self) -> None:
         """What was carried is to be carried again, as its source may change; the masks stay until then."""
         for frame, tags in self.adopted.items():
-            self.known[frame] -= tags
+            self.annotated_tags[frame] -= tags
         self.adopted = {}
 
 
 @dataclass
 class Round:
-    """What the user gave in one round: strokes by frame, frames given as masks; and the standing before it, for
-    undo.
+    """What the user gave in one round: strokes by frame, frames given as masks; and the annotations before it,
+    for undo.
     """
 
     scribbles: dict[int, list[Scribble]]
     references: list[int]
-    before: Standing
+    before: Annotations
 
 
 def erase_other_tags(store: MaskStore, keep: list[int]) -> None:

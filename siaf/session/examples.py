@@ -52,7 +52,7 @@ class Example:
         used = logits[:, self.slots]
         if net.fine is not None and self.key is not None:
             valid = torch.ones(used.shape[:2], dtype=torch.bool, device=used.device)
-            trunk = net.fine.look(hidden, self.key)[:, None]
+            trunk = net.fine.shared_features(hidden, self.key)[:, None]
             used = net.fine.weigh(used.softmax(1), trunk, self.carried, valid)
         align = net.config.align_corners
         return F.interpolate(used, size=self.labels.shape[-2:], mode="bilinear", align_corners=align)

@@ -1,4 +1,4 @@
-"""What the interaction network is asked in a round, and how its answer becomes masks (AFI's side of a session)."""
+"""A run of the interaction network in a round, and how its output becomes masks (AFI's side of a session)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from siaf.boxes import box_pixels, fill_boxes, surround
 from siaf.frames.source import FrameSource
 from siaf.lru import LruCache
 from siaf.masks import IndexMask
-from siaf.model.loaded import Model, Seen
+from siaf.model.loaded import FrameEncoding, Model
 from siaf.model.probabilities import Probabilities
 from siaf.prompts import FramePrompts
 from siaf.session.objects import ObjectTable
@@ -20,35 +20,35 @@ from siaf.session.untouched import keep_untouched
 
 
 @dataclass(frozen=True)
-class Question:
-    """Strokes and boxes of the frames that are asked about, every object.
+class InteractionRequest:
+    """Strokes and boxes of the frames to segment, every object.
 
-    `known`: masks by frame. Asked frames start from them; others with a mask take part in across-frame attention.
+    `masks`: by frame. These frames start from them; others with a mask take part in across-frame attention.
     """
 
     prompts: Mapping[int, FramePrompts]
-    known: Mapping[int, IndexMask]
+    masks: Mapping[int, IndexMask]
     objects: ObjectTable
 
 
-Context = LruCache[tuple[int, bytes], Seen]
-"""What AFI saw of frames that others were asked about beside, by frame and the slots (G×h×w) that it has as its mask.
+Context = LruCache[tuple[int, bytes], FrameEncoding]
+"""Encodings of frames that others were asked about beside, by frame and the slots (G×h×w) that it has as its mask.
 
 A click asks three times with the same two frames beside its own, and the next click once more.
 """
 
 
-def ask(
-    model: Model, frames: FrameSource, question: Question, context: Context | None = None
+def run_interaction(
+    model: Model, frames: FrameSource, request: InteractionRequest, context: Context | None = None
 ) -> dict[int, Probabilities]:
-    """AFI on all frames of a question together (Eq. 1): by asked frame, ascending, what it makes of it."""
+    """AFI on all frames of a request together (Eq. 1): by asked frame, ascending, what it makes of it."""
     whole = frames.height, frames.width
     size = model.interaction_size(*whole)
-    asked, known, objects = question.prompts, question.known, question.objects
-    numbers = sorted({*asked, *known})
+    asked, masks, objects = request.prompts, request.masks, request.objects
+    numbers = sorted({*asked, *masks})
     drawn, before = [], []
     for number in numbers:
-        here, start = asked.get(number, FramePrompts()), known.get(number)
+        here, start = asked.get(number, FramePrompts()), masks.get(number)
         marks = list(here.strokes)
         if here.boxes:
             start = fill_boxes(np.zeros(whole, np.uint8) if start is None else start, here.boxes)
@@ -60,30 +60,30 @@ def ask(
     beside = {i: number for i, number in enumerate(numbers) if number not in asked}
     context = Context(0) if context is None else context
     keys = {i: (number, before[i].tobytes()) for i, number in beside.items()}
-    seen = {i: found for i, key in keys.items() if (found := context.get(key))}
-    new = [i for i in range(len(numbers)) if i not in seen]
-    looked = model.look([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
-    seen |= zip(new, looked, strict=True)
+    encodings = {i: found for i, key in keys.items() if (found := context.get(key))}
+    new = [i for i in range(len(numbers)) if i not in encodings]
+    encoded = model.encode_prompts([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
+    encodings |= zip(new, encoded, strict=True)
     for i in keys.keys() & new:
-        context.put(keys[i], seen[i])
+        context.put(keys[i], encodings[i])
     slots, tags = objects.channels()
-    answers = model.answer([seen[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
+    answers = model.decode_masks([encodings[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
     align = model.interaction.config.align_corners
     return {numbers[i]: Probabilities(x, tags, whole, align) for i, x in zip(chosen, answers, strict=True)}
 
 
-def masks_of(
+def to_masks(
     model: Model,
     answer: Mapping[int, Probabilities],
-    question: Question,
+    request: InteractionRequest,
     frames: FrameSource,
 ) -> dict[int, IndexMask]:
     """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
     nobody spoke about are as they were.
     """
     result = {}
-    for number, here in sorted(question.prompts.items()):
-        strokes, boxes, before = here.strokes, here.boxes, question.known.get(number)
+    for number, here in sorted(request.prompts.items()):
+        strokes, boxes, before = here.strokes, here.boxes, request.masks.get(number)
         found = answer[number]
         if model.segmenter is not None:
             found = refine(model.segmenter, frames[number], found, strokes, boxes, before)

@@ -8,17 +8,17 @@ from typing import Literal
 from siaf.frames.source import Frame, FrameSource, frame_digest
 from siaf.masks import IndexMask
 from siaf.model.loaded import Model
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures
 from siaf.session.adaptation import Decoder
-from siaf.session.annotations import Standing
+from siaf.session.annotations import Annotations
 from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside, fit_to
 from siaf.session.objects import ObjectTable
 from siaf.session.provenance import Provenance
-from siaf.session.read_cache import KeptReads
+from siaf.session.read_cache import ReadCache
 from siaf.session.schedule import CARRIED, LANES, Chain, Plan
 from siaf.session.shrinking import areas, losses
 from siaf.session.snapshot import PropagationSnapshot
@@ -41,7 +41,7 @@ class Carried:
         return self.walk.frames[-1]
 
 
-class Propagation:
+class Propagator:
     """Memory, plan, running chains and propagated masks of one session. `made` says what each mask was made from.
 
     What a user's actions have led to is only read here: `advance` returns what was carried to the user's frames.
@@ -55,7 +55,7 @@ class Propagation:
         self.results = MaskStore(frames.height, frames.width)
         self.confidence: dict[int, Confidence] = {}
         self.memory = AcrossRoundMemory()
-        self.reads = KeptReads()
+        self.reads = ReadCache()
         self.remembered: dict[int, tuple[bytes, int]] = {}
         self.plan = Plan()
         self.lanes: dict[int, ChainMemory] = {}
@@ -79,7 +79,7 @@ class Propagation:
 
     # -- one frame after another ----------------------------------------------------------------------------------
 
-    def advance(self, now: Standing) -> Carried | None:
+    def advance(self, now: Annotations) -> Carried | None:
         """Do the next entry of the plan: a mask in `results`, or, at the end of a walk, what it carried.
 
         Whoever takes that over says so (`took_over`).
@@ -102,7 +102,7 @@ class Propagation:
             self.lanes = {}
         return Carried(chain, found) if chain.adopts and step == len(chain.frames) - 1 else None
 
-    def took_over(self, carried: Carried, now: Standing) -> None:
+    def took_over(self, carried: Carried, now: Annotations) -> None:
         """What a walk carried is in its frame's mask: it need not be carried again from the same."""
         self.made.record_walk(carried.walk, now)
 
@@ -113,7 +113,7 @@ class Propagation:
             if lost:
                 self.lost[frame] = lost
 
-    def _begin(self, now: Standing) -> None:
+    def _begin(self, now: Annotations) -> None:
         """Start the chains of the plan's next stage, without those that would give again what is there."""
         self.remember(now)
         near_only = self.repropagate == "near"
@@ -133,14 +133,14 @@ class Propagation:
             if not same:
                 self.lanes[lane] = self._chain(chain.source, now)
 
-    def _steps(self, lane: int, step: int, now: Standing) -> dict[int, tuple[IndexMask, Confidence]]:
+    def _steps(self, lane: int, step: int, now: Annotations) -> dict[int, tuple[IndexMask, Confidence]]:
         """The frame of a chain, and of others of its stage that are as far, in one pass."""
         stage = self.plan.stage
         due = [i for i in self.lanes if i >= lane and step < len(stage[i].frames) and self.lanes[i].taken == step]
         due = due[: self.side_by_side]
         numbers = [stage[i].frames[step] for i in due]
         adopts = stage[lane].adopts
-        among = [f for f, known in now.known.items() if adopts <= known] if adopts else None
+        among = [f for f, known in now.annotated_tags.items() if adopts <= known] if adopts else None
         lanes = [self.lanes[i] for i in due]
         found = self.step(
             self.features(numbers), numbers, lanes, now.objects, among, now.interacted if among is None else None
@@ -182,7 +182,7 @@ class Propagation:
                 result.append(mask_confidence(one.labels, one.scores, tags))
         return result
 
-    def _read(self, features: FrameFeatures, frame: int, since: Mapping[int, int], groups: int) -> Read:
+    def _read(self, features: FrameFeatures, frame: int, since: Mapping[int, int], groups: int) -> PartialAttention:
         """What a frame reads of the user's frames; those that it has read in an earlier round are not read again.
 
         They are read in the order in which they came, whether kept reads are found or not: the bits are the same.
@@ -197,7 +197,7 @@ class Propagation:
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def chain(self, source: int, now: Standing, *, near: bool = True) -> ChainMemory:
+    def chain(self, source: int, now: Annotations, *, near: bool = True) -> ChainMemory:
         """A chain that starts at an interacted frame, with the memory brought up to date.
 
         `near`: whether the frame that it goes to first is one that objects look much the same on as on `source`.
@@ -206,13 +206,13 @@ class Propagation:
         self.remember(now)
         return self._chain(source, now, near=near)
 
-    def _chain(self, source: int, now: Standing, *, near: bool = True) -> ChainMemory:
+    def _chain(self, source: int, now: Annotations, *, near: bool = True) -> ChainMemory:
         if source == CARRIED:
             return ChainMemory(self.memory.carried[-1])
         trail = self.model.trail(self.features([source])[0], now.masks[source]) if near else None
         return ChainMemory(self.memory.entries[source], trail=trail)
 
-    def remember(self, now: Standing) -> None:
+    def remember(self, now: Annotations) -> None:
         """Bring the permanent memory up to date with the interacted frames' masks, and drop all others."""
         objects, per_pass = now.objects, self.model.objects_per_pass
         groups = objects.groups(per_pass)

@@ -7,7 +7,7 @@ import numpy as np
 
 from siaf.masks import MAX_TAG
 from siaf.model.identity import Slots
-from siaf.session.annotations import Standing
+from siaf.session.annotations import Annotations
 from siaf.session.mask_store import MaskStore
 from siaf.session.schedule import Chain
 
@@ -20,7 +20,7 @@ class Provenance:
         self.walks: dict[str, str] = {}
         self._running: dict[int, str] = {}
         self._walking = ""
-        self._known: dict[int, tuple[bytes, frozenset[int], bytes]] = {}
+        self._annotated: dict[int, tuple[bytes, frozenset[int], bytes]] = {}
 
     def same(
         self,
@@ -62,32 +62,32 @@ class Provenance:
         """The frame's mask comes from somewhere else."""
         self.frames.pop(frame, None)
 
-    def walked(self, chain: Chain, now: Standing, near_only: bool, decoder: str = "") -> bool:
+    def walked(self, chain: Chain, now: Annotations, near_only: bool, decoder: str = "") -> bool:
         """Whether a walk would carry what it carried before to a frame that is as it was then."""
         adopts, place = chain.adopts, chain.frames[-1]
-        among = [chain.source] if near_only else sorted(f for f, known in now.known.items() if adopts <= known)
-        read = [self._known_part(now, f) for f in [chain.source, *among]]
+        among = [chain.source] if near_only else sorted(f for f, known in now.annotated_tags.items() if adopts <= known)
+        read = [self._annotated_part(now, f) for f in [chain.source, *among]]
         self._walking = _hash(f"{now.objects.channels()[0]}|{sorted(adopts)}|{chain.source}|{among}|{read}{decoder}")
         return self.walks.get(_walk(chain)) == self._walking + self._target(now, place, adopts)
 
-    def record_walk(self, chain: Chain, now: Standing) -> None:
+    def record_walk(self, chain: Chain, now: Annotations) -> None:
         """The walk that `walked` was told of has been done, and its last frame has taken over its tags."""
         self.walks[_walk(chain)] = self._walking + self._target(now, chain.frames[-1], chain.adopts)
 
-    def _known_part(self, now: Standing, frame: int) -> bytes:
+    def _annotated_part(self, now: Annotations, frame: int) -> bytes:
         """Digest of a mask's pixels of tags that it speaks for."""
-        packed, tags = now.masks.packed(frame), now.known[frame]
-        kept = self._known.get(frame)
+        packed, tags = now.masks.packed(frame), now.annotated_tags[frame]
+        kept = self._annotated.get(frame)
         if kept is None or kept[:2] != (packed, tags):
-            kept = self._known[frame] = (packed, tags, _pixels(now, frame, tags))
+            kept = self._annotated[frame] = (packed, tags, _pixels(now, frame, tags))
         return kept[2]
 
     @staticmethod
-    def _target(now: Standing, frame: int, adopts: frozenset[int]) -> str:
-        return _pixels(now, frame, now.known[frame] | adopts).hex()
+    def _target(now: Annotations, frame: int, adopts: frozenset[int]) -> str:
+        return _pixels(now, frame, now.annotated_tags[frame] | adopts).hex()
 
 
-def _pixels(now: Standing, frame: int, tags: frozenset[int]) -> bytes:
+def _pixels(now: Annotations, frame: int, tags: frozenset[int]) -> bytes:
     table = np.zeros(MAX_TAG + 1, np.uint8)
     table[list(tags)] = list(tags)
     return hashlib.blake2b(table[now.masks[frame]].tobytes(), digest_size=12).digest()

@@ -54,7 +54,7 @@ class Plan:
         self._frames = [c.frames[step] for c, (_, _, step) in zip(chains, self.order, strict=True)]
         filled = [not c.adopts and self.fills(f) for c, f in zip(chains, self._frames, strict=True)]
         settled = [fill or bool(c.adopts and end) for fill, c, end in zip(filled, chains, ends, strict=True)]
-        self._done, self._settled = [0, *accumulate(map(int, filled))], [0, *accumulate(map(int, settled))]
+        self._done, self._results_done = [0, *accumulate(map(int, filled))], [0, *accumulate(map(int, settled))]
         self.results = [frame for frame, one in zip(self._frames, settled, strict=True) if one]
 
     def fills(self, frame: int) -> bool:
@@ -72,12 +72,12 @@ class Plan:
         return self._done[self.at]
 
     @property
-    def settled(self) -> int:
+    def results_done(self) -> int:
         """How many of `results`, the frames that get a mask in order, have theirs: walks count with their last."""
-        return self._settled[self.at]
+        return self._results_done[self.at]
 
     @property
-    def ahead(self) -> list[int]:
+    def remaining_frames(self) -> list[int]:
         """Frames that are still to be looked at, in order."""
         return self._frames[self.at :]
 
@@ -115,18 +115,18 @@ def stages(walks: Sequence[Chain], chains: Sequence[Chain], interacted: Mapping[
     return result
 
 
-def walks(known: Mapping[int, frozenset[int]], tags: Collection[int]) -> list[Chain]:
+def walks(annotated: Mapping[int, frozenset[int]], tags: Collection[int]) -> list[Chain]:
     """Walks that bring every tag to every interacted frame: one sweep forward, then one backward.
 
-    `known` maps each interacted frame to the tags its mask speaks for. A tag comes from the nearest frame that knows
+    `annotated`: interacted frame → the tags that its mask speaks for. A tag comes from the nearest frame that knows
     it, the earlier one of two, by way of the interacted frames between, which adopt it too; so both sweeps together
     pass every frame at most twice, however many objects there are.
     """
-    order = sorted(known)
+    order = sorted(annotated)
     sources = {
-        (frame, tag): min((f for f in order if tag in known[f]), key=lambda f: (abs(f - frame), f), default=frame)
+        (frame, tag): min((f for f in order if tag in annotated[f]), key=lambda f: (abs(f - frame), f), default=frame)
         for frame in order
-        for tag in set(tags) - known[frame]
+        for tag in set(tags) - annotated[frame]
     }
     result = []
     for direction, path in ((1, order), (-1, order[::-1])):

@@ -18,15 +18,15 @@ from siaf.model.probabilities import Probabilities
 from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
-from siaf.session.annotations import Round, Standing, erase_other_tags
+from siaf.session.annotations import Annotations, Round, erase_other_tags
 from siaf.session.confidence import Confidence, suggest_frames
 from siaf.session.examples import Annotated
 from siaf.session.feature_cache import FeatureCache
-from siaf.session.interaction import Context, Question, ask, masks_of
+from siaf.session.interaction import Context, InteractionRequest, run_interaction, to_masks
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.session.objects import ObjectTable
-from siaf.session.propagation import Carried, Propagation, Repropagate
+from siaf.session.propagation import Carried, Propagator, Repropagate
 from siaf.session.schedule import CARRIED, Chain, chains, limited, stages, walks
 from siaf.session.shrinking import Shrunk, summarise
 from siaf.session.snapshot import SessionSnapshot
@@ -58,41 +58,41 @@ class Session:
         self.height, self.width = self.frames.height, self.frames.width
         self.rounds: list[Round] = []
         self.revision = 0
-        self._now = Standing(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
+        self._annotations = Annotations(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
         self._context = Context(_CONTEXT_FRAMES)
         self._adapting: Adaptation | None = None
         cache = cache if cache is not None else FeatureCache()
-        self._propagation = Propagation(model, self.frames, cache, dict(digests or {}))
+        self._propagator = Propagator(model, self.frames, cache, dict(digests or {}))
 
     # -- what the session knows -----------------------------------------------------------------------------------
 
     @property
     def objects(self) -> ObjectTable:
         """The objects: tags, labels."""
-        return self._now.objects
+        return self._annotations.objects
 
     @property
     def confidence(self) -> dict[int, Confidence]:
         """By propagated frame and tag, how sure the network is."""
-        return self._propagation.confidence
+        return self._propagator.confidence
 
     @property
     def memory(self) -> AcrossRoundMemory:
         """What propagation reads: the interacted frames of all rounds."""
-        return self._propagation.memory
+        return self._propagator.memory
 
     @property
     def repropagate(self) -> Repropagate:
         """What a round propagates again: "all" (default, the paper's) every frame whose inputs changed; "near" only
         frames whose nearest interacted frame changed, which is faster and lets corrections reach less far.
         """
-        return self._propagation.repropagate
+        return self._propagator.repropagate
 
     @repropagate.setter
     def repropagate(self, which: Repropagate) -> None:
         if which not in get_args(Repropagate):
             raise InputError(f"is {which!r}, not one of {', '.join(get_args(Repropagate))}", field="repropagate")
-        self._propagation.repropagate = which
+        self._propagator.repropagate = which
 
     @property
     def within(self) -> range | None:
@@ -101,7 +101,7 @@ class Session:
         Others keep the mask they have. Frames in between are looked at all the same, so that masks are those that a
         propagation to all frames would give.
         """
-        return self._propagation.plan.within
+        return self._propagator.plan.within
 
     @within.setter
     def within(self, frames: range | None) -> None:
@@ -113,38 +113,38 @@ class Session:
     @property
     def interacted(self) -> list[int]:
         """Frames that a user scribbled on or gave a mask for, ascending."""
-        return sorted(self._now.interacted)
+        return sorted(self._annotations.interacted)
 
     @property
     def verified(self) -> list[int]:
         """Frames whose mask a human made, or saw and gave back, and that show an object: what `adapt` learns from."""
-        return sorted(f for f in self._now.human if self._verified(f)[0].any())
+        return sorted(f for f in self._annotations.human if self._verified(f)[0].any())
 
     @property
     def decoder(self) -> Decoder | None:
         """What came of the last `adapt`, of this round or one before; None if there was none."""
-        return self._now.decoder
+        return self._annotations.decoder
 
     @property
     def pending(self) -> int:
         """Frames that `propagate` still has to do for the present round."""
-        return self._propagation.plan.total - self._propagation.plan.done
+        return self._propagator.plan.total - self._propagator.plan.done
 
     @property
     def results(self) -> list[int]:
         """Frames whose mask the present round's propagation makes, in order: interacted frames that take over an
-        object drawn elsewhere, then all others. The first `settled` are made."""
-        return self._propagation.plan.results
+        object drawn elsewhere, then all others. The first `results_done` are made."""
+        return self._propagator.plan.results
 
     @property
-    def settled(self) -> int:
+    def results_done(self) -> int:
         """How many of `results` have their mask."""
-        return self._propagation.plan.settled
+        return self._propagator.plan.results_done
 
     @property
-    def ahead(self) -> list[int]:
+    def remaining_frames(self) -> list[int]:
         """Frames that `propagate` still has to look at, in order."""
-        return self._propagation.plan.ahead
+        return self._propagator.plan.remaining_frames
 
     def mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, uint8 H×W: the user's, else the newest propagated one, else all background."""
@@ -154,14 +154,14 @@ class Session:
 
     def frame_digest(self, frame: int) -> str:
         """Content digest of a frame's pixels."""
-        return self._propagation.digest(frame)
+        return self._propagator.digest(frame)
 
     @property
     def shrunk(self) -> list[Shrunk]:
         """Objects that the present round's propagation, as far as it has come, made vanish or shrink by more than half
         on frames where they were.
         """
-        return summarise(self._propagation.lost)
+        return summarise(self._propagator.lost)
 
     def shows(self, frame: int, digest: str) -> bool:
         """Whether a content digest that was taken earlier, maybe by another siaf, is that of a frame."""
@@ -196,21 +196,21 @@ class Session:
         given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
         if not given:
             raise InputError("a round needs at least one stroke or mask", field="scribbles")
-        before, now = self._now, self._now.copy()
+        before, now = self._annotations, self._annotations.copy()
         now.let_go()
-        self._now = now
+        self._annotations = now
         try:
             for tag in sorted(given.tags):
                 self.objects.add(tag)
             number = len(self.rounds) + 1
-            result = {**given.masks, **self._ask(given)}
+            result = {**given.masks, **self._run_interaction(given)}
             everything = frozenset(self.objects.tags)
             for frame, mask in result.items():
                 here = given[frame]
                 named = frozenset(here.drawn_tags)
                 if here.mask is not None:
                     named |= everything if here.about is None else here.about
-                now.known[frame] = (self._spoken_for(frame) | named) & everything
+                now.annotated_tags[frame] = (self._spoken_for(frame) | named) & everything
                 now.masks[frame] = mask
                 now.interacted[frame] = number
             spoken = {f: everything if (own := given[f].about) is None else own for f in given.masks}
@@ -218,7 +218,7 @@ class Session:
             # Strokes draw what nobody has seen yet.
             now.human = (now.human - given.masks.keys() | whole) - given.drawn.keys()
         except BaseException:
-            self._now = before
+            self._annotations = before
             raise
         strokes = {frame: here.strokes for frame, here in given.drawn.items()}
         self.rounds.append(Round(strokes, sorted(given.masks), before))
@@ -231,15 +231,15 @@ class Session:
         A generator of (done, total) frames; `done` stands still while objects are first carried to interacted frames
         they were not drawn on. It may be dropped at any point; the next call goes on there, with the identical result.
         """
-        plan = self._propagation.plan
+        plan = self._propagator.plan
         while not plan.finished:
-            carried = self._propagation.advance(self._now)
+            carried = self._propagator.advance(self._annotations)
             if carried is not None:
                 self._take_over(carried)
             if plan.finished:
                 self.revision += 1
             yield plan.done, plan.total
-            if plan is not self._propagation.plan:  # a new round began while the caller held this generator
+            if plan is not self._propagator.plan:  # a new round began while the caller held this generator
                 return
 
     def adapt(self) -> Iterator[tuple[int, int]]:
@@ -276,27 +276,28 @@ class Session:
         self._check_frame(frame, "frame")
         scribbles = strokes_of_frame(scribbles, "scribbles")
         check_scribbles(scribbles, height=self.height, width=self.width)
-        before = self._known_mask(frame) if previous is None else previous
+        before = self._estimated_mask(frame) if previous is None else previous
         shown = () if before is None else np.unique(before[before > 0]).tolist()
         objects = self.objects.copy()
         given = FramePrompts(list(scribbles), dict(boxes or {}))
         for tag in sorted(given.drawn_tags.union(shown)):
             objects.add(tag)
-        others = sorted(self._now.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
-        known = {f: self._now.masks[f] for f in others[:_CONTEXT_FRAMES]}
+        others = sorted(self._annotations.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
+        known = {f: self._annotations.masks[f] for f in others[:_CONTEXT_FRAMES]}
         if before is not None:
             known[frame] = before
-        return ask(self.model, self.frames, Question({frame: given}, known, objects), self._context)[frame]
+        request = InteractionRequest({frame: given}, known, objects)
+        return run_interaction(self.model, self.frames, request, self._context)[frame]
 
-    def look(self, frame: int) -> IndexMask:
+    def estimate_mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
-        mask = self._known_mask(frame)
+        mask = self._estimated_mask(frame)
         return np.zeros((self.height, self.width), np.uint8) if mask is None else mask
 
-    def presume(self, frame: int, mask: IndexMask) -> None:
+    def set_propagated_mask(self, frame: int, mask: IndexMask) -> None:
         """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
-        self._propagation.results[frame] = self._check_reference(frame, mask)
-        self._propagation.made.forget(frame)
+        self._propagator.results[frame] = self._check_reference(frame, mask)
+        self._propagator.made.forget(frame)
 
     def prepare(self, frame: int) -> bool:
         """Encode a frame while there is time, so that the round that needs it waits less; masks stay the same.
@@ -304,17 +305,17 @@ class Session:
         False, and nothing done, where the cache of features has no room for another frame.
         """
         self._check_frame(frame, "frame")
-        return self._propagation.prepare(frame)
+        return self._propagator.prepare(frame)
 
-    def release(self, frame: int) -> IndexMask:
-        """Hand out a propagated mask and keep it no longer; `presume` brings it back."""
-        mask = self._propagation.results[frame]
-        del self._propagation.results[frame]
+    def pop_propagated_mask(self, frame: int) -> IndexMask:
+        """Hand out a propagated mask and keep it no longer; `set_propagated_mask` brings it back."""
+        mask = self._propagator.results[frame]
+        del self._propagator.results[frame]
         return mask
 
     def chain(self, source: int) -> ChainMemory:
         """A chain that starts at an interacted frame, for `track`."""
-        return self._propagation.chain(source, self._now)
+        return self._propagator.chain(source, self._annotations)
 
     def track(
         self, picture: NDArray[np.uint8], digest: str, chain: ChainMemory, near: int
@@ -324,15 +325,15 @@ class Session:
         `digest` is the picture's content digest, `near` the frame of the session that it is nearest to. Returns its
         index mask and confidence.
         """
-        features = self._propagation.encode([digest], [lambda: picture])
-        return self._propagation.step(features, [near], [chain], self.objects)[0]
+        features = self._propagator.encode([digest], [lambda: picture])
+        return self._propagator.step(features, [near], [chain], self.objects)[0]
 
     def undo(self) -> None:
         """Take back the last round; the frames it touched are as before, the others are to be propagated again."""
         if not self.rounds:
             raise InputError("there is no round to undo", field="round")
-        self._now = self.rounds.pop().before
-        erase_other_tags(self._propagation.results, keep=self.objects.tags)
+        self._annotations = self.rounds.pop().before
+        erase_other_tags(self._propagator.results, keep=self.objects.tags)
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
@@ -341,15 +342,15 @@ class Session:
     def remove_object(self, tag: int) -> None:
         """Forget an object: its pixels become background everywhere, other objects stay as they are."""
         self.objects.remove(tag)
-        for standing in (self._now, *(past.before for past in self.rounds)):  # an undo must not bring it back
-            standing.objects.discard(tag)
-            standing.known = {frame: tags - {tag} for frame, tags in standing.known.items()}
-            standing.adopted = {frame: tags - {tag} for frame, tags in standing.adopted.items()}
-            erase_other_tags(standing.masks, keep=standing.objects.tags)
-        erase_other_tags(self._propagation.results, keep=self.objects.tags)
+        for each in (self._annotations, *(past.before for past in self.rounds)):  # an undo must not bring it back
+            each.objects.discard(tag)
+            each.annotated_tags = {frame: tags - {tag} for frame, tags in each.annotated_tags.items()}
+            each.adopted = {frame: tags - {tag} for frame, tags in each.adopted.items()}
+            erase_other_tags(each.masks, keep=each.objects.tags)
+        erase_other_tags(self._propagator.results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
-        if self._propagation.plan.finished:
+        if self._propagator.plan.finished:
             self.revision += 1
         else:  # it may hold walks of the object
             self._replan(self.within)
@@ -367,7 +368,7 @@ class Session:
             raise InputError("must be the bytes of a state file: Path(…).read_bytes()", field="state")
         from siaf.session.state_file import parse_memories
 
-        self._now.objects, memories, grid = parse_memories(state, self.model)
+        self._annotations.objects, memories, grid = parse_memories(state, self.model)
         own = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, own, grid) for memory in memories])
@@ -386,15 +387,15 @@ class Session:
             revision=self.revision,
             digests={frame: self.frame_digest(frame) for frame in self.interacted},
             rounds=self.rounds,
-            annotations=self._now,
-            propagation=self._propagation.snapshot(),
+            annotations=self._annotations,
+            propagation=self._propagator.snapshot(),
         )
 
     def restore(self, snapshot: SessionSnapshot) -> None:
         """Become what `snapshot` gave of a session of the same model and frames; the snapshot is then this one's."""
         self.revision, self.rounds = snapshot.revision, snapshot.rounds
-        self._now = snapshot.annotations
-        self._propagation.restore(snapshot.propagation)
+        self._annotations = snapshot.annotations
+        self._propagator.restore(snapshot.propagation)
 
     def save(self, path: str | Path) -> None:
         """Write the session to one `.siaf` file (safetensors), by rename."""
@@ -413,7 +414,7 @@ class Session:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _ask(self, given: Prompts) -> dict[int, IndexMask]:
+    def _run_interaction(self, given: Prompts) -> dict[int, IndexMask]:
         """AFI's index masks of all frames that were drawn on."""
         drawn = given.drawn
         if not drawn:
@@ -421,27 +422,27 @@ class Session:
         # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
         # (DAVIS, one frame a round), for up to three times the frames.
         known = {f: mask for f, here in drawn.items() if (mask := self._mask_before(f, here.mask)) is not None}
-        question = Question(drawn, known, self.objects)
-        return masks_of(self.model, ask(self.model, self.frames, question), question, self.frames)
+        request = InteractionRequest(drawn, known, self.objects)
+        return to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
 
     def _take_over(self, carried: Carried) -> None:
         """Objects that were carried to an interacted frame become part of its mask."""
-        now, frame, tags = self._now, carried.frame, carried.walk.adopts
+        now, frame, tags = self._annotations, carried.frame, carried.walk.adopts
         if carried.mask is not None:
             now.adopt(frame, carried.mask, tags, self._drawn_last(frame))
-            self._propagation.took_over(carried, now)
+            self._propagator.took_over(carried, now)
         now.take_over(frame, tags)
 
     def _verified(self, frame: int) -> tuple[IndexMask, frozenset[int]]:
         """What a human says of a frame: its mask without objects that were carried there, and the tags it speaks of."""
-        tags = self._now.known[frame] - self._now.adopted.get(frame, frozenset())
-        mask = self._now.masks[frame]
+        tags = self._annotations.annotated_tags[frame] - self._annotations.adopted.get(frame, frozenset())
+        mask = self._annotations.masks[frame]
         return np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8), tags
 
     def _adapt(self, frames: list[int]) -> Iterator[tuple[int, int]]:
-        now = self._now
+        now = self._annotations
         said = {f: self._verified(f) for f in frames}
-        features = dict(zip(frames, self._propagation.features(frames), strict=True))
+        features = dict(zip(frames, self._propagator.features(frames), strict=True))
         digests = {f: self.frame_digest(f) for f in frames}
         packed = {f: (mask.tobytes(), tags) for f, (mask, tags) in said.items()}
         content = content_of(self.model, digests, packed, self.objects)
@@ -453,7 +454,7 @@ class Session:
         work = self._adapting
         while not work.finished:
             work.step()
-            if self._now is not now:  # a new round began while the caller held this generator
+            if self._annotations is not now:  # a new round began while the caller held this generator
                 return
             if work.finished:
                 self._adapting = None
@@ -461,15 +462,15 @@ class Session:
             yield work.done, work.total
 
     def _take_decoder(self, decoder: Decoder) -> None:
-        before, self._now.decoder = self._now.decoder, decoder
+        before, self._annotations.decoder = self._annotations.decoder, decoder
         if decoder.version != (before.version if before else ""):
-            self._now.let_go()
+            self._annotations.let_go()
             self._replan(self.within)
 
     def _spoken_for(self, frame: int) -> frozenset[int]:
         """Tags about which the present mask of a frame says something, be it that they are absent."""
-        if frame in self._now.known:
-            return self._now.known[frame]
+        if frame in self._annotations.annotated_tags:
+            return self._annotations.annotated_tags[frame]
         return frozenset(self.confidence.get(frame, ()))
 
     def _drawn_last(self, frame: int) -> Sequence[Scribble]:
@@ -477,14 +478,14 @@ class Session:
         drawn = next((past.scribbles[frame] for past in reversed(self.rounds) if frame in past.scribbles), [])
         return [stroke for stroke in drawn if stroke.tag == 0 or stroke.tag in self.objects]
 
-    def _known_mask(self, frame: int) -> IndexMask | None:
+    def _estimated_mask(self, frame: int) -> IndexMask | None:
         """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""
         mask = self._current(frame)
-        if mask is None and (self._now.interacted or self.memory.carried):
-            nearest = min(self._now.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
-            features = self._propagation.features([frame])
-            chain = self._propagation.chain(nearest, self._now, near=abs(nearest - frame) == 1)
-            mask = self._propagation.step(features, [frame], [chain], self.objects)[0][0]
+        if mask is None and (self._annotations.interacted or self.memory.carried):
+            nearest = min(self._annotations.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
+            features = self._propagator.features([frame])
+            chain = self._propagator.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
+            mask = self._propagator.step(features, [frame], [chain], self.objects)[0][0]
         return mask
 
     def _mask_before(self, frame: int, given: IndexMask | None) -> IndexMask | None:
@@ -493,23 +494,23 @@ class Session:
         """
         if given is not None:
             return given
-        return self._known_mask(frame) if self.memory.carried else self._current(frame)
+        return self._estimated_mask(frame) if self.memory.carried else self._current(frame)
 
     def _current(self, frame: int) -> IndexMask | None:
-        for store in (self._now.masks, self._propagation.results):
+        for store in (self._annotations.masks, self._propagator.results):
             if frame in store:
                 return store[frame]
         return None
 
     def _replan(self, within: range | None) -> None:
-        now = self._now
+        now = self._annotations
         outward = chains(len(self.frames), now.interacted)
         if not now.interacted and self.memory.carried:
             outward = [Chain(CARRIED, tuple(range(len(self.frames))))]
         if within is not None:
             outward = limited(outward, within)
         order = {**now.interacted, CARRIED: 0}
-        self._propagation.restart(stages(walks(now.known, self.objects.tags), outward, order), within)
+        self._propagator.restart(stages(walks(now.annotated_tags, self.objects.tags), outward, order), within)
         self.revision += 1
 
     def _check_frame(self, frame: int, name: str) -> None:

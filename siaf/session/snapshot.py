@@ -8,7 +8,7 @@ import numpy as np
 from siaf.masks import IndexMask
 from siaf.model.loaded import ModelIdentity
 from siaf.model.propagation import FrameMemory
-from siaf.session.annotations import Round, Standing
+from siaf.session.annotations import Annotations, Round
 from siaf.session.confidence import Confidence
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import ChainMemory
@@ -51,7 +51,7 @@ class SessionSnapshot:
     revision: int
     digests: dict[int, str]
     rounds: list[Round]
-    annotations: Standing
+    annotations: Annotations
     propagation: PropagationSnapshot
 
 

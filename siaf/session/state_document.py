@@ -54,8 +54,8 @@ class DecoderEntry(_Part):
     change: Count | None
 
 
-class StandingEntry(_Part):
-    """As `siaf.session.annotations.Standing`; `masks` holds numbers of masks. Without adaptation
+class AnnotationsEntry(_Part):
+    """As `siaf.session.annotations.Annotations`; `masks` holds numbers of masks. Without adaptation
     there is no `decoder`.
     """
 
@@ -74,7 +74,7 @@ class RoundEntry(_Part):
 
     scribbles: dict[Frame, Annotated[list[StrokeEntry], FailFast()]]
     references: Annotated[list[Frame], FailFast()]
-    before: StandingEntry
+    before: AnnotationsEntry
 
 
 ChainEntry = tuple[
@@ -129,7 +129,7 @@ class StateDocument(_Part):
     revision: Count
     digests: dict[Frame, str]
     rounds: Annotated[list[RoundEntry], FailFast()]
-    now: StandingEntry
+    now: AnnotationsEntry
     results: dict[Frame, Count]
     confidence: dict[Frame, dict[Tag, float]]
     remembered: dict[Frame, tuple[Count, Annotated[int, Field(ge=1, le=MAX_PLACES)]]]
@@ -140,15 +140,15 @@ class StateDocument(_Part):
 
     def masks(self) -> set[int]:
         """Numbers of all masks."""
-        used = {number for standing in self.standings() for number in standing.masks.values()}
+        used = {number for entry in self.all_annotations() for number in entry.masks.values()}
         return used | set(self.results.values()) | {number for number, _ in self.remembered.values()}
 
     def decoders(self) -> set[int]:
         """Numbers of all changes of the decoder."""
-        found = {entry.decoder.change for entry in self.standings() if entry.decoder is not None}
+        found = {entry.decoder.change for entry in self.all_annotations() if entry.decoder is not None}
         return {number for number in found if number is not None}
 
-    def standings(self) -> list[StandingEntry]:
+    def all_annotations(self) -> list[AnnotationsEntry]:
         """The present one, and those before each round."""
         return [self.now, *(past.before for past in self.rounds)]
 
@@ -208,11 +208,11 @@ def _validated(kind: type[_Document], text: str) -> _Document:
 def check(document: StateDocument) -> None:
     """ValueError unless the parts of a document agree with each other."""
     _check_frames(document)
-    for name, standing in [
+    for name, annotations in [
         ("now", document.now),
         *((f"rounds.{i}.before", past.before) for i, past in enumerate(document.rounds)),
     ]:
-        _check_standing(name, standing)
+        _check_annotations(name, annotations)
     _require(document.digests.keys() == document.now.interacted.keys(), "digests: not those of the interacted frames")
     _check_plan(document)
 
@@ -235,15 +235,16 @@ def _check_frames(document: StateDocument) -> None:
         _require(beyond < document.frames, f"{name}: frame {beyond} of {document.frames}")
 
 
-def _check_standing(name: str, standing: StandingEntry) -> None:
-    frames = standing.interacted.keys()
-    _require(standing.masks.keys() == frames, f"{name}.masks: not those of the interacted frames")
-    _require(standing.known.keys() == frames, f"{name}.known: not of the interacted frames")
-    _require(standing.human <= frames, f"{name}.human: not among the interacted frames")
-    _require(standing.adopted.keys() <= frames, f"{name}.adopted: not among the interacted frames")
-    placed = [tag for tag in standing.places if tag is not None]
+def _check_annotations(name: str, annotations: AnnotationsEntry) -> None:
+    frames = annotations.interacted.keys()
+    _require(annotations.masks.keys() == frames, f"{name}.masks: not those of the interacted frames")
+    _require(annotations.known.keys() == frames, f"{name}.known: not of the interacted frames")
+    _require(annotations.human <= frames, f"{name}.human: not among the interacted frames")
+    _require(annotations.adopted.keys() <= frames, f"{name}.adopted: not among the interacted frames")
+    placed = [tag for tag in annotations.places if tag is not None]
     _require(len(placed) == len(set(placed)), f"{name}.places: a tag has two places")
-    _require(sorted(placed) == sorted(entry.tag for entry in standing.objects), f"{name}.objects: not those of places")
+    tags = sorted(entry.tag for entry in annotations.objects)
+    _require(sorted(placed) == tags, f"{name}.objects: not those of places")
 
 
 def _check_plan(document: StateDocument) -> None:

@@ -27,7 +27,7 @@ from siaf.model.loaded import Model, ModelIdentity
 from siaf.model.propagation import FrameMemory
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import Decoder
-from siaf.session.annotations import Round, Standing
+from siaf.session.annotations import Annotations, Round
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import ChainMemory
@@ -36,10 +36,10 @@ from siaf.session.schedule import Plan
 from siaf.session.session import Session
 from siaf.session.snapshot import PropagationSnapshot, SessionMasks, SessionSnapshot, StateSummary
 from siaf.session.state_document import (
+    AnnotationsEntry,
     DecoderEntry,
     Kind,
     MasksDocument,
-    StandingEntry,
     StateDocument,
     StrokeEntry,
     read_text,
@@ -107,11 +107,11 @@ def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
             {
                 "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
                 "references": past.references,
-                "before": _standing(past.before, masks, decoders),
+                "before": _annotations_entry(past.before, masks, decoders),
             }
             for past in snapshot.rounds
         ],
-        "now": _standing(snapshot.annotations, masks, decoders),
+        "now": _annotations_entry(snapshot.annotations, masks, decoders),
         "results": masks.add(running.results),
         "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in running.confidence.items()},
         "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in running.remembered.items()},
@@ -351,20 +351,20 @@ def _stroke(stroke: Scribble) -> dict[str, Any]:
     return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
 
 
-def _standing(standing: Standing, masks: _MaskTable, decoders: _DecoderTable) -> dict[str, Any]:
+def _annotations_entry(annotations: Annotations, masks: _MaskTable, decoders: _DecoderTable) -> dict[str, Any]:
     return {
-        "masks": masks.add(standing.masks),
-        "known": {str(f): sorted(tags) for f, tags in standing.known.items()},
-        "interacted": {str(f): number for f, number in standing.interacted.items()},
-        "human": sorted(standing.human),
-        "adopted": {str(f): sorted(tags) for f, tags in standing.adopted.items()},
-        "places": standing.objects.places(),
-        "objects": [asdict(standing.objects[tag]) for tag in standing.objects.tags],
-        **({} if standing.decoder is None else {"decoder": decoders.entry(standing.decoder)}),
+        "masks": masks.add(annotations.masks),
+        "known": {str(f): sorted(tags) for f, tags in annotations.annotated_tags.items()},
+        "interacted": {str(f): number for f, number in annotations.interacted.items()},
+        "human": sorted(annotations.human),
+        "adopted": {str(f): sorted(tags) for f, tags in annotations.adopted.items()},
+        "places": annotations.objects.places(),
+        "objects": [asdict(annotations.objects[tag]) for tag in annotations.objects.tags],
+        **({} if annotations.decoder is None else {"decoder": decoders.entry(annotations.decoder)}),
     }
 
 
-def _objects(entry: StandingEntry) -> ObjectTable:
+def _objects(entry: AnnotationsEntry) -> ObjectTable:
     return ObjectTable.restore(entry.places, [ObjectInfo(o.tag, o.label, o.origin) for o in entry.objects])
 
 
@@ -378,12 +378,12 @@ def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdenti
     def decoder(entry: DecoderEntry) -> Decoder:
         return Decoder(entry.content, None if entry.change is None else tensors.decoders[entry.change])
 
-    decoders = {(e.content, e.change): decoder(e) for s in document.standings() if (e := s.decoder) is not None}
+    decoders = {(e.content, e.change): decoder(e) for s in document.all_annotations() if (e := s.decoder) is not None}
 
-    def standing(entry: StandingEntry) -> Standing:
+    def annotations(entry: AnnotationsEntry) -> Annotations:
         own = decoders[entry.decoder.content, entry.decoder.change] if entry.decoder else None
         objects = _objects(entry)
-        return Standing(store(entry.masks), entry.known, entry.interacted, entry.human, objects, entry.adopted, own)
+        return Annotations(store(entry.masks), entry.known, entry.interacted, entry.human, objects, entry.adopted, own)
 
     def strokes(place: str, entries: list[StrokeEntry]) -> list[Scribble]:
         drawn = [Scribble(s.tag, np.array(s.points), s.width, s.polarity) for s in entries]
@@ -407,11 +407,11 @@ def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdenti
             Round(
                 {f: strokes(f"rounds.{i}.scribbles.{f}", drawn) for f, drawn in past.scribbles.items()},
                 past.references,
-                standing(past.before),
+                annotations(past.before),
             )
             for i, past in enumerate(document.rounds)
         ],
-        annotations=standing(document.now),
+        annotations=annotations(document.now),
         propagation=PropagationSnapshot(
             results=store(document.results),
             confidence=document.confidence,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from siaf.model.fine import stride_four
 from siaf.model.identity import one_hot_mask
 from siaf.model.preprocessing import normalise
-from siaf.model.propagation import FrameFeatures, PropagationNet, StepOutput, concatenate
+from siaf.model.propagation import FrameFeatures, PropagationNet, PropagationOutput, concatenate
 from siaf.training.losses import ABSENT, restrict_to_present, segmentation_loss, shuffle_tags
 
 
@@ -84,7 +84,7 @@ class PropagationLoss:
                 fed = labels[:, t]
                 if not self._chance(ramp(recipe.truth, progress)):
                     fed = restrict_to_present(logits.detach(), present).argmax(1)
-                short = net.remember(step.seen, one_hot_mask(fed))
+                short = net.remember(step.sources, one_hot_mask(fed))
                 before = key, fed
                 if self._chance(recipe.transient):
                     long = concatenate([long, short])
@@ -115,7 +115,7 @@ def fine_key(net: PropagationNet, features: FrameFeatures) -> Tensor | None:
 
 def refined(
     net: PropagationNet,
-    step: StepOutput,
+    step: PropagationOutput,
     key: Tensor | None,
     before: tuple[Tensor | None, Tensor],
     present: Tensor,
@@ -137,7 +137,7 @@ def refined(
 
     scores = chosen(restrict_to_present(step.logits, present).softmax(1))
     there = chosen(stride_four(labels, step.logits.shape[1]))
-    found = fine(scores, fine.look(step.hidden, key)[:, None], key, (key_before, there), valid)
+    found = fine(scores, fine.shared_features(step.hidden, key)[:, None], key, (key_before, there), valid)
     found = found.float().masked_fill(~valid[:, :, None, None], ABSENT)
     everything = torch.full_like(step.logits, ABSENT, dtype=torch.float32)
     return everything.scatter(1, order[:, :, None, None].expand_as(found), found)

@@ -58,7 +58,7 @@ def _propagated(net: PropagationNet, clips: dict[str, Tensor]) -> Tensor:
         step, key = net.propagate(seen, long, short), fine_key(net, seen)
         logits = refined(net, step, key, before, present)
         masks.append(_winner(logits, present, labels.shape[-2:], net.config.align_corners))
-        short = net.remember(step.seen, one_hot_mask(masks[-1]))
+        short = net.remember(step.sources, one_hot_mask(masks[-1]))
         before = key, masks[-1]
     return torch.stack(masks, dim=1)
 

@@ -18,7 +18,7 @@ from siaf.cli import main
 from siaf.frames.source import open_video
 from siaf.output.palette import PALETTE
 from siaf.session.adaptation import Adaptation
-from siaf.session.propagation import Propagation
+from siaf.session.propagation import Propagator
 from siaf.session.state_file import read_summary
 
 Frames = NDArray[np.uint8]
@@ -240,9 +240,9 @@ def test_a_stopped_run_goes_on_and_ends_as_one_that_was_not(
     """In the first round, and in the second."""
     rounds = segment(folder, "--scribbles", str(folder / "round2.json"))
     steps = 0
-    advance = Propagation.advance
+    advance = Propagator.advance
 
-    def stopping(self: Propagation, *arguments: Any) -> Any:
+    def stopping(self: Propagator, *arguments: Any) -> Any:
         nonlocal steps
         steps += 1
         if steps == after:
@@ -250,7 +250,7 @@ def test_a_stopped_run_goes_on_and_ends_as_one_that_was_not(
         return advance(self, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Propagation, "advance", stopping)
+        patched.setattr(Propagator, "advance", stopping)
         assert main(rounds) == 130
     assert steps == after
     error = capsys.readouterr().err

@@ -29,7 +29,8 @@ from standin import StandIn
 from standin_http import Answer, Request
 
 from siaf.cvat import commands
-from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.engines.local import local_engines
 from siaf.cvat.rounds import bulk
 from siaf.cvat.server import connection, faults
 from siaf.cvat.server.connection import Server, connect

@@ -15,7 +15,8 @@ from cvat_sdk.core.client import Client
 from numpy.typing import NDArray
 from standin import StandIn
 
-from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.engines.local import local_engines
 from siaf.cvat.server import connection
 from siaf.cvat.server.connection import connect
 from siaf.cvat.storage.store import StateStore

@@ -16,7 +16,8 @@ import numpy as np
 from bench import Bench
 from standin import StandIn
 
-from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.engines.local import local_engines
 from siaf.cvat.server.connection import connect
 from siaf.cvat.storage.store import StateStore
 from siaf.evaluation.davis import DavisFolder, LabelledSequence

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from standin import StandIn
 
-from siaf.cvat.engines.base import local_engines
+from siaf.cvat.engines.local import local_engines
 from siaf.cvat.server.connection import connect
 from siaf.cvat.storage.store import StateStore
 

@@ -18,7 +18,8 @@ from chaos import tiny
 from standin import StandIn
 from standin_sessions import sign_in
 
-from siaf.cvat.engines.base import Engine, EngineFactory, local_engines
+from siaf.cvat.engines.base import Engine, EngineFactory
+from siaf.cvat.engines.local import local_engines
 from siaf.cvat.rounds.sync import SyncOptions
 from siaf.cvat.server.connection import connect
 from siaf.cvat.service.app import App, make_server

@@ -25,7 +25,8 @@ from function.service import Service
 from function.settings import Settings
 from siaf.cvat import commands
 from siaf.cvat.engines import remote
-from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.engines.local import local_engines
 from siaf.cvat.engines.remote import FunctionClient, remote_engines
 from siaf.cvat.server import faults
 from siaf.cvat.server.faults import ServerFault

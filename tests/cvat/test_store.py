@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from siaf.cvat.job import settling
-from siaf.cvat.job.ledger import VERSION, Known, Ledger, OwnShape, OwnTrack, Pending
+from siaf.cvat.job.ledger import VERSION, LabeledObject, Ledger, OwnShape, OwnTrack, Pending
 from siaf.cvat.job.settling import settle
 from siaf.cvat.storage import store as store_module
 from siaf.cvat.storage.store import Busy, JobStore, StateStore, default_store
@@ -28,7 +28,7 @@ def full_ledger() -> Ledger:
     return Ledger(
         14,
         round=3,
-        objects={1: Known("car"), 2: Known("person", by_label=True)},
+        objects={1: LabeledObject("car"), 2: LabeledObject("person", by_label=True)},
         strokes={"ab": 2},
         shapes={5: OwnShape(0, 1, "m")},
         tracks={6: OwnTrack(2, "t", {3: "k"})},

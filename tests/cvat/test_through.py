@@ -17,7 +17,8 @@ from standin_lambda import Function
 from function.http.messages import Request as Event
 from function.service import Service
 from function.settings import Settings
-from siaf.cvat.engines.base import EngineFactory, local_engines
+from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.engines.local import local_engines
 from siaf.cvat.engines.through_cvat import through_cvat
 from siaf.cvat.server.faults import ServerFault
 from siaf.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 
 from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.labels import LabelBook
-from siaf.cvat.job.ledger import Known, Ledger
+from siaf.cvat.job.ledger import LabeledObject, Ledger
 from siaf.cvat.job.reading import Reading
 from siaf.cvat.writing.changes import Change, Wanted, batches, plan_changes
 from siaf.cvat.writing.checks import check_change
@@ -56,7 +56,7 @@ def wanted(masks: dict[int, IndexMask], **more: Any) -> Wanted:
         store[frame] = mask
     scores = {f: {1: 0.75} for f in masks}
     shown = SessionMasks(masks=store, interacted=[], confidence=scores, frames=6)
-    return Wanted(shown, {1: Known("car")}, more.get("absent", set()), more.get("human", set()))
+    return Wanted(shown, {1: LabeledObject("car")}, more.get("absent", set()), more.get("human", set()))
 
 
 def plan(target: Wanted, write_as: Any = "mask", job: JobClip | None = None) -> list[Change]:

@@ -35,7 +35,8 @@ import requests
 from PIL import Image
 
 from siaf import open_video
-from siaf.scribbles import Scribble, read_davis
+from siaf.davis import read_davis
+from siaf.scribbles import Scribble
 
 REPLICAS = 3
 Masks = dict[int, dict[int, list[int]]]

@@ -102,7 +102,7 @@ def test_without_repropagation_frames_near_older_rounds_keep_their_masks(
     session.interact(references={0: two_objects.masks[0]})
     repropagate(session)
     for i in range(1, 6):
-        session.presume(i, np.full_like(two_objects.masks[i], 1))
+        session.set_propagated_mask(i, np.full_like(two_objects.masks[i], 1))
     session.interact(references={5: two_objects.masks[5]})
     propagate_newest(session)
     kept = [bool((session.mask(i) == 1).all()) for i in range(6)]

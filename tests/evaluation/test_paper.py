@@ -19,10 +19,10 @@ def test_without_across_frame_attention_frames_do_not_see_each_other(tiny_model:
     seen: list[int] = []  # tokens per pass; with random weights, attention changes the result too little to tell
     attention = tiny_model.interaction.across.across
     hook = attention.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
-    looked = tiny_model.look(frames, strokes, nothing)
-    alone = FrameByFrame.of(tiny_model).answer(looked, strokes, nothing, [[1]])
-    single = tiny_model.answer(looked[1:], strokes[:, 1:], nothing[:, 1:], [[1]])
-    tiny_model.answer(looked, strokes, nothing, [[1]])
+    looked = tiny_model.encode_prompts(frames, strokes, nothing)
+    alone = FrameByFrame.of(tiny_model).decode_masks(looked, strokes, nothing, [[1]])
+    single = tiny_model.decode_masks(looked[1:], strokes[:, 1:], nothing[:, 1:], [[1]])
+    tiny_model.decode_masks(looked, strokes, nothing, [[1]])
     hook.remove()
     assert [tokens / seen[0] for tokens in seen] == [1, 1, 1, 2]
     assert alone.shape[:2] == (2, 2) and alone.isfinite().all()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from siaf.davis import davis_document
 from siaf.errors import InputError
 from siaf.evaluation.robot import first_frames, next_frames, robot_scribbles
 from siaf.masks import IndexMask
-from siaf.scribbles import davis_document
 
 DATA = Path(__file__).parent / "data"
 MASKS = np.load(DATA / "robot.npz")

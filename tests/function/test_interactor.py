@@ -143,9 +143,9 @@ class TestFrameOfASession:
     ) -> None:
         model = client.service.model
         asked: list[str] = []
-        answer, propagate = type(model).answer, type(model).propagate
+        answer, propagate = type(model).decode_masks, type(model).propagate
         monkeypatch.setattr(
-            type(model), "answer", lambda m, seen, *a: asked.append(f"afi {len(seen)}") or answer(m, seen, *a)
+            type(model), "decode_masks", lambda m, seen, *a: asked.append(f"afi {len(seen)}") or answer(m, seen, *a)
         )
         monkeypatch.setattr(type(model), "propagate", lambda m, *args: asked.append("memory") or propagate(m, *args))
         client.cvat(jpegs[6], pos_points=[[15, 20]], neg_points=[])

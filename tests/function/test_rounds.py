@@ -138,7 +138,7 @@ def test_a_finished_round_says_which_objects_vanished_or_shrank(
     for _ in local.propagate():
         pass
     for frame in (5, 6, 10):
-        local.presume(frame, np.full((HEIGHT, WIDTH), 1 + frame % 2))
+        local.set_propagated_mask(frame, np.full((HEIGHT, WIDTH), 1 + frame % 2))
     session = open_session(client, jpegs)
     put = client.raw("PUT", f"/v1/sessions/{session}/state", dump_session(local), "application/octet-stream")
     assert put.status_code == 200

@@ -28,7 +28,7 @@ def good(client: Client, clip: Frames) -> bytes:
     for frame, tag, x, y in ((3, 1, 20, 20), (8, 2, 45, 50), (11, 1, 60, 20)):
         session.interact({frame: [Scribble(tag, np.array([[x, y], [x + 10.0, y]]))]})
         for _ in session.propagate():
-            if frame == 11 and session.pending <= 3 and session._propagation.lanes:
+            if frame == 11 and session.pending <= 3 and session._propagator.lanes:
                 break
     assert session.pending
     return dump_session(session)

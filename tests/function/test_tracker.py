@@ -220,7 +220,7 @@ class TestObjects:
 
 
 class TestRounds:
-    """Shapes with tags are parts of a round on numbered frames (test_relay.py)."""
+    """Shapes with tags are parts of a round on numbered frames (test_through_cvat.py)."""
 
     @pytest.mark.parametrize("tag", [0, 4])
     def test_a_tag_needs_a_numbered_frame(self, client: Client, jpegs: list[bytes], tag: int) -> None:
@@ -271,7 +271,7 @@ class TestTokens:
         (state,) = init(client, jpegs[0], BOX)
         store = client.service._store
         store.delete(f"track/{state['revision']}/snapshot")
-        client.service._tracker._book._live.clear()
+        client.service._tracker._tracks._live.clear()
         assert self.refused(client, jpegs[1], [state]) == (404, "states[0]")
 
     def test_a_frame_of_another_size(self, client: Client, jpegs: list[bytes], clip: Frames) -> None:

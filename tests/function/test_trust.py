@@ -85,16 +85,16 @@ class TestObjects:
             assert tracemalloc.get_traced_memory()[0] < 8 * 2**20  # as much as one bitmap
         finally:
             tracemalloc.stop()
-        assert list(client.service._tracker._book._live) == [first["states"][0]["revision"]]
+        assert list(client.service._tracker._tracks._live) == [first["states"][0]["revision"]]
 
     def test_masks_of_large_pictures_are_not_kept_for_long(self, start: Callable[..., Client]) -> None:
         client = start()
-        book = client.service._tracker._book
+        tracks = client.service._tracker._tracks
         pictures = [encode(np.full((3000, 4000, 3), value, np.uint8)) for value in range(8)]
         states = client.cvat(pictures[0], shapes=[{"type": "rectangle", "points": [5, 5, 300, 300]}])["states"]
         for picture in pictures:
             states = client.cvat(picture, shapes=[None], states=states)["states"]
-        masks = [kept.track.mask for kept in book._live.values() if kept.track.mask is not None]
+        masks = [kept.track.mask for kept in tracks._live.values() if kept.track.mask is not None]
         assert len(masks) > 1
         assert sum(mask.nbytes for mask in masks) <= 64 * 2**20
         assert client.cvat(pictures[0], shapes=[None], states=states)["states"]

@@ -36,9 +36,9 @@ class Film:
     def prompt(self, number: int, *prompts: ObjectPrompt, track: Track | None = None) -> Track:
         return self.tracker.prompt(track or Track(72, 96), Pending(self.digests[number], prompts))
 
-    def see(self, track: Track, *numbers: int) -> Track:
+    def step(self, track: Track, *numbers: int) -> Track:
         for number in numbers:
-            track = self.tracker.see(track, self.clip[number], self.digests[number])
+            track = self.tracker.step(track, self.clip[number], self.digests[number])
         return track
 
 
@@ -63,43 +63,43 @@ def test_a_walk_in_either_direction_gives_what_a_session_gives(
     expected = masks(session)
     track = film.prompt(start, ObjectPrompt(1, rle=encode_rle(mask == 1)), ObjectPrompt(2, rle=encode_rle(mask == 2)))
     for number in path:
-        track = film.see(track, number)
+        track = film.step(track, number)
         assert np.array_equal(track.mask, expected[number])
 
 
 def test_prompts_on_several_pictures_are_one_round(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    answer = Model.answer
-    monkeypatch.setattr(Model, "answer", lambda m, seen, *rest: asked.append(len(seen)) or answer(m, seen, *rest))
+    answer = Model.decode_masks
+    monkeypatch.setattr(Model, "decode_masks", lambda m, seen, *rest: asked.append(len(seen)) or answer(m, seen, *rest))
     track = film.prompt(2, ObjectPrompt(1, strokes=(Scribble(1, np.array([[15.0, 20], [20, 20]])),)))
     track = film.prompt(9, ObjectPrompt(2, box=(30, 40, 60, 60)), track=track)
-    track = film.see(track, 3)
+    track = film.step(track, 3)
     assert asked == [2]
     assert track.tags == [1, 2]
 
 
 def test_a_track_is_a_value_that_one_may_go_back_to(film: Film) -> None:
     begun = film.prompt(4, ObjectPrompt(1, rle=encode_rle(square(20, 10))))
-    here = film.see(begun, 5)
-    once = film.see(here, 6, 7, 8)
-    film.see(here, 4, 3)
-    again = film.see(here, 6, 7, 8)
+    here = film.step(begun, 5)
+    once = film.step(here, 6, 7, 8)
+    film.step(here, 4, 3)
+    again = film.step(here, 6, 7, 8)
     assert np.array_equal(once.mask, again.mask)
 
 
 def test_a_prompted_picture_shows_what_was_given(film: Film) -> None:
-    track = film.see(film.prompt(4, ObjectPrompt(1, rle=encode_rle(square(20, 10)))), 5, 6, 4)
+    track = film.step(film.prompt(4, ObjectPrompt(1, rle=encode_rle(square(20, 10)))), 5, 6, 4)
     assert np.array_equal(track.mask, square(20, 10))
 
 
 def test_joined_tracks_are_one_pass_and_keep_what_was_found(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
     both = ObjectPrompt(1, rle=encode_rle(square(5, 10))), ObjectPrompt(2, rle=encode_rle(square(60, 45)))
-    running = film.see(film.prompt(0, *both), 1, 2)
+    running = film.step(film.prompt(0, *both), 1, 2)
     fresh = film.prompt(2, ObjectPrompt(1, rle=encode_rle(square(62, 40))))
     assert Tracker.joinable([running, fresh])
     joined = film.tracker.join([(running, {1: 5}), (fresh, {1: 6})])
     assert joined.tags == [5, 6]
-    here = film.see(joined, 2)
+    here = film.step(joined, 2)
     assert here.mask is not None
     assert np.array_equal(here.mask == 6, square(62, 40) & ~(running.mask == 1))
     passes = []
@@ -109,26 +109,26 @@ def test_joined_tracks_are_one_pass_and_keep_what_was_found(film: Film, monkeypa
         "propagate",
         lambda m, f, long, short, slots, *rest: passes.append(slots) or propagate(m, f, long, short, slots, *rest),
     )
-    film.see(joined, 3)
+    film.step(joined, 3)
     assert len(passes[-1]) == 1
     assert len(passes[-1][0]) == 2
 
 
 def test_tracks_at_different_pictures_cannot_be_joined(film: Film) -> None:
-    one = film.see(film.prompt(0, ObjectPrompt(1, rle=encode_rle(square(5, 10)))), 1)
-    two = film.see(film.prompt(2, ObjectPrompt(1, rle=encode_rle(square(62, 40)))), 3)
+    one = film.step(film.prompt(0, ObjectPrompt(1, rle=encode_rle(square(5, 10)))), 1)
+    two = film.step(film.prompt(2, ObjectPrompt(1, rle=encode_rle(square(62, 40)))), 3)
     assert not Tracker.joinable([one, two])
     assert not Tracker.joinable([one, film.prompt(2, ObjectPrompt(1, rle=encode_rle(square(62, 40))))])
     assert not Tracker.joinable([one, replace(film.prompt(1, ObjectPrompt(1, rle=encode_rle(square(5, 5)))), width=50)])
 
 
 def test_another_process_goes_on_from_a_dump(film: Film, tiny_model: Model, clip: Frames) -> None:
-    track = film.see(film.prompt(0, ObjectPrompt(1, rle=encode_rle(square(5, 10)))), 1)
+    track = film.step(film.prompt(0, ObjectPrompt(1, rle=encode_rle(square(5, 10)))), 1)
     session = film.tracker.load(film.tracker.dump(track), track.prompted, 72, 96)
-    assert np.array_equal(film.see(replace(track, session=session), 2).mask, film.see(track, 2).mask)
+    assert np.array_equal(film.step(replace(track, session=session), 2).mask, film.step(track, 2).mask)
 
 
 def test_a_picture_of_another_size_is_refused(film: Film) -> None:
     track = film.prompt(0, ObjectPrompt(1, rle=encode_rle(square(5, 10))))
     with pytest.raises(InputError, match="image: is 50×50 pixels, the frames before 96×72"):
-        film.tracker.see(track, np.zeros((50, 50, 3), np.uint8), "x")
+        film.tracker.step(track, np.zeros((50, 50, 3), np.uint8), "x")

@@ -67,7 +67,7 @@ def reference(model: Model, features: FrameFeatures, masks: NDArray[np.uint8]) -
 def interact(
     model: Model, frames: list[NDArray[np.uint8]], strokes: NDArray[np.int16], previous: NDArray[np.int16], slots: Slots
 ) -> Tensor:
-    return model.answer(model.look(frames, strokes, previous), strokes, previous, slots)
+    return model.decode_masks(model.encode_prompts(frames, strokes, previous), strokes, previous, slots)
 
 
 def test_interaction_and_propagation_answer_at_the_frames_own_size(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
@@ -121,7 +121,7 @@ def test_a_memory_may_be_read_in_parts(tiny_model: Model, clip: NDArray[np.uint8
     one, two, three = (reference(tiny_model, encode(tiny_model, clip[i]), np.roll(mask, 4 * i, 2)) for i in (0, 5, 9))
     (expected,) = tiny_model.propagate([features], [concatenate([one, two, three])], [one], [[1]], (72, 96))
     known = tiny_model.read(features, [two], 1, tiny_model.read(features, [one], 1))
-    assert torch.equal(known.found, tiny_model.read(features, [one, two], 1).found)
+    assert torch.equal(known.values, tiny_model.read(features, [one, two], 1).values)
     (found,) = tiny_model.propagate([features], [three], [one], [[1]], (72, 96), known)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
     assert torch.equal(found.labels, expected.labels)
@@ -158,8 +158,8 @@ def test_frames_seen_one_by_one_answer_as_those_seen_together(tiny_model: Model,
     previous[:, 1, 20:30] = 1
     slots = [[1, 2], [1, 2]]
     together = interact(tiny_model, list(clip[:3]), strokes, previous, slots)
-    seen = [tiny_model.look([clip[i]], strokes[:, [i]], previous[:, [i]])[0] for i in range(3)]
-    found = tiny_model.answer(seen, strokes, previous, slots, [2, 0])
+    seen = [tiny_model.encode_prompts([clip[i]], strokes[:, [i]], previous[:, [i]])[0] for i in range(3)]
+    found = tiny_model.decode_masks(seen, strokes, previous, slots, [2, 0])
     assert torch.allclose(found, together[[2, 0]], atol=1e-4)
 
 

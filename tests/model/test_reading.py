@@ -13,8 +13,8 @@ def test_parts_join_to_what_all_keys_give_in_any_order() -> None:
     parts = [read_part(query, key[:, :, a:b], value[:, :, a:b]) for a, b in ((0, 7), (7, 25), (25, 30))]
     for one, two, three in ((0, 1, 2), (2, 1, 0)):
         joined = parts[one].join(parts[two]).join(parts[three])
-        assert torch.allclose(joined.found, whole, atol=1e-5)
-        assert torch.allclose(joined.weight, (query @ key.mT / 8**0.5).logsumexp(-1), atol=1e-5)
+        assert torch.allclose(joined.values, whole, atol=1e-5)
+        assert torch.allclose(joined.logsumexp, (query @ key.mT / 8**0.5).logsumexp(-1), atol=1e-5)
 
 
 def test_keys_that_are_far_more_alike_leave_nothing_to_the_others() -> None:
@@ -23,4 +23,4 @@ def test_keys_that_are_far_more_alike_leave_nothing_to_the_others() -> None:
     strong, weak = torch.full((1, 1, 1, 4), 100.0), torch.full((1, 1, 1, 4), -100.0)
     ours, theirs = torch.ones(1, 1, 1, 4), torch.zeros(1, 1, 1, 4)
     joined = read_part(query, weak, theirs).join(read_part(query, strong, ours))
-    assert torch.equal(joined.found, ours)
+    assert torch.equal(joined.values, ours)

@@ -105,7 +105,7 @@ class TestWhatItLearnsFrom:
         before = content(session)
         session.interact({6: [Scribble(5, np.array([[20.0, 65.0], [60.0, 66.0]]), width=9)]})
         run(session)
-        assert 5 in session._now.adopted[1]
+        assert 5 in session._annotations.adopted[1]
         assert 5 not in session._verified(1)[1]
         adapt(session)
         assert content(session) != before  # the object has a place, and so another content
@@ -196,11 +196,11 @@ class TestPropagation:
 
     def test_masks_made_by_another_decoder_are_made_again(self, session: Session) -> None:
         run(session)
-        made = dict(session._propagation.made.frames)
+        made = dict(session._propagator.made.frames)
         adapt(session)
         assert session.pending == 10
         run(session)
-        again = session._propagation.made.frames
+        again = session._propagator.made.frames
         assert all(made[f] != again[f] for f in made)
         assert made.keys() == again.keys()
 
@@ -237,7 +237,7 @@ class TestPropagation:
         change = {name: torch.full_like(x, 0.02) for name, x in decoder_parameters(tiny_model.propagation).items()}
         other = with_decoder(tiny_model.propagation, change)
         run(session)
-        features = session._propagation.features([5])[0].map(torch.Tensor.clone)
+        features = session._propagator.features([5])[0].map(torch.Tensor.clone)
         mask = torch.from_numpy(session.objects.to_slots(truth(5)))
         labels = resize_labels(mask, tiny_model.input_size(features))
         for one, two in zip(
@@ -247,7 +247,7 @@ class TestPropagation:
         memory = session.memory.entries[1]
         ours, theirs = (net.propagate(features, memory, memory) for net in (tiny_model.propagation, other))
         assert not torch.equal(ours.logits, theirs.logits)
-        assert all(torch.equal(a, b) for a, b in zip(ours.seen[0], theirs.seen[0], strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(ours.sources[0], theirs.sources[0], strict=True))
 
 
 class TestSharedModel:

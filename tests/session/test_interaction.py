@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
-from siaf.model.loaded import Model, Seen
+from siaf.model.loaded import FrameEncoding, Model
 from siaf.model.probabilities import Probabilities
 
 Frames = NDArray[np.uint8]
@@ -17,13 +17,13 @@ STROKE = Scribble(1, np.array([[20.0, 20.0], [30.0, 20.0]]))
 def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many frames every look is at."""
     numbers: list[int] = []
-    look = Model.look
+    look = Model.encode_prompts
 
-    def spy(self: Model, frames: list[Frames], *marks: NDArray[np.int16]) -> list[Seen]:
+    def spy(self: Model, frames: list[Frames], *marks: NDArray[np.int16]) -> list[FrameEncoding]:
         numbers.append(len(frames))
         return look(self, frames, *marks)
 
-    monkeypatch.setattr(Model, "look", spy)
+    monkeypatch.setattr(Model, "encode_prompts", spy)
     return numbers
 
 
@@ -69,7 +69,7 @@ def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(
     shares[1, 10:30, 10:40] = shares[1, 50:60, 70:90] = shares[2, 35:45, 10:20] = 0.8
     shares[0] = 1 - shares[1:].max(0)
     found = Probabilities(torch.from_numpy(shares), np.array((0, 1, 2), np.uint8), (72, 96), False)
-    monkeypatch.setattr("siaf.session.session.ask", lambda *_: {2: found})
+    monkeypatch.setattr("siaf.session.session.run_interaction", lambda *_: {2: found})
     session = Session(tiny_model, clip)
     session.objects.add(1)
     session.objects.add(2)
@@ -79,8 +79,8 @@ def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(
     assert (mask[35:45, 10:20] == 2).all()  # nothing was said about it
     known = np.zeros((72, 96), np.uint8)
     known[10:30, 10:40] = known[50:60, 70:90] = 1
-    session.presume(4, known)
-    monkeypatch.setattr("siaf.session.session.ask", lambda *_: {4: found})
+    session.set_propagated_mask(4, known)
+    monkeypatch.setattr("siaf.session.session.run_interaction", lambda *_: {4: found})
     assert (session.interact({4: [STROKE]})[4][50:60, 70:90] == 1).all()
     denied = Scribble(0, np.array([[75.0, 55.0], [80.0, 55.0]]))
     assert not (session.interact({4: [denied]})[4][50:60, 70:90] == 1).any()

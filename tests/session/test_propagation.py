@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from siaf import Scribble, Session
-from siaf.model.loaded import Found, Model
-from siaf.model.partial_attention import Read
+from siaf.model.loaded import Model, StepOutput
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.state_file import dump_session, parse_session
@@ -31,7 +31,7 @@ def entries_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     read = Model.read
 
-    def spy(self: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> Read:
+    def spy(self: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> PartialAttention:
         asked.append(len(memories))
         return read(self, features, memories, *rest)
 
@@ -67,7 +67,7 @@ def test_a_session_that_comes_back_from_a_file_reads_the_same_bits(
     found: list[torch.Tensor] = []
     propagate = Model.propagate
 
-    def spy(self: Model, *given: Any) -> list[Found]:
+    def spy(self: Model, *given: Any) -> list[StepOutput]:
         result = propagate(self, *given)
         found.append(result[0].scores)
         return result
@@ -128,12 +128,12 @@ def test_what_was_carried_is_handed_out_and_changes_nothing_by_itself(tiny_model
     mask[10:30, 5:25] = 1
     session.interact(references={0: mask}, about={0: [1]})
     session.interact(references={3: mask * 2}, about={3: [2]})
-    now, running = session.snapshot().annotations, session._propagation
-    before = {frame: (now.masks.packed(frame), now.known[frame]) for frame in now.masks}
+    now, running = session.snapshot().annotations, session._propagator
+    before = {frame: (now.masks.packed(frame), now.annotated_tags[frame]) for frame in now.masks}
     carried = []
     while not carried:
         carried += [found for found in [running.advance(now)] if found is not None]
-        assert {frame: (now.masks.packed(frame), now.known[frame]) for frame in now.masks} == before
+        assert {frame: (now.masks.packed(frame), now.annotated_tags[frame]) for frame in now.masks} == before
     assert (carried[0].frame, carried[0].walk.adopts) == (3, {1})
     assert carried[0].mask is not None and carried[0].mask.shape == (72, 96)
 

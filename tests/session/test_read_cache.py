@@ -2,9 +2,9 @@
 
 import torch
 
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameMemory
-from siaf.session.read_cache import KeptReads
+from siaf.session.read_cache import ReadCache
 
 
 def entry() -> FrameMemory:
@@ -12,12 +12,12 @@ def entry() -> FrameMemory:
     return [(torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))]
 
 
-READ = Read(torch.zeros(1, 1, 2, 4), torch.zeros(1, 1, 2))
+READ = PartialAttention(torch.zeros(1, 1, 2, 4), torch.zeros(1, 1, 2))
 SIZE = 40
 
 
 def test_only_new_entries_are_left_to_read() -> None:
-    kept, (a, b) = KeptReads(), (entry(), entry())
+    kept, (a, b) = ReadCache(), (entry(), entry())
     assert kept.find(5, [a]) == (None, [a])
     kept.keep(5, [a], READ)
     read, rest = kept.find(5, [a, b])
@@ -26,7 +26,7 @@ def test_only_new_entries_are_left_to_read() -> None:
 
 
 def test_an_entry_that_is_no_longer_read_first_spoils_what_was_read() -> None:
-    kept, (a, b) = KeptReads(), (entry(), entry())
+    kept, (a, b) = ReadCache(), (entry(), entry())
     kept.keep(5, [a], READ)
     for entries in ([b], [b, a], []):
         read, rest = kept.find(5, entries)
@@ -35,7 +35,7 @@ def test_an_entry_that_is_no_longer_read_first_spoils_what_was_read() -> None:
 
 
 def test_a_full_store_keeps_what_it_has_and_takes_its_newer_reads() -> None:
-    kept, (a, b) = KeptReads(max_bytes=2 * SIZE), (entry(), entry())
+    kept, (a, b) = ReadCache(max_bytes=2 * SIZE), (entry(), entry())
     for frame in range(4):
         kept.keep(frame, [a], READ)
         kept.keep(frame, [a, b], READ)

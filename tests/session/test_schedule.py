@@ -94,11 +94,11 @@ def run(plan: Plan) -> list[tuple[int, int, int]]:
     """(frame, done, settled) of every step."""
     steps = []
     while not plan.finished:
-        frame = plan.ahead[0]
+        frame = plan.remaining_frames[0]
         lane, step = plan.next()
         assert plan.stage[lane].frames[step] == frame
         plan.advance()
-        steps.append((frame, plan.done, plan.settled))
+        steps.append((frame, plan.done, plan.results_done))
     return steps
 
 

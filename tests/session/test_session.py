@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from siaf import Scribble, Session
 from siaf.errors import InputError
 from siaf.model.loaded import Model
-from siaf.model.partial_attention import Read
+from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.scribbles import rasterize
 from siaf.session.feature_cache import FeatureCache, feature_bytes
@@ -50,10 +50,10 @@ def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    answer = Model.answer
+    answer = Model.decode_masks
     monkeypatch.setattr(
         Model,
-        "answer",
+        "decode_masks",
         lambda self, seen, s, p, slots, *rest: (
             asked.append((len(seen), slots)) or answer(self, seen, s, p, slots, *rest)
         ),
@@ -250,7 +250,7 @@ def test_a_failure_half_way_leaves_the_session_as_it_was(session: Session, monke
     def fail(*_: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Model, "answer", fail)
+    monkeypatch.setattr(Model, "decode_masks", fail)
     with pytest.raises(RuntimeError):
         session.interact({5: [stroke(2, 20, 20)]})
     assert session.objects.tags == [1]
@@ -275,7 +275,7 @@ def test_chains_side_by_side_give_the_masks_of_one_after_the_other(
 ) -> None:
     scribbles = {2: [stroke(1, 20, 20)], 8: [stroke(1, 40, 20), stroke(2, 45, 50)]}
     plain, batched = Session(tiny_model, clip), Session(tiny_model, clip)
-    batched._propagation.side_by_side = 4
+    batched._propagator.side_by_side = 4
     plain.interact(scribbles)
     expected = run(plain)
     batched.interact(scribbles)
@@ -336,7 +336,7 @@ def test_a_round_that_changes_nothing_propagates_nothing(session: Session, monke
 def test_a_mask_that_was_put_there_is_propagated_over(session: Session, clip: Frames) -> None:
     session.interact({3: [stroke(1, 20, 20)]})
     expected = run(session)
-    session.presume(5, np.zeros(clip.shape[1:3], np.uint8))
+    session.set_propagated_mask(5, np.zeros(clip.shape[1:3], np.uint8))
     session.interact(references={3: session.mask(3)})
     assert np.array_equal(run(session)[5], expected[5])
 
@@ -388,7 +388,7 @@ def test_reads_are_bounded_however_many_frames_were_annotated(
     tokens: list[int] = []
     read = Model.read
 
-    def spy(model: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> Read:
+    def spy(model: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> PartialAttention:
         tokens.append(sum(memory[0][0].shape[1] for memory in memories))
         return read(model, features, memories, *rest)
 
@@ -404,7 +404,7 @@ def test_an_object_that_a_round_says_nothing_about_keeps_its_pixels(session: Ses
     two[10:30, 17:37], two[40:60, 58:78] = 1, 2
     session.interact(references={3: two})
     run(session)
-    session.presume(6, two)  # what random weights make of the frame is not the point
+    session.set_propagated_mask(6, two)  # what random weights make of the frame is not the point
     before = session.mask(6)
     after = session.interact({6: [stroke(1, 2, 2)]})[6]
     drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
@@ -420,7 +420,7 @@ def test_objects_from_another_clip_stay_where_its_memory_finds_them(
     run(session)
     heir = Session(tiny_model, clip)
     heir.inherit(dump_session(session))
-    found = heir.look(5)
+    found = heir.estimate_mask(5)
     after = heir.interact({5: [stroke(1, 2, 2)]})[5]
     drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
     assert ((after == 2) == ((found == 2) & ~drawn)).all()
@@ -433,7 +433,7 @@ def test_a_round_names_objects_that_it_made_vanish_or_shrink(session: Session, c
     run(session)
     assert session.shrunk == [], "nothing was there before the first round"
     for frame in (5, 6, 10):
-        session.presume(frame, np.full((72, 96), 1 + frame % 2))
+        session.set_propagated_mask(frame, np.full((72, 96), 1 + frame % 2))
     before = {f: session.mask(f) for f in range(12)}
     session.interact(references={8: two})
     after = run(session)

@@ -76,7 +76,7 @@ def test_an_untrained_network_already_matches(propagation: PropagationNet, clips
     layer = propagation.LSTT.layers[0]
     with torch.no_grad():
         tokens = features.embedding.flatten(2).transpose(1, 2)
-        query = layer.look(layer.attend(tokens, torch.zeros(1, 25, 32)))[1][0]
+        query = layer.project(layer.attend(tokens, torch.zeros(1, 25, 32)))[1][0]
     assert torch.equal((query @ query.T).argmax(1), torch.arange(25))
 
 

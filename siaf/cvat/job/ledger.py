@@ -44,7 +44,7 @@ class HumanShape:
 
 
 @dataclass
-class Known:
+class LabeledObject:
     """An object. `by_label`: its label's only object, drawn without a number. `origin`: the job that handed it over,
     whose label it follows until somebody changes it here.
     """
@@ -80,7 +80,7 @@ class Ledger:
     propagated: bool = True
     write_as: str = "mask"
     suggest: list[int] = field(default_factory=list)
-    objects: dict[int, Known] = field(default_factory=dict)
+    objects: dict[int, LabeledObject] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
     strokes: dict[str, int] = field(default_factory=dict)
     shapes: dict[int, OwnShape] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Ledger:
             return cls(
                 **{
                     **document,
-                    "objects": _numbered(document["objects"], Known),
+                    "objects": _numbered(document["objects"], LabeledObject),
                     "labels": {int(k): v for k, v in document["labels"].items()},
                     "shapes": _numbered(document["shapes"], OwnShape),
                     "tracks": {int(k): _track(v) for k, v in document["tracks"].items()},

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from siaf.cvat.engines.base import Engine, EngineFactory
 from siaf.cvat.job.clip import JobClip, jobs_of_task, open_job
 from siaf.cvat.job.labels import LabelBook
-from siaf.cvat.job.ledger import Known, Ledger
+from siaf.cvat.job.ledger import LabeledObject, Ledger
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.rounds.sync import JobSync, SyncOptions
 from siaf.cvat.server.connection import Json, Server
@@ -60,7 +60,7 @@ class Inheritance:
         for tag, known in self._ledger.objects.items():
             other = ledger.objects.get(tag)
             if other is None or other.origin == self._clip.id:
-                ledger.objects[tag] = Known(known.label, known.by_label, self._clip.id)
+                ledger.objects[tag] = LabeledObject(known.label, known.by_label, self._clip.id)
             elif other.label != known.label:
                 raise InputError(
                     f"object {tag} is a {known.label!r} in job {self._clip.id}, but a {other.label!r} here: "

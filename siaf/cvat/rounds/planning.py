@@ -8,7 +8,7 @@ import numpy as np
 from siaf.boxes import Box
 from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.labels import LABEL, LabelBook
-from siaf.cvat.job.ledger import HumanShape, Known, Ledger
+from siaf.cvat.job.ledger import HumanShape, LabeledObject, Ledger
 from siaf.cvat.job.reading import HumanMask, Reading
 from siaf.cvat.job.rectangles import Rectangle
 from siaf.cvat.job.strokes import Stroke, shape_name
@@ -28,7 +28,7 @@ class RoundInput:
     """
 
     prompts: Prompts = field(default_factory=Prompts)
-    objects: dict[int, Known] = field(default_factory=dict)
+    objects: dict[int, LabeledObject] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
     absent: set[tuple[int, int]] = field(default_factory=set)
     used: list[str] = field(default_factory=list)
@@ -163,7 +163,7 @@ class _Naming:
     def __init__(self, book: LabelBook, ledger: Ledger, reading: Reading) -> None:
         self.objects = dict(ledger.objects)
         self._book = book
-        self._former: dict[int, Known] = {}
+        self._former: dict[int, LabeledObject] = {}
         self._spoken_for = {stroke.tag for stroke in reading.strokes} | {mask.tag for mask in reading.human.values()}
         self._spoken_for |= {rectangle.tag for rectangle in reading.rectangles}
 
@@ -176,7 +176,7 @@ class _Naming:
                 names = " and ".join(sorted(map(repr, labels)))
                 raise InputError(f"has several labels: {names}; choose one", field=f"object {tag}")
             if tag in self.objects:
-                self.objects[tag] = Known(next(iter(labels)))
+                self.objects[tag] = LabeledObject(next(iter(labels)))
 
     def of_mask(self, mask: HumanMask) -> int:
         tag = mask.tag or self._of_label(mask.label)
@@ -207,7 +207,7 @@ class _Naming:
     def _call(self, tag: int, label: str, where: str) -> None:
         known = self.objects.get(tag)
         if known is None:
-            self.objects[tag] = Known(self._book.named(label).name)
+            self.objects[tag] = LabeledObject(self._book.named(label).name)
         elif known.label != label:
             raise InputError(
                 f"object {tag} is a {known.label!r}, but a {label!r} here; use another number, "
@@ -223,7 +223,7 @@ class _Naming:
         tag = next(t for t in range(1, MAX_TAG + 2) if t not in self.objects and t not in self._spoken_for)
         if tag > MAX_TAG:
             raise InputError(f"there are more than {MAX_TAG} objects", field="object")
-        self.objects[tag] = Known(self._book.named(label).name, by_label=True)
+        self.objects[tag] = LabeledObject(self._book.named(label).name, by_label=True)
         return tag
 
     def _only_label(self, stroke: Stroke) -> str:

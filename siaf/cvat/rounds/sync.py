@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from siaf.cvat.engines.base import Engine, EngineFactory, Progress, run_round
+from siaf.cvat.engines.base import Engine, EngineFactory, Progress
 from siaf.cvat.job.adopting import adopt_equal_masks, imported_frames
 from siaf.cvat.job.clip import JobClip, open_job
 from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.job.labels import USED, LabelBook, WriteAs
 from siaf.cvat.job.ledger import Ledger, Pending
 from siaf.cvat.job.reading import Reading, marks_of, read_job
+from siaf.cvat.rounds.engine_calls import run_round
 from siaf.cvat.rounds.planning import RoundInput, plan_round
 from siaf.cvat.rounds.questions import Unanswered
 from siaf.cvat.rounds.report import SyncReport, ignored_lines

@@ -7,7 +7,7 @@ from pathlib import Path
 from siaf.cvat.job.clip import JobClip, open_job
 from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.job.labels import LabelBook
-from siaf.cvat.job.ledger import Known, Ledger
+from siaf.cvat.job.ledger import LabeledObject, Ledger
 from siaf.cvat.server.connection import Server
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import InputError, StateError
@@ -92,5 +92,5 @@ def _ledger_of(number: int, state: bytes, book: LabelBook) -> Ledger:
         label = known.label or (book.objects[0].name if len(book.objects) == 1 else None)
         if label is None:
             raise InputError(f"object {known.tag} of the session has no label", field=f"job {number}")
-        objects[known.tag] = Known(book.named(label).name)
+        objects[known.tag] = LabeledObject(book.named(label).name)
     return Ledger(number, round=summary.rounds, objects=objects, propagated=False)

@@ -9,7 +9,7 @@ from siaf.boxes import mask_box
 from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.fingerprints import keyframe_mark, shape_mark, track_mark
 from siaf.cvat.job.labels import SHAPE_OF, Label, LabelBook, WriteAs
-from siaf.cvat.job.ledger import Known, Ledger, OwnShape, OwnTrack
+from siaf.cvat.job.ledger import LabeledObject, Ledger, OwnShape, OwnTrack
 from siaf.cvat.job.reading import Reading, Spot
 from siaf.cvat.server.connection import Action, Json
 from siaf.masks import Bitmap, encode_rle, outline
@@ -56,7 +56,7 @@ class Wanted:
     """What decides about writing: the session's results and the human's spots."""
 
     results: SessionMasks
-    objects: Mapping[int, Known]
+    objects: Mapping[int, LabeledObject]
     absent: set[Spot]
     human: set[Spot]
 

@@ -24,7 +24,7 @@ ROUNDS: list[dict[int, list[tuple[int, list[list[float]]]]]] = [
 TAGS = [1, 2]
 
 
-class Relayed:
+class ThroughCvat:
     """A client as the sync is one: it sees masks and states, never a frame."""
 
     def __init__(self, client: Client, jpegs: list[bytes]) -> None:
@@ -91,30 +91,30 @@ def expected(model: Model, clip: Frames) -> list[Masks]:
 
 
 def test_two_rounds_are_those_of_the_library(client: Client, jpegs: list[bytes], expected: list[Masks]) -> None:
-    relayed = Relayed(client, jpegs)
+    rounds = ThroughCvat(client, jpegs)
     for given, masks in zip(ROUNDS, expected, strict=True):
-        relayed.round({frame: strokes(lines) for frame, lines in given.items()})
-        assert all(np.array_equal(relayed.masks[frame], masks[frame]) for frame in range(12))
+        rounds.round({frame: strokes(lines) for frame, lines in given.items()})
+        assert all(np.array_equal(rounds.masks[frame], masks[frame]) for frame in range(12))
 
 
 def test_workers_take_turns(start: Any, jpegs: list[bytes], tmp_path: Any, expected: list[Masks]) -> None:
     workers = [start(store=f"file:{tmp_path}") for _ in range(2)]
 
-    class Turns(Relayed):
+    class Turns(ThroughCvat):
         def send(self, frame: int, shapes: list[Any]) -> dict[str, Any]:
             self.client = workers[(workers.index(self.client) + 1) % 2]
             return super().send(frame, shapes)
 
-    relayed = Turns(workers[0], jpegs)
+    rounds = Turns(workers[0], jpegs)
     for given, masks in zip(ROUNDS, expected, strict=True):
-        relayed.round({frame: strokes(lines) for frame, lines in given.items()})
-        assert all(np.array_equal(relayed.masks[frame], masks[frame]) for frame in range(12))
+        rounds.round({frame: strokes(lines) for frame, lines in given.items()})
+        assert all(np.array_equal(rounds.masks[frame], masks[frame]) for frame in range(12))
 
 
 def test_an_answer_that_was_lost_is_given_again(client: Client, jpegs: list[bytes]) -> None:
-    relayed = Relayed(client, jpegs)
-    relayed.send(0, [relayed.numbered(0, **strokes(ROUNDS[0][3])[0])])
-    read = relayed.send(0, [relayed.numbered(0, tag=1, read=True)])
+    rounds = ThroughCvat(client, jpegs)
+    rounds.send(0, [rounds.numbered(0, **strokes(ROUNDS[0][3])[0])])
+    read = rounds.send(0, [rounds.numbered(0, tag=1, read=True)])
     first = client.cvat(jpegs[1], shapes=[None], states=read["states"])
     assert client.cvat(jpegs[1], shapes=[None], states=read["states"]) == first
     assert (first["frame"], first["next"], first["done"], first["total"]) == (1, 2, 1, 11)
@@ -127,12 +127,12 @@ def test_masks_and_boxes_and_removing(client: Client, jpegs: list[bytes]) -> Non
         {"type": "mask", "points": index_mask_to_rles(mask)[2], "tag": 2},
         {"type": "rectangle", "points": [40, 40, 60, 60], "tag": 1},
     ]
-    relayed = Relayed(client, jpegs)
-    relayed.round({0: shapes})
-    assert (relayed.masks[0][mask == 2] == 2).all()
-    assert (relayed.masks[0] == 1).any()
-    relayed.round({5: [{"tag": 2, "remove": True}, *strokes([(1, [[50, 50], [55, 50]])])]})
-    assert all(not (relayed.masks[frame] == 2).any() for frame in range(12) if frame != 0)
+    rounds = ThroughCvat(client, jpegs)
+    rounds.round({0: shapes})
+    assert (rounds.masks[0][mask == 2] == 2).all()
+    assert (rounds.masks[0] == 1).any()
+    rounds.round({5: [{"tag": 2, "remove": True}, *strokes([(1, [[50, 50], [55, 50]])])]})
+    assert all(not (rounds.masks[frame] == 2).any() for frame in range(12) if frame != 0)
 
 
 @pytest.mark.parametrize("about", [None, [1], [1, 2], []])
@@ -152,9 +152,9 @@ def test_what_a_human_s_masks_speak_for(
 
     said = {"tag": 0, "reference": True, **({} if about is None else {"about": about})}
     mask = {"type": "mask", "points": index_mask_to_rles(shown)[1], "tag": 1}
-    relayed = Relayed(client, jpegs)
-    relayed.round({3: strokes(line), 6: [said, mask], 9: [said]})
-    assert all(np.array_equal(relayed.masks[frame], session.mask(frame)) for frame in range(12))
+    rounds = ThroughCvat(client, jpegs)
+    rounds.round({3: strokes(line), 6: [said, mask], 9: [said]})
+    assert all(np.array_equal(rounds.masks[frame], session.mask(frame)) for frame in range(12))
 
 
 @pytest.mark.parametrize(
@@ -176,17 +176,17 @@ def test_what_a_human_s_masks_speak_for(
 def test_what_cannot_be_is_refused_by_name(
     client: Client, jpegs: list[bytes], change: dict[str, Any], status: int, field: str
 ) -> None:
-    relayed = Relayed(client, jpegs)
-    states = relayed.send(0, [relayed.numbered(0, tag=1, points=[20, 20])])["states"]
-    shape = {**relayed.numbered(0, tag=1, points=[20, 20]), **change}
+    rounds = ThroughCvat(client, jpegs)
+    states = rounds.send(0, [rounds.numbered(0, tag=1, points=[20, 20])])["states"]
+    shape = {**rounds.numbered(0, tag=1, points=[20, 20]), **change}
     body = {"image": base64_of(jpegs[0]), "shapes": [shape], "states": states}
     answer = client.call("POST", "/", body)
     assert (answer[0], answer[1]["error"]["field"]) == (status, field)
 
 
 def test_a_frame_after_the_last_is_refused(client: Client, jpegs: list[bytes]) -> None:
-    relayed = Relayed(client, jpegs[:1])
-    relayed.round({0: strokes([(1, [[20, 20], [25, 20]])])})
-    body = {"image": base64_of(jpegs[1]), "shapes": [None], "states": [relayed.states[1]]}
+    rounds = ThroughCvat(client, jpegs[:1])
+    rounds.round({0: strokes([(1, [[20, 20], [25, 20]])])})
+    body = {"image": base64_of(jpegs[1]), "shapes": [None], "states": [rounds.states[1]]}
     status, answer = client.call("POST", "/", body)
     assert (status, answer["error"]["field"]) == (422, "image")
