@@ -151,6 +151,7 @@ def function(url: str, token: str | None) -> Finding:
     try:
         info = requests.get(f"{url}/v1/info", timeout=_TIMEOUT_S)
         about = info.json() if info.ok else None
+        ready = requests.get(f"{url}/v2/health/ready", timeout=_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         guarded = requests.get(f"{url}/v1/metrics", headers=headers, timeout=_TIMEOUT_S)
     except requests.exceptions.JSONDecodeError:
@@ -162,6 +163,9 @@ def function(url: str, token: str | None) -> Finding:
         return Finding(
             what, False, f"{info.status_code}, but not from siaf", "check the port: deploy/status.py prints it"
         )
+    if ready.status_code == 503:
+        said = ready.json()["error"]["message"]
+        return Finding(what, False, f"it is not ready ({said})", "start its store again, or give it room")
     if guarded.status_code == 401:
         return Finding(what, False, "it refuses the token", "set SIAF_TOKEN to the function's own")
     found = f"siaf {about['version']}, {about['model']} on {about['device']}"
