@@ -25,7 +25,7 @@ def test_scripts_can_be_started(root: Path) -> None:
 
 
 def test_hadolint(root: Path, tool: Callable[[str], str]) -> None:
-    run(root, tool("hadolint"), "Dockerfile")
+    run(root, tool("hadolint"), "Dockerfile", "deploy/agent/Dockerfile")
 
 
 def test_yamllint(root: Path, tool: Callable[[str], str]) -> None:
