@@ -34,7 +34,11 @@ def test_yamllint(root: Path, tool: Callable[[str], str]) -> None:
 
 @pytest.mark.parametrize(
     ("schema", "pattern"),
-    [("github-workflows", ".github/workflows/*.yml"), ("compose-spec", "deploy/**/compose*.yml")],
+    [
+        ("github-workflows", ".github/workflows/*.yml"),
+        ("dependabot", ".github/dependabot.yml"),
+        ("compose-spec", "deploy/**/compose*.yml"),
+    ],
 )
 def test_schema(root: Path, tool: Callable[[str], str], schema: str, pattern: str) -> None:
     files = [str(path) for path in root.glob(pattern)]
