@@ -70,7 +70,7 @@ def _installed(package: str) -> bool:
         return False
 
 
-def _device(driver: Path = _DRIVER) -> Finding:
+def _device() -> Finding:
     import torch
 
     if torch.cuda.is_available():
@@ -81,9 +81,10 @@ def _device(driver: Path = _DRIVER) -> Finding:
             return Finding("device", False, f"cuda fails ({said})", "update the driver, or use --device cpu")
         names = {torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
         return Finding("device", total == 8, f"cuda, {torch.cuda.device_count()} × {', '.join(sorted(names))}")
-    if driver.exists():
+    if _DRIVER.exists():
         if torch.version.cuda is None:
-            cure = f"pip install --force-reinstall torch=={torch.__version__.partition('+')[0]} from pypi.org"
+            number = torch.__version__.partition("+")[0]
+            cure = f"pip install --force-reinstall --index-url https://pypi.org/simple torch=={number}"
             return Finding("device", False, "there is an NVIDIA driver, but torch is its build for CPUs", cure)
         found = f"there is an NVIDIA driver, but torch's CUDA {torch.version.cuda} cannot use it"
         return Finding("device", False, found, "update the driver; in a container, pass --gpus all")

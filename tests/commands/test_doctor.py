@@ -62,6 +62,25 @@ def test_more_threads_than_cpus_are_a_problem(capsys: Output, monkeypatch: pytes
     assert "OMP_NUM_THREADS=4096, but this process may use" in str(found(capsys, code=1)["threads"]["found"])
 
 
+@pytest.mark.parametrize(
+    ("built_for", "found_", "cure"),
+    [
+        (None, "torch is its build for CPUs", "--index-url https://pypi.org/simple torch=="),
+        ("13.0", "torch's CUDA 13.0 cannot use it", "update the driver"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_a_problem(
+    capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built_for: str | None, found_: str, cure: str
+) -> None:
+    (tmp_path / "version").write_text("NVRM version: 1")
+    monkeypatch.setattr(checkups, "_DRIVER", tmp_path / "version")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.version.cuda", built_for)
+    check = found(capsys, code=1)["device"]
+    assert found_ in str(check["found"])
+    assert cure in str(check["cure"])
+
+
 def test_a_package_that_does_not_load_is_a_problem_and_ends_nothing(
     capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
