@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from siaf.cvat.rounds.report import SyncReport
 
 WAYS = ("mask", "polygon-track", "rectangle-track")
-TRACKER = "siaf-tracker"  # as deploy/deploy.sh names it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
