@@ -1,7 +1,7 @@
 """A run of the interaction network in a round, and how its output becomes masks (AFI's side of a session)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from siaf.masks import IndexMask
 from siaf.model.loaded import FrameEncoding, Model
 from siaf.model.probabilities import Probabilities
 from siaf.prompts import FramePrompts
+from siaf.scribbles import Scribble
 from siaf.session.objects import ObjectTable
 from siaf.session.parts import asked_parts
 from siaf.session.refinement import refine
@@ -24,11 +25,13 @@ class InteractionRequest:
     """Strokes and boxes of the frames to segment, every object.
 
     `masks`: by frame. These frames start from them; others with a mask take part in across-frame attention.
+    `standing`: by frame, strokes of earlier rounds that still hold (`siaf.session.standing_strokes`).
     """
 
     prompts: Mapping[int, FramePrompts]
     masks: Mapping[int, IndexMask]
     objects: ObjectTable
+    standing: Mapping[int, Sequence[Scribble]] = field(default_factory=dict)
 
 
 Context = LruCache[tuple[int, bytes], FrameEncoding]
@@ -84,10 +87,11 @@ def to_masks(
     result = {}
     for number, here in sorted(request.prompts.items()):
         strokes, boxes, before = here.strokes, here.boxes, request.masks.get(number)
+        standing = request.standing.get(number, ())
         found = answer[number]
         if model.segmenter is not None:
-            found = refine(model.segmenter, frames[number], found, strokes, boxes, before)
-        mask = honour_strokes(asked_parts(found.likeliest(), strokes, boxes, before), strokes)
+            found = refine(model.segmenter, frames[number], found, strokes, boxes, before, standing=standing)
+        mask = honour_strokes(asked_parts(found.likeliest(), strokes, boxes, before), [*standing, *strokes])
         for tag, box in boxes.items():
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag

@@ -38,11 +38,14 @@ def refine(
     boxes: Mapping[int, Box],
     before: IndexMask | None,
     share: float = SHARE,
+    *,
+    standing: Sequence[Scribble] = (),
 ) -> Probabilities:
     """A frame's probabilities with every object that has a stroke or a box on it drawn again, at the segmenter's size.
 
     `before` is the frame's mask before these strokes, if it had one: strokes may only say what is wrong with it, so
-    points inside it stand for the rest. A pixel that several objects claim is the most probable one's.
+    points inside it, and the strokes of earlier rounds that are still `standing`, stand for the rest. A pixel that
+    several objects claim is the most probable one's.
     """
     size = segmenter.mask_size(*guess.size)
     named = {stroke.tag for stroke in strokes if stroke.tag} | boxes.keys()
@@ -50,7 +53,8 @@ def refine(
     small = _small(before, guess.tags[1:].tolist(), size) if before is not None and closer else {}
     if any(not stroke.tag for stroke in strokes):
         named |= small.keys()
-    asked = {tag: _Asked(tag, *points_of(strokes, tag), boxes.get(tag), before) for tag in sorted(named)}
+    said = [*standing, *strokes]
+    asked = {tag: _Asked(tag, *points_of(said, tag), boxes.get(tag), before) for tag in sorted(named)}
     channels = {}
     for tag in guess.tags[1:].tolist():
         channels[tag] = small[tag] if tag in small else torch.from_numpy(guess.of(tag, size))

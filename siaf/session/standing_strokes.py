@@ -1,0 +1,57 @@
+"""Strokes of earlier rounds on a frame that still hold: what a labeler drew counts until they draw otherwise there.
+
+A later round's strokes only say what is wrong with the mask. Without the earlier ones, an object that is drawn again
+loses what these made sure of (measured effect: docs/training.md).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from siaf.masks import Bitmap
+from siaf.scribbles import Scribble, rasterize
+
+_REACH = 0.01
+"""Of the frame's long side: a correction is drawn beside what it corrects, hardly ever all over it."""
+
+
+def standing_strokes(
+    rounds: Sequence[Sequence[Scribble]], new: Sequence[Scribble], height: int, width: int
+) -> list[Scribble]:
+    """Of a frame's earlier rounds, the oldest first, what neither a later one nor the `new` strokes contradict.
+
+    Where a stroke is contradicted, it is cut; the rest of it stays, in pieces.
+    """
+    standing: list[Scribble] = []
+    for later in (*rounds, new):
+        standing = [piece for stroke in standing for piece in _uncontradicted(stroke, later, height, width)]
+        if later is not new:
+            standing += later
+    return standing
+
+
+def _uncontradicted(stroke: Scribble, later: Sequence[Scribble], height: int, width: int) -> list[Scribble]:
+    against = [other for other in later if _contradicts(other, stroke)]
+    if not against:
+        return [stroke]
+    denied = _around(against, height, width)
+    columns, rows = np.clip(np.rint(stroke.points).astype(int), 0, (width - 1, height - 1)).T
+    holds = ~denied[rows, columns]
+    runs = np.split(np.arange(len(holds)), np.flatnonzero(np.diff(holds)) + 1)
+    return [replace(stroke, points=stroke.points[run]) for run in runs if holds[run[0]]]
+
+
+def _contradicts(later: Scribble, stroke: Scribble) -> bool:
+    """Whether both cannot be true of one pixel."""
+    if stroke.polarity == "negative":
+        return later.polarity == "positive" and later.tag == stroke.tag
+    return (later.tag == stroke.tag) == (later.polarity == "negative")
+
+
+def _around(strokes: Sequence[Scribble], height: int, width: int) -> Bitmap:
+    """The pixels that strokes cover, a little beside them included."""
+    reach = 2 * _REACH * max(height, width)
+    lines = [Scribble(1, stroke.points, min(1000.0, stroke.width + reach)) for stroke in strokes]
+    covered: Bitmap = rasterize(lines, height, width) == 1
+    return covered
