@@ -18,7 +18,7 @@ _COMMANDS = {
     "doctor": ("siaf.commands.doctor", "check this installation, and say what to do about what is wrong"),
     "evaluate": ("siaf.commands.evaluate", "measure a model on a DAVIS folder"),
     "bench": ("siaf.commands.bench", "measure speed and memory on this machine"),
-    "train": ("siaf.commands.train", "train the interaction or the propagation network"),
+    "train": ("siaf.commands.train", "train the interaction or the propagation network, or the segmenter"),
     "pseudo-label": (
         "siaf.commands.pseudo_label",
         "label photos for training with a SAM-like teacher in ONNX (needs onnxruntime)",

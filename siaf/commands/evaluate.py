@@ -17,6 +17,7 @@ from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
 from siaf.model.loaded import Model
 from siaf.weights import build_model, load_model
+from siaf.weights.loading import load_segmenter
 
 if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
     from siaf.evaluation.baselines import Method
@@ -103,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 metavar="FILE",
                 help=f"take the {part} network from this training checkpoint or weights file",
             )
+        each.add_argument("--segmenter", type=Path, metavar="FILE", help="take the segmenter from this weights file")
         add_json_argument(each)
         each.set_defaults(run=run)
 
@@ -348,7 +350,8 @@ def _baselines(arguments: argparse.Namespace, model: Model) -> "dict[str, Method
 
 def _model(arguments: argparse.Namespace) -> Model:
     given = {part: getattr(arguments, part) for part in ("interaction", "propagation") if getattr(arguments, part)}
-    return model_with(given, arguments.model, device=arguments.device, weights=arguments.weights)
+    model = model_with(given, arguments.model, device=arguments.device, weights=arguments.weights)
+    return replace(model, segmenter=load_segmenter(model.device, arguments.segmenter)) if arguments.segmenter else model
 
 
 def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str | None = None) -> Model:

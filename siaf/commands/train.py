@@ -1,10 +1,11 @@
-"""`siaf train`: train one of the two networks, or check its training data."""
+"""`siaf train`: train one of the networks, or check its training data."""
 
 import argparse
 import math
 import os
 from pathlib import Path
 
+from siaf.commands import train_segmenter
 from siaf.commands.common import device_name, natural, positive
 from siaf.errors import InputError
 
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         each.add_argument("--workers", type=natural, default=0, help="processes that draw batches (default: 0, none)")
         each.add_argument("--threads", type=positive, help="CPU threads; default: torch's")
         each.set_defaults(run=run)
+    train_segmenter.add_stage(stages)
     check = stages.add_parser("check", help="check every file that a configuration trains on")
     check.add_argument("--stage", dest="of", choices=("interaction", "propagation"), default="propagation")
     _add_data(check)

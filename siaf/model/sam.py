@@ -1,7 +1,8 @@
 """Segment Anything (Kirillov et al., ICCV 2023): an image is encoded once, prompts are answered from the embedding.
 
-The layout is MobileSAM's (Zhang et al., 2023), whose image encoder is Tiny-ViT. Images need not be square: positions
-are relative to a square of the input's long side, of which an image that is not square has the upper or left part.
+The layout is MobileSAM's (Zhang et al., 2023), whose image encoder is Tiny-ViT, and the decoder sees edges besides: the
+encoder's map of stride 4, as in HQ-SAM (Ke et al., NeurIPS 2023). Images need not be square: positions are relative to
+a square of the input's long side, of which an image that is not square has the upper or left part.
 """
 
 import math
@@ -18,6 +19,8 @@ STRIDE = 16
 """Input pixels per cell of the embedding; a mask has four by four pixels per cell."""
 NO_POINT, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 """Labels of points: none (fills the place of a box where there is none), clicks, a box's corners."""
+EDGES = WIDTH // 8
+"""Channels of the map of stride 4."""
 _MASKS = 4
 _MASK_WIDTH = 16
 
@@ -34,8 +37,15 @@ class LayerNorm2d(nn.Module):
         return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6).permute(0, 3, 1, 2)
 
 
+class Embedding(NamedTuple):
+    """An encoded image: `cells` N×256×h×w, one per 16 pixels; `edges` N×EDGES×4h×4w, of any precision."""
+
+    cells: Tensor
+    edges: Tensor
+
+
 class ImageEncoder(nn.Module):
-    """Tiny-ViT and a neck: normalised image N×3×H×W, sides multiples of 16 → embedding N×256×H/16×W/16."""
+    """Tiny-ViT and a neck: normalised image N×3×H×W, sides multiples of 16 → its embedding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,10 +56,11 @@ class ImageEncoder(nn.Module):
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False),
             LayerNorm2d(WIDTH),
         )
+        self.edges = nn.Conv2d(self.backbone.channels[0], EDGES, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        out: Tensor = self.neck(self.backbone(image)[-1])
-        return out
+    def forward(self, image: Tensor) -> Embedding:
+        maps = self.backbone(image)
+        return Embedding(self.neck(maps[-1]), self.edges(maps[0]))
 
 
 class Prompts(NamedTuple):
@@ -122,13 +133,22 @@ class MaskDecoder(nn.Module):
         )
         self.output_hypernetworks_mlps = nn.ModuleList(_Perceptron(WIDTH // 8) for _ in range(_MASKS))
         self.iou_prediction_head = _Perceptron(_MASKS)
+        self.sharpening = nn.Sequential(
+            nn.Conv2d(WIDTH // 8 + EDGES, WIDTH // 8, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(WIDTH // 8, WIDTH // 8, 3, padding=1),
+        )
+        for parameter in self.sharpening[-1].parameters():
+            nn.init.zeros_(parameter)  # begins as MobileSAM's decoder
 
-    def forward(self, embedding: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """`embedding` 1×256×h×w, prompts of B objects → logits B×4×4h×4w, IoU B×4."""
+    def forward(self, embedding: Embedding, prompts: Prompts) -> tuple[Tensor, Tensor]:
+        """The embedding of one image, prompts of B objects → logits B×4×4h×4w, IoU B×4."""
         count = len(prompts.sparse)
         tokens = torch.cat((self.tokens.expand(count, -1, -1), prompts.sparse), dim=1)
-        tokens, image = self.transformer(embedding + prompts.dense, prompts.position, tokens)
+        tokens, image = self.transformer(embedding.cells + prompts.dense, prompts.position, tokens)
         fine = self.output_upscaling(image)
+        edges = embedding.edges.to(fine.dtype).expand(count, -1, -1, -1)
+        fine = fine + self.sharpening(torch.cat((fine, edges), dim=1))
         kernels = [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         masks = torch.einsum("bmc,bchw->bmhw", torch.stack(kernels, dim=1), fine)
         return masks, self.iou_prediction_head(tokens[:, 0])
@@ -157,8 +177,10 @@ class SegmentAnything(nn.Module):
         self.prompt_encoder = PromptEncoder()
         self.mask_decoder = MaskDecoder()
 
-    def forward(self, embedding: Tensor, points: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, embedding: Embedding, points: Tensor, labels: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """The masks of B objects on one encoded image; arguments as of `PromptEncoder`, results of `MaskDecoder`."""
-        grid = embedding.shape[2], embedding.shape[3]
+        grid = embedding.cells.shape[2], embedding.cells.shape[3]
         out: tuple[Tensor, Tensor] = self.mask_decoder(embedding, self.prompt_encoder(points, labels, mask, grid))
         return out

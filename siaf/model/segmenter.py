@@ -13,7 +13,7 @@ from siaf.boxes import Box
 from siaf.frames.source import frame_digest
 from siaf.lru import LruCache
 from siaf.model.preprocessing import resize_frames
-from siaf.model.sam import BOTTOM_RIGHT, NEGATIVE, NO_POINT, POSITIVE, STRIDE, TOP_LEFT, SegmentAnything
+from siaf.model.sam import BOTTOM_RIGHT, NEGATIVE, NO_POINT, POSITIVE, STRIDE, TOP_LEFT, Embedding, SegmentAnything
 
 LONG_SIDE = 1024  # pixels, what Segment Anything was trained at
 _ENLARGED = 2.0  # a frame is enlarged at most so much
@@ -37,11 +37,11 @@ class Prompt:
 
 
 class Segmenter:
-    """The network, and the embeddings of the frames that were asked about last (2.4 MB each, at most 16)."""
+    """The network, and the embeddings of the frames that were asked about last (4.7 MB each, at most 16)."""
 
     def __init__(self, net: SegmentAnything, device: torch.device) -> None:
         self.net, self.device = net, device
-        self._embeddings: LruCache[str, Tensor] = LruCache(_KEPT)
+        self._embeddings: LruCache[str, Embedding] = LruCache(_KEPT)
         self._lock = Lock()
 
     def mask_size(self, height: int, width: int) -> tuple[int, int]:
@@ -50,15 +50,15 @@ class Segmenter:
         return 4 * rows // STRIDE, 4 * columns // STRIDE
 
     @torch.inference_mode()
-    def embed(self, frame: NDArray[np.uint8]) -> Tensor:
-        """The embedding 1×256×h×w of a frame, uint8 H×W×3 RGB."""
+    def embed(self, frame: NDArray[np.uint8]) -> Embedding:
+        """The embedding of a frame, uint8 H×W×3 RGB."""
         digest = frame_digest(frame)
         with self._lock:
             kept = self._embeddings.get(digest)
         if kept is not None:
             return kept
-        image = torch.from_numpy(np.ascontiguousarray(frame))[None].to(self.device)
-        found: Tensor = self.net.image_encoder(resize_frames(image, self._input_size(*frame.shape[:2])))
+        found: Embedding = self.net.image_encoder(self.prepared(frame))
+        found = found._replace(edges=found.edges.half())
         with self._lock:
             self._embeddings.put(digest, found)
         return found
@@ -71,8 +71,18 @@ class Segmenter:
     @torch.inference_mode()
     def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> Tensor:
         """An object's logits, float h×w of `mask_size`. The frame is encoded only if it is not among those kept."""
-        embedding = self.embed(frame)
-        height, width = frame.shape[:2]
+        points, labels = self.tokens(prompt, *frame.shape[:2])
+        masks, _ = self.net(
+            self.embed(frame),
+            points.to(self.device),
+            labels.to(self.device),
+            None if prompt.mask is None else prompt.mask[None, None].to(self.device, torch.float32),
+        )
+        found: Tensor = masks[0, 0].float()
+        return found
+
+    def tokens(self, prompt: Prompt, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """A prompt on a frame of height × width as the network takes it: points float 1×N×2, labels int 1×N."""
         rows, columns = self._input_size(height, width)
         corners = (
             [_NOWHERE] if prompt.box is None else [(x - 0.5, y - 0.5) for x, y in (prompt.box[:2], prompt.box[2:])]
@@ -81,14 +91,12 @@ class Segmenter:
         labels += [NO_POINT] if prompt.box is None else [TOP_LEFT, BOTTOM_RIGHT]
         places = np.concatenate((prompt.positive.reshape(-1, 2), prompt.negative.reshape(-1, 2), np.array(corners)))
         points = (places + 0.5) * (columns / width, rows / height) - 0.5
-        masks, _ = self.net(
-            embedding,
-            torch.tensor(points[None], dtype=torch.float32, device=self.device),
-            torch.tensor([labels], device=self.device),
-            None if prompt.mask is None else prompt.mask[None, None].to(self.device, torch.float32),
-        )
-        found: Tensor = masks[0, 0].float()
-        return found
+        return torch.tensor(points[None], dtype=torch.float32), torch.tensor([labels])
+
+    def prepared(self, frame: NDArray[np.uint8]) -> Tensor:
+        """A frame uint8 H×W×3 RGB as the image encoder takes it, 1×3×h×w."""
+        image = torch.from_numpy(np.ascontiguousarray(frame))[None].to(self.device)
+        return resize_frames(image, self._input_size(*frame.shape[:2]))
 
     def _input_size(self, height: int, width: int) -> tuple[int, int]:
         scale = enlargement(height, width)

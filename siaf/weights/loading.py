@@ -71,9 +71,9 @@ def load_model(
     return replace(built, digest=digest, segmenter=load_segmenter(built.device))
 
 
-def load_segmenter(device: torch.device) -> Segmenter | None:
-    """The MobileSAM that comes with the package, None if there is none. StateError for weights that do not fit."""
-    path = packaged_weights(SEGMENTER)
+def load_segmenter(device: torch.device, path: Path | None = None) -> Segmenter | None:
+    """The MobileSAM of a weights file, by default the package's, None if that has none. StateError for a misfit."""
+    path = path or packaged_weights(SEGMENTER)
     if path is None:
         return None
     net = SegmentAnything()

