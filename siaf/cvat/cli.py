@@ -13,6 +13,7 @@ from siaf.commands.common import (
     add_json_argument,
     add_model_arguments,
     interval,
+    natural,
     positive,
     print_result,
     seconds,
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from siaf.cvat.rounds.report import SyncReport
 
 WAYS = ("mask", "polygon-track", "rectangle-track")
+_CONTROLS = {
+    "undo": "take back the last round on a job",
+    "swap": "let two objects change places from a frame on",
+    "merge": "make object B part of object A from a frame on",
+    "split": "make an object a new one from a frame on",
+}
 TRACKER = "siaf-tracker"  # as deploy/deploy.sh names it
 
 
@@ -59,6 +66,20 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--to-job", type=positive, metavar="B", help="and carry them to this one")
     each.add_argument("--task", type=positive, metavar="N", help="or carry through all jobs of a task, in order")
     each.add_argument("--as", dest="write_as", choices=WAYS, help="how to write results (default: as before)")
+
+    for name, text in _CONTROLS.items():
+        each = _add(actions, name, run_control, text, store=True)
+        each.add_argument("--job", type=positive, required=True, metavar="N")
+        each.set_defaults(objects=[], from_frame=None)
+        if name in ("swap", "merge"):
+            each.add_argument("--objects", type=positive, nargs=2, required=True, metavar=("A", "B"))
+        elif name == "split":
+            each.add_argument("--object", dest="objects", type=positive, nargs=1, required=True, metavar="A")
+        if name != "undo":
+            each.add_argument("--from-frame", type=natural, required=True, metavar="F", help="as CVAT numbers it")
+        each.add_argument(
+            "--wait", type=seconds, default=0.0, metavar="S", help="wait this many seconds for a round on the job"
+        )
 
     each = _add(actions, "export-state", run_export, "save a job's session as one file", store=True)
     each.add_argument("--job", type=positive, required=True, metavar="N")
@@ -211,6 +232,22 @@ def run_carry(arguments: argparse.Namespace) -> None:
         )
     lines = [line for report in reports for line in report.lines()]
     print_result({"jobs": [report.as_json() for report in reports]}, lines, arguments.json)
+
+
+def run_control(arguments: argparse.Namespace) -> None:
+    """Take a round back, or change objects."""
+    from siaf.cvat import commands
+
+    report = commands.control(
+        resources.client(arguments),
+        arguments.job,
+        arguments.action,
+        store=resources.store(arguments),
+        objects=arguments.objects,
+        from_frame=arguments.from_frame,
+        wait_s=arguments.wait,
+    )
+    print_result(report.as_json(), report.lines(), arguments.json)
 
 
 def run_export(arguments: argparse.Namespace) -> None:

@@ -11,6 +11,8 @@ from siaf.cvat.job.setup import SetupPlan, apply_setup, plan_setup
 from siaf.cvat.rounds.bulk import BulkRow, read_items, run_bulk
 from siaf.cvat.rounds.carry import carry as carry_job
 from siaf.cvat.rounds.carry import carry_task
+from siaf.cvat.rounds.control import Action, Control, JobControl
+from siaf.cvat.rounds.control_report import ControlReport
 from siaf.cvat.rounds.overview import ObjectRow, task_overview
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.rounds.sync import JobSync, SyncOptions
@@ -88,6 +90,26 @@ def carry(
     if task is None and from_job is not None and to_job is not None:
         return [carry_job(server, from_job, to_job, store, engines, options)]
     raise InputError("give --from-job A --to-job B, or --task N", field="from_job")
+
+
+def control(
+    client: Client,
+    job: int,
+    do: Action,
+    *,
+    store: StateStore,
+    objects: Sequence[int] = (),
+    from_frame: int | None = None,
+    wait_s: float = 0.0,
+) -> ControlReport:
+    """Take the last round of a job back ("undo"), or change objects from a task frame on: "swap" two, "merge" the
+    second into the first, "split" one. Automatic masks and the session follow; what people made stays.
+
+    Raises InputError, Busy or ServerFault; after any of them it may be called again.
+    """
+    wanted = Control(do, tuple(objects), from_frame)
+    server = Server(client)
+    return JobControl(server, job, store.job(server.url, job), wait_s=wait_s).run(wanted)
 
 
 def export_state(client: Client, job: int, path: Path, *, store: StateStore) -> None:

@@ -20,6 +20,7 @@ from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
 from siaf.session.annotations import Annotations, Round, erase_other_tags
 from siaf.session.confidence import Confidence, suggest_frames
+from siaf.session.editing import Edit, apply, free_tag, merge, split, swap
 from siaf.session.examples import Annotated
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.interaction import Context, InteractionRequest, run_interaction, to_masks
@@ -355,6 +356,27 @@ class Session:
         else:  # it may hold walks of the object
             self._replan(self.within)
 
+    def swap_objects(self, first: int, second: int, from_frame: int, keep: Collection[int] = ()) -> None:
+        """Two objects change places from a frame on, in its masks and in all that later rounds start from.
+
+        Frames in `keep` stay as they are. `undo` takes it back as a round. Raises InputError naming "objects",
+        "from_frame", or "round" if a propagation is not finished; the session is then as before.
+        """
+        self._edit(swap(first, second, from_frame), keep)
+
+    def merge_objects(self, into: int, other: int, from_frame: int, keep: Collection[int] = ()) -> None:
+        """From a frame on `other` becomes `into`, and is forgotten if it is on no frame before. As `swap_objects`."""
+        self._edit(merge(into, other, from_frame), keep)
+
+    def split_object(self, tag: int, from_frame: int, new: int | None = None, keep: Collection[int] = ()) -> int:
+        """From a frame on an object is another, `new` one, by default of the lowest free tag, which is returned.
+
+        As `swap_objects`.
+        """
+        other = free_tag(self.objects.tags) if new is None else new
+        self._edit(split(tag, from_frame, other), keep)
+        return other
+
     def inherit(self, state: bytes) -> None:
         """Start from what another clip's session knew: its objects with their tags, and its across-round memory.
 
@@ -413,6 +435,11 @@ class Session:
         return load_session(Path(path), model, frames)
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _edit(self, edit: Edit, keep: Collection[int]) -> None:
+        snapshot = self.snapshot()
+        apply(snapshot, edit, self.frame_digest, keep)
+        self.restore(snapshot)
 
     def _run_interaction(self, given: Prompts) -> dict[int, IndexMask]:
         """AFI's index masks of all frames that were drawn on."""

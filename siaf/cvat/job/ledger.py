@@ -72,6 +72,7 @@ class Ledger:
     """`shapes`, `tracks` by CVAT id, which is below 0 for a shape that is known to be gone; `human` by "s<id>" or, for
     keyframes, "t<id>:<frame>"; frames are the task's. `labels`: the job's label names by id, as of the last sync.
     `undecided`: earlier writes that were not answered and could not be seen in the job: CVAT may do them yet.
+    `undone`: what the job held that no round had taken when the last round was taken back (siaf.cvat.rounds.undone).
     """
 
     job: int
@@ -93,6 +94,7 @@ class Ledger:
     data_version: str = ""
     digests: dict[int, str] = field(default_factory=dict)
     remote: dict[str, str] = field(default_factory=dict)
+    undone: list[str] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
@@ -103,6 +105,8 @@ class Ledger:
         """As JSON."""
         document = asdict(self)
         document["absent"] = sorted(self.absent)
+        if not self.undone:  # earlier versions can then read the rest
+            del document["undone"]
         return json.dumps({"version": VERSION, **document}).encode()
 
     @classmethod

@@ -11,18 +11,18 @@ from siaf.cvat.engines.base import Engine, EngineFactory, Progress
 from siaf.cvat.job.adopting import adopt_equal_masks, imported_frames
 from siaf.cvat.job.clip import JobClip, open_job
 from siaf.cvat.job.frames import JobFrames
-from siaf.cvat.job.labels import USED, LabelBook, WriteAs
-from siaf.cvat.job.ledger import Ledger, Pending
-from siaf.cvat.job.reading import Reading, marks_of, read_job
+from siaf.cvat.job.labels import LabelBook, WriteAs
+from siaf.cvat.job.ledger import Ledger
+from siaf.cvat.job.reading import Reading, read_job
 from siaf.cvat.rounds.engine_calls import run_round
 from siaf.cvat.rounds.planning import RoundInput, plan_round
 from siaf.cvat.rounds.questions import Unanswered
 from siaf.cvat.rounds.report import SyncReport, ignored_lines
-from siaf.cvat.server.connection import Json, Server
+from siaf.cvat.rounds.undone import HELD, unseen
+from siaf.cvat.rounds.writer import JobWriter
+from siaf.cvat.server.connection import Server
 from siaf.cvat.storage.store import JobStore
-from siaf.cvat.writing.changes import Change, Wanted, batches, plan_changes
-from siaf.cvat.writing.checks import check_change
-from siaf.cvat.writing.used_scribbles import Scribbles, plan_tidying
+from siaf.cvat.writing.used_scribbles import Scribbles
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 from siaf.session.shrinking import summarise
@@ -138,9 +138,14 @@ class JobSync:
         carried = {}
         if self._carried is not None:
             carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
-        planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
+        held = bool(ledger.undone) and self._carried is None and unseen(reading, ledger) == set(ledger.undone)
+        if held:
+            self._report.notes.append(HELD)
+            planned = RoundInput(objects=dict(ledger.objects))
+        else:
+            planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
         ignored = {**reading.ignored, **planned.ignored}
-        if planned.empty and ledger.state is None and self._carried is None:
+        if planned.empty and ledger.state is None and self._carried is None and not held:
             raise NothingDrawn(self._clip.id, self._book, ignored)
         if planned.questions and not (self._options.yes or self._options.dry_run):
             raise Unanswered(self._clip.id, planned.questions)
@@ -163,12 +168,14 @@ class JobSync:
         if planned.empty and not (self._engine is not None and ledger.state is None):
             return ledger
         self._server.check_may_write(self._clip.id)  # now, not after minutes of propagation
+        self._jobs.keep_before(ledger.round + 1)
         engine = self._open(ledger)
         for tag in planned.removed & set(engine.tags()):
             engine.remove_object(tag)
         if planned.draws:
             run_round(engine, planned)
         ledger.round += 1
+        ledger.undone = []
         ledger.propagated = ledger.propagated and not (planned.draws or ledger.state is None)
         ledger.objects, ledger.absent, ledger.human = planned.objects, planned.absent, planned.human
         ledger.strokes |= dict.fromkeys(planned.used, ledger.round)
@@ -232,71 +239,10 @@ class JobSync:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def _write(self, ledger: Ledger) -> None:
-        annotations = self._server.annotations(self._clip.id)  # read again: people work while siaf propagates
-        reading = read_job(annotations, self._clip, self._book, ledger)
-        _forget_replaced(ledger, annotations, reading)
         state = self._jobs.state(ledger)
-        if state is None:
-            return
-        wanted = Wanted(
-            read_masks(state),
-            {tag: known for tag, known in ledger.objects.items() if tag not in reading.gone},
-            ledger.absent | reading.missing,
-            reading.human_at(),
-        )
-        changes = plan_changes(wanted, annotations, reading, self._clip, self._book, ledger, self._write_as(ledger))
-        for change in changes:
-            check_change(change, self._clip, self._book)
-        for change in changes:
-            for batch in batches(change):
-                self._send(batch, annotations, ledger)
-        self._report.human = len(reading.human)
-        self._put_scribbles_away(reading, annotations, ledger)
-        self._jobs.save(ledger)
-
-    def _send(self, batch: Change, planned_on: Json, ledger: Ledger) -> None:
-        batch = self._untouched(batch, planned_on)
-        if not len(batch):
-            return
-        ledger.pending = Pending(batch.action, batch.ids, batch.own_shapes, batch.own_tracks)
-        self._jobs.save(ledger)
-        answer = self._server.patch_annotations(
-            self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks, before=self._still_mine
-        )
-        ledger.done([entry["id"] for entry in (*answer["shapes"], *answer["tracks"])])
-        self._jobs.save(ledger)
-        self._report.count(batch)
-
-    def _untouched(self, batch: Change, planned_on: Json) -> Change:
-        """The part of an update or deletion that no human worked on since the job was read.
-
-        CVAT has no locks, and an update of a shape that is gone makes it anew. What is left out here is a correction
-        that the next round takes.
-        """
-        if batch.action == "create":
-            return batch
-        before = marks_of(planned_on, self._book)
-        now = marks_of(self._server.annotations(self._clip.id), self._book)
-        left = batch.only({key for key, mark in now.items() if before.get(key) == mark})
-        if len(left) < len(batch):
-            self._report.notes.append(
-                f"{len(batch) - len(left)} shapes were left alone, because people changed them in the meantime"
-            )
-        return left
-
-    def _put_scribbles_away(self, reading: Reading, planned_on: Json, ledger: Ledger) -> None:
-        change, unmarkable = plan_tidying(reading.strokes, ledger.strokes, self._options.scribbles, self._book)
-        if unmarkable:
-            self._report.notes.append(f"{unmarkable} used scribbles cannot be marked: their label has no {USED!r}")
-        if change is None or not len(change):
-            return
-        change = self._untouched(change, planned_on)
-        if len(change):
-            self._server.patch_annotations(
-                self._clip.id, change.action, shapes=change.shapes, tracks=change.tracks, before=self._still_mine
-            )
-            done = "removed" if change.action == "delete" else "marked"
-            self._report.notes.append(f"{len(change)} used scribbles {done}")
+        masks = None if state is None else read_masks(state)
+        writer = JobWriter(self._server, self._clip, self._book, self._jobs, self._report, lambda: self._still_mine())
+        writer.write(ledger, masks, self._write_as(ledger), self._options.scribbles)
 
     # -- the report -----------------------------------------------------------------------------------------------
 
@@ -350,14 +296,6 @@ def _forget_lost(ledger: Ledger, reading: Reading) -> None:
     """What a human deleted or changed is not siaf's any more."""
     ledger.shapes = {number: own for number, own in ledger.shapes.items() if number in reading.own | reading.hidden}
     ledger.tracks = {number: own for number, own in ledger.tracks.items() if number in reading.tracks}
-
-
-def _forget_replaced(ledger: Ledger, annotations: Json, reading: Reading) -> None:
-    """A shape that is gone though nobody deleted its mask: another one of siaf's is in its place."""
-    here = {shape["id"] for shape in annotations["shapes"]}
-    for number, own in list(ledger.shapes.items()):
-        if number not in here and (own.frame, own.tag) not in reading.missing and own.tag not in reading.gone:
-            del ledger.shapes[number]
 
 
 def _adaptation_note(adapted: bool | None) -> str:

@@ -1,0 +1,49 @@
+"""What taking back a round, or changing objects, did to a job."""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # loads torch
+    from siaf.cvat.writing.changes import Change
+
+_DONE = {"undo": "the last round is taken back", "swap": "swapped", "merge": "merged", "split": "split"}
+
+
+@dataclass
+class ControlReport:
+    """`round`: the last one that counts now. `kept`: shapes of people that the change would have been about, and that
+    stay as they are; `human` counts all masks of people in the job.
+    """
+
+    job: int
+    done: str
+    round: int = 0
+    objects: dict[int, str] = field(default_factory=dict)
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    human: int = 0
+    kept: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, change: "Change") -> None:
+        """Add a write that was done."""
+        name = {"create": "created", "update": "updated", "delete": "deleted"}[change.action]
+        setattr(self, name, getattr(self, name) + len(change))
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def lines(self, most: int = 12) -> list[str]:
+        """For people."""
+        lines = [f"job {self.job}: {_DONE[self.done]}; round {self.round}"]
+        lines.append(f"  objects: {', '.join(f'{tag} {label}' for tag, label in self.objects.items()) or 'none'}")
+        lines.append(
+            f"  masks: {self.created} new, {self.updated} changed, {self.deleted} removed; "
+            f"{self.human} by people, left alone"
+        )
+        if self.kept:
+            more = f" … ({len(self.kept)} in all)" if len(self.kept) > most else ""
+            lines.append(f"  made by people, so these frames are as they were: {', '.join(self.kept[:most])}{more}")
+        return [*lines, *(f"  {note}" for note in self.notes)]
