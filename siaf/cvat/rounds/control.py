@@ -42,7 +42,7 @@ class Control:
     from_frame: int | None = None
 
     def __post_init__(self) -> None:
-        if self.do not in get_args(Action):
+        if not isinstance(self.do, str) or self.do not in get_args(Action):
             raise InputError(f"is {self.do!r}, not one of {', '.join(get_args(Action))}", field="do")
         count = _OBJECTS[self.do]
         if len(self.objects) != count:

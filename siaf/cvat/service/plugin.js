@@ -7,6 +7,14 @@
     const TITLE = 'SIAF';
     const ROUND = 'SIAF: commit scribbles and propagate';
     const NEXT = 'SIAF: next frame to fix';
+    const UNDO = 'SIAF: undo last round';
+    const CHANGES = {
+        swap: { name: 'SIAF: swap two objects from a frame on', objects: ['Object', 'Other object'] },
+        merge: { name: 'SIAF: merge two objects from a frame on', objects: ['Object that stays', 'Object that joins it'] },
+        split: { name: 'SIAF: split an object from a frame on', objects: ['Object'] },
+    };
+    const FRAME = 'From frame';
+    const MOST_OBJECTS = 255;
     const FALLBACK = 'Ask for a round with the tag siaf:run instead, if your team watches for it.';
     const POLL_MS = 1000;
     const LATE_MS = 60000; // CVAT's application has started by then, or has no such hook
@@ -153,6 +161,62 @@
             }
         }
 
+        // What is done about rounds goes through the same queue. A round of somebody else is not taken for it.
+        class ControlAction extends SiafAction {
+            async control(wish, { onProgress, cancelled }) {
+                const { job } = this;
+                onProgress('saving', 0);
+                await job.annotations.save();
+                const round = await ask(store, 'POST', `jobs/${job.id}/rounds`, wish);
+                const ended = await follow(store, job.id, { round, intro: '' }, onProgress, cancelled);
+                await refresh(job);
+                show(ended.state === 'done' ? ended.lines : [ended.message], ended.state !== 'done');
+                return { created: NOTHING, deleted: NOTHING };
+            }
+        }
+
+        class UndoAction extends ControlAction {
+            get name() { return UNDO; }
+
+            async run(input) { return this.control({ do: 'undo' }, input); }
+        }
+
+        class ChangeAction extends ControlAction {
+            constructor(what) {
+                super();
+                this.what = what;
+            }
+
+            get name() { return CHANGES[this.what].name; }
+
+            get parameters() {
+                const type = 'number';
+                const object = (number) => ({ type, values: ['1', `${MOST_OBJECTS}`, '1'], defaultValue: `${number}` });
+                const { objects } = CHANGES[this.what];
+                return {
+                    ...Object.fromEntries(objects.map((name, index) => [name, object(index + 1)])),
+                    [FRAME]: {
+                        type,
+                        values: ({ instance }) => (
+                            [instance.startFrame ?? 0, instance.stopFrame ?? 0, 1].map((value) => `${value}`)
+                        ),
+                        defaultValue: () => `${store.getState().annotation.player.frame.number}`,
+                    },
+                };
+            }
+
+            async init(instance, parameters) {
+                await super.init(instance);
+                this.wish = {
+                    do: this.what,
+                    objects: CHANGES[this.what].objects.map((name) => Number(parameters[name])),
+                    from_frame: Number(parameters[FRAME]),
+                };
+            }
+
+            async run(input) { return this.control(this.wish, input); }
+        }
+
         class NextAction extends SiafAction {
             get name() { return NEXT; }
 
@@ -169,7 +233,9 @@
             }
         }
 
-        return actionCreators?.changeFrameAsync ? [new RoundAction(), new NextAction()] : [new RoundAction()];
+        const jumping = actionCreators?.changeFrameAsync ? [new NextAction()] : [];
+        const changes = Object.keys(CHANGES).map((what) => new ChangeAction(what));
+        return [new RoundAction(), ...jumping, new UndoAction(), ...changes];
     }
 
     function lacks({ core, actionCreators }) {

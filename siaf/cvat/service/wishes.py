@@ -1,0 +1,43 @@
+"""What the body of a request for a round asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from siaf.cvat.rounds.control import Action, Control
+from siaf.cvat.service.http import ApiError
+from siaf.errors import InputError
+
+_OPTIONS = ("yes", "do", "objects", "from_frame")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A round, or, with `control`, what is done about rounds. `yes` answers a round's questions."""
+
+    yes: bool = False
+    control: Control | None = None
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> "Wish":
+        """Raises ApiError naming what is wrong."""
+        unknown = sorted(body.keys() - set(_OPTIONS))
+        if unknown:
+            raise ApiError(400, "bad_request", f"there is no such option; there are: {', '.join(_OPTIONS)}", unknown[0])
+        yes = body.get("yes", False)
+        if not isinstance(yes, bool):
+            raise ApiError(400, "bad_request", "must be true or false", "yes")
+        if "do" not in body:
+            for name in ("objects", "from_frame"):
+                if name in body:
+                    raise ApiError(400, "bad_request", "a round has no use for it: say what to do", name)
+            return cls(yes)
+        if yes:
+            raise ApiError(400, "bad_request", "only a round asks questions", "yes")
+        objects = body.get("objects", [])
+        if not isinstance(objects, list):
+            raise ApiError(400, "bad_request", "must be a list of numbers", "objects")
+        try:
+            return cls(control=Control(cast(Action, body["do"]), tuple(objects), body.get("from_frame")))
+        except InputError as error:
+            raise ApiError(400, "bad_request", error.message, error.field) from None
