@@ -66,6 +66,7 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--to-job", type=positive, metavar="B", help="and carry them to this one")
     each.add_argument("--task", type=positive, metavar="N", help="or carry through all jobs of a task, in order")
     each.add_argument("--as", dest="write_as", choices=WAYS, help="how to write results (default: as before)")
+    _add_overlap(each)
 
     for name, text in _CONTROLS.items():
         each = _add(actions, name, run_control, text, store=True)
@@ -161,6 +162,15 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scribbles", choices=("keep", "mark", "remove"), default="keep", help="what to do with used ones"
     )
+    _add_overlap(parser)
+
+
+def _add_overlap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overlap",
+        choices=("both", "once"),
+        help="masks on frames that two jobs share: in both jobs, or once, in the earlier one (default: as before)",
+    )
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -204,6 +214,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
             store=resources.store(arguments),
             engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
+            overlap=arguments.overlap,
             scribbles=arguments.scribbles,
             dry_run=arguments.dry_run,
             yes=arguments.yes,
@@ -228,6 +239,7 @@ def run_carry(arguments: argparse.Namespace) -> None:
             store=resources.store(arguments),
             engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
+            overlap=arguments.overlap,
             progress=progress,
         )
     lines = [line for report in reports for line in report.lines()]
@@ -297,6 +309,7 @@ def run_watch(arguments: argparse.Namespace) -> None:
         listen=arguments.listen,
         secret=os.environ.get("SIAF_WEBHOOK_SECRET", ""),
         write_as=arguments.write_as,
+        overlap=arguments.overlap,
         scribbles=arguments.scribbles,
         on_report=show,
     )
@@ -328,6 +341,7 @@ def run_bulk(arguments: argparse.Namespace) -> None:
         store=resources.store(arguments),
         engines=resources.engines(arguments, client),
         write_as=arguments.write_as,
+        overlap=arguments.overlap,
         scribbles=arguments.scribbles,
         results=arguments.results,
         adapt=arguments.via is None,  # a session behind CVAT cannot

@@ -15,7 +15,7 @@ from siaf.cvat.rounds.control import Action, Control, JobControl
 from siaf.cvat.rounds.control_report import ControlReport
 from siaf.cvat.rounds.overview import ObjectRow, task_overview
 from siaf.cvat.rounds.report import SyncReport
-from siaf.cvat.rounds.sync import JobSync, SyncOptions
+from siaf.cvat.rounds.sync import JobSync, Overlap, SyncOptions
 from siaf.cvat.rounds.watch import Trigger, Watcher
 from siaf.cvat.server.connection import Server
 from siaf.cvat.server.webhooks import WebhookReceiver
@@ -49,6 +49,7 @@ def sync(
     store: StateStore,
     engines: EngineFactory,
     write_as: WriteAs | None = None,
+    overlap: Overlap | None = None,
     scribbles: Scribbles = "keep",
     dry_run: bool = False,
     yes: bool = False,
@@ -60,9 +61,10 @@ def sync(
 
     `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.rounds.questions`:
     Unanswered). `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or
-    more.
+    more. `overlap`: whether masks on frames that two jobs share are in both, or once, in the earlier one (default: as
+    before).
     """
-    options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s, adapt_from=1 if adapt else None)
+    options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s, adapt_from=1 if adapt else None, overlap=overlap)
     if progress is not None:
         options.progress = progress
     server = Server(client)
@@ -78,11 +80,12 @@ def carry(
     store: StateStore,
     engines: EngineFactory,
     write_as: WriteAs | None = None,
+    overlap: Overlap | None = None,
     wait_s: float = 0.0,
     progress: Progress | None = None,
 ) -> list[SyncReport]:
     """Pre-annotate a job from another one, or all jobs of a task in turn; objects keep their tags."""
-    server, options = Server(client), SyncOptions(write_as, wait_s=wait_s)
+    server, options = Server(client), SyncOptions(write_as, wait_s=wait_s, overlap=overlap)
     if progress is not None:
         options.progress = progress
     if task is not None and from_job is None and to_job is None:
@@ -137,6 +140,7 @@ def bulk(
     store: StateStore,
     engines: Sequence[EngineFactory],
     write_as: WriteAs | None = None,
+    overlap: Overlap | None = None,
     scribbles: Scribbles = "keep",
     results: Path | None = None,
     adapt: bool = True,
@@ -149,7 +153,7 @@ def bulk(
     server = Server(client)
     left_out: list[BulkRow] = []
     items = read_items(server, jobs, tasks, listing, query, left_out)
-    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None)
+    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None, overlap=overlap)
     return run_bulk(server, items, store, engines, options, left_out=left_out, results=results, on_row=on_row)
 
 
@@ -165,6 +169,7 @@ def watch(
     listen: str | None = None,
     secret: str = "",
     write_as: WriteAs | None = None,
+    overlap: Overlap | None = None,
     scribbles: Scribbles = "keep",
     on_report: Callable[[SyncReport], None] = lambda report: None,
     stop: Callable[[], bool] = lambda: False,
@@ -177,7 +182,7 @@ def watch(
         Server(client),
         store,
         engines,
-        SyncOptions(write_as, scribbles),
+        SyncOptions(write_as, scribbles, overlap=overlap),
         Trigger.parse(trigger),
         project,
         task,

@@ -19,6 +19,7 @@ from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
 from siaf.session.annotations import Annotations, Round, erase_other_tags
+from siaf.session.barriers import Barriers, plan_stages
 from siaf.session.confidence import Confidence, suggest_frames
 from siaf.session.editing import Edit, apply, free_tag, merge, split, swap
 from siaf.session.examples import Annotated
@@ -28,7 +29,7 @@ from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.session.objects import ObjectTable
 from siaf.session.propagation import Carried, Propagator, Repropagate
-from siaf.session.schedule import CARRIED, Chain, chains, limited, stages, walks
+from siaf.session.schedule import CARRIED
 from siaf.session.shrinking import Shrunk, summarise
 from siaf.session.snapshot import SessionSnapshot
 
@@ -110,6 +111,23 @@ class Session:
             frame_range(frames, len(self.frames), "within")
         if frames != self.within:
             self._replan(frames)
+
+    @property
+    def barriers(self) -> tuple[int, ...]:
+        """Frames that nothing crosses, ascending: those from one on get nothing from those before it, and the other way
+        round. None by default; frame 0 cannot be one.
+        """
+        return self.memory.barriers.at
+
+    @barriers.setter
+    def barriers(self, frames: Collection[int]) -> None:
+        found = Barriers.of(frames, len(self.frames))
+        if found == self.memory.barriers:
+            return
+        self.memory.barriers = found
+        self._annotations = self._annotations.copy()
+        self._annotations.forget_adopted()
+        self._replan(self.within)
 
     @property
     def interacted(self) -> list[int]:
@@ -283,7 +301,8 @@ class Session:
         given = FramePrompts(list(scribbles), dict(boxes or {}))
         for tag in sorted(given.drawn_tags.union(shown)):
             objects.add(tag)
-        others = sorted(self._annotations.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
+        near = set(self.memory.barriers.same_side(frame, self._annotations.interacted))
+        others = sorted(near - {frame}, key=lambda f: (abs(f - frame), f))
         known = {f: self._annotations.masks[f] for f in others[:_CONTEXT_FRAMES]}
         if before is not None:
             known[frame] = before
@@ -449,8 +468,12 @@ class Session:
         # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
         # (DAVIS, one frame a round), for up to three times the frames.
         known = {f: mask for f, here in drawn.items() if (mask := self._mask_before(f, here.mask)) is not None}
-        request = InteractionRequest(drawn, known, self.objects)
-        return to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+        found: dict[int, IndexMask] = {}
+        for side in self.memory.barriers.sides(sorted(drawn)):
+            here = {f: drawn[f] for f in side}
+            request = InteractionRequest(here, {f: known[f] for f in side if f in known}, self.objects)
+            found |= to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+        return found
 
     def _take_over(self, carried: Carried) -> None:
         """Objects that were carried to an interacted frame become part of its mask."""
@@ -508,8 +531,9 @@ class Session:
     def _estimated_mask(self, frame: int) -> IndexMask | None:
         """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""
         mask = self._current(frame)
-        if mask is None and (self._annotations.interacted or self.memory.carried):
-            nearest = min(self._annotations.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
+        near = self.memory.barriers.same_side(frame, self._annotations.interacted)
+        if mask is None and (near or self.memory.taught(frame)):
+            nearest = min(near, key=lambda f: (abs(f - frame), f), default=CARRIED)
             features = self._propagator.features([frame])
             chain = self._propagator.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
             mask = self._propagator.step(features, [frame], [chain], self.objects)[0][0]
@@ -531,13 +555,17 @@ class Session:
 
     def _replan(self, within: range | None) -> None:
         now = self._annotations
-        outward = chains(len(self.frames), now.interacted)
-        if not now.interacted and self.memory.carried:
-            outward = [Chain(CARRIED, tuple(range(len(self.frames))))]
-        if within is not None:
-            outward = limited(outward, within)
-        order = {**now.interacted, CARRIED: 0}
-        self._propagator.restart(stages(walks(now.annotated_tags, self.objects.tags), outward, order), within)
+        carried = bool(self.memory.carried)
+        planned = plan_stages(
+            len(self.frames),
+            now.interacted,
+            now.annotated_tags,
+            self.objects.tags,
+            carried,
+            self.memory.barriers,
+            within,
+        )
+        self._propagator.restart(planned, within)
         self.revision += 1
 
     def _check_frame(self, frame: int, name: str) -> None:

@@ -28,6 +28,7 @@ from siaf.model.propagation import FrameMemory
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import Decoder
 from siaf.session.annotations import Annotations, Round
+from siaf.session.barriers import Barriers
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import ChainMemory
@@ -120,6 +121,7 @@ def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
             "at": running.plan.at,
             "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
             **({} if within is None else {"within": [within.start, within.stop]}),
+            **({"barriers": list(running.barriers.at)} if running.barriers.at else {}),
         },
         "lost": {str(frame): {str(t): gone for t, gone in lost.items()} for frame, lost in running.lost.items()},
         "made": {str(frame): made for frame, made in running.made.items()},
@@ -448,5 +450,6 @@ def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdenti
             lost=document.lost,
             made=document.made,
             walked=document.walked,
+            barriers=Barriers(document.plan.barriers),
         ),
     )

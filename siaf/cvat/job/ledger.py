@@ -73,6 +73,7 @@ class Ledger:
     keyframes, "t<id>:<frame>"; frames are the task's. `labels`: the job's label names by id, as of the last sync.
     `undecided`: earlier writes that were not answered and could not be seen in the job: CVAT may do them yet.
     `undone`: what the job held that no round had taken when the last round was taken back (siaf.cvat.rounds.undone).
+    `overlap`: "once" if masks that an earlier job shows on shared frames are not written.
     """
 
     job: int
@@ -95,6 +96,7 @@ class Ledger:
     digests: dict[int, str] = field(default_factory=dict)
     remote: dict[str, str] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
+    overlap: str = "both"
 
     @property
     def empty(self) -> bool:
@@ -105,8 +107,9 @@ class Ledger:
         """As JSON."""
         document = asdict(self)
         document["absent"] = sorted(self.absent)
-        if not self.undone:  # earlier versions can then read the rest
-            del document["undone"]
+        for name, usual in (("undone", []), ("overlap", "both")):
+            if document[name] == usual:  # earlier versions can then read the rest
+                del document[name]
         return json.dumps({"version": VERSION, **document}).encode()
 
     @classmethod

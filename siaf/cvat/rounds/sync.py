@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from siaf.session.shrinking import summarise
 from siaf.session.snapshot import SessionMasks
 from siaf.session.state_file import read_masks, read_summary
 
+Overlap = Literal["both", "once"]
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
 
@@ -53,6 +55,8 @@ class SyncOptions:
     """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions.
 
     `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
+    `overlap`: whether masks on frames that two jobs share are in both, or only in the one that begins earlier; None =
+    as before, at first both.
     """
 
     write_as: WriteAs | None = None
@@ -62,6 +66,7 @@ class SyncOptions:
     wait_s: float = 0.0
     progress: Progress = lambda done, total: None
     adapt_from: int | None = None
+    overlap: Overlap | None = None
 
 
 class JobSync:
@@ -165,6 +170,7 @@ class JobSync:
 
     def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
         ledger.write_as = self._write_as(ledger)
+        ledger.overlap = self._options.overlap or ledger.overlap
         if planned.empty and not (self._engine is not None and ledger.state is None):
             return ledger
         self._server.check_may_write(self._clip.id)  # now, not after minutes of propagation

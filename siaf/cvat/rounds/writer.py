@@ -7,6 +7,7 @@ from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.labels import USED, LabelBook, WriteAs
 from siaf.cvat.job.ledger import Ledger, Pending
 from siaf.cvat.job.reading import Reading, marks_of, read_job
+from siaf.cvat.rounds.shared_frames import shown_before
 from siaf.cvat.server.connection import Json, Server
 from siaf.cvat.storage.store import JobStore
 from siaf.cvat.writing.changes import Change, Wanted, as_sent, batches, plan_changes
@@ -49,11 +50,17 @@ class JobWriter:
         _forget_replaced(ledger, annotations, reading)
         if masks is None:
             return
+        elsewhere = set()
+        if ledger.overlap == "once":
+            elsewhere = shown_before(self._server, self._clip, self._book, self._report.notes)
+            twice = len(elsewhere & reading.human_at())
+            if twice:
+                self._report.notes.append(f"{twice} masks by people on shared frames are in an earlier job, too")
         wanted = Wanted(
             masks,
             {tag: known for tag, known in ledger.objects.items() if tag not in reading.gone},
             ledger.absent | reading.missing,
-            reading.human_at(),
+            reading.human_at() | elsewhere,
         )
         changes = plan_changes(wanted, annotations, reading, self._clip, self._book, ledger, write_as)
         for change in changes:
