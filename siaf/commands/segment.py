@@ -15,6 +15,7 @@ from siaf.commands.common import (
     adapt_with_progress,
     add_json_argument,
     add_model_arguments,
+    frame_list,
     print_result,
     propagate_with_progress,
 )
@@ -77,6 +78,12 @@ def add_parser(subparsers: Subparsers) -> None:
         "--frames",
         metavar="A-B",
         help="propagate to these frames only (20-30; the first is 0); others keep the masks of --state, or get none",
+    )
+    parser.add_argument(
+        "--barriers",
+        type=frame_list,
+        metavar="F,G",
+        help='frames that nothing crosses, as first ones after cuts; "none" lifts those of --state (default: as there)',
     )
     add_model_arguments(parser)
     add_json_argument(parser)
@@ -144,6 +151,8 @@ def segment(
     adapted: list[str] = []
     touched = sorted({frame for strokes, references in given for frame in (*strokes, *references)})
     had = {*session.interacted, *session.confidence}
+    if arguments.barriers is not None:
+        session.barriers = arguments.barriers
     session.within = within
 
     def go_on(place: Path) -> str:
@@ -326,6 +335,8 @@ def _command(arguments: argparse.Namespace, place: Path, done: int) -> str:
         words += ["--label", label]
     if arguments.frames is not None:
         words += ["--frames", arguments.frames]
+    if arguments.barriers is not None:
+        words += ["--barriers", ",".join(map(str, arguments.barriers)) or "none"]
     if arguments.model != "siaf-t":
         words += ["--model", arguments.model]
     if arguments.weights:

@@ -12,6 +12,8 @@ from siaf.commands.common import (
     Subparsers,
     add_json_argument,
     add_model_arguments,
+    frame_list,
+    frame_span,
     interval,
     natural,
     positive,
@@ -57,6 +59,13 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     each.add_argument(
         "--adapt", action="store_true", help="first adapt the network to the masks that people drew or corrected"
+    )
+    each.add_argument("--frames", type=frame_span, metavar="A-B", help="fill these frames only, as CVAT numbers them")
+    each.add_argument(
+        "--barriers",
+        type=frame_list,
+        metavar="F,G",
+        help='frames that nothing crosses, as first ones after cuts; "none" lifts them (default: as before)',
     )
 
     each = _add(
@@ -220,6 +229,8 @@ def run_sync(arguments: argparse.Namespace) -> None:
             yes=arguments.yes,
             wait_s=arguments.wait,
             adapt=arguments.adapt,
+            frames=arguments.frames,
+            barriers=arguments.barriers,
             progress=progress,
         )
     print_result(report.as_json(), report.lines(), arguments.json)

@@ -55,6 +55,8 @@ def sync(
     yes: bool = False,
     wait_s: float = 0.0,
     adapt: bool = False,
+    frames: tuple[int, int] | None = None,
+    barriers: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> SyncReport:
     """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again.
@@ -62,7 +64,8 @@ def sync(
     `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.rounds.questions`:
     Unanswered). `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or
     more. `overlap`: whether masks on frames that two jobs share are in both, or once, in the earlier one (default: as
-    before).
+    before). `frames`: fill only these, first and last; others keep their masks. `barriers`: frames that nothing
+    crosses (default: as before).
     """
     options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s, adapt_from=1 if adapt else None, overlap=overlap)
     if progress is not None:

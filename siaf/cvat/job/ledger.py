@@ -73,7 +73,8 @@ class Ledger:
     keyframes, "t<id>:<frame>"; frames are the task's. `labels`: the job's label names by id, as of the last sync.
     `undecided`: earlier writes that were not answered and could not be seen in the job: CVAT may do them yet.
     `undone`: what the job held that no round had taken when the last round was taken back (siaf.cvat.rounds.undone).
-    `overlap`: "once" if masks that an earlier job shows on shared frames are not written.
+    `overlap`: "once" if masks that an earlier job shows on shared frames are not written. `within`: first frame of the
+    session that the last round filled, and the one after the last; [] = all. `barriers`: those that nothing crosses.
     """
 
     job: int
@@ -97,6 +98,8 @@ class Ledger:
     remote: dict[str, str] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
     overlap: str = "both"
+    within: list[int] = field(default_factory=list)
+    barriers: list[int] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
@@ -107,7 +110,7 @@ class Ledger:
         """As JSON."""
         document = asdict(self)
         document["absent"] = sorted(self.absent)
-        for name, usual in (("undone", []), ("overlap", "both")):
+        for name, usual in (("undone", []), ("overlap", "both"), ("within", []), ("barriers", [])):
             if document[name] == usual:  # earlier versions can then read the rest
                 del document[name]
         return json.dumps({"version": VERSION, **document}).encode()

@@ -1,7 +1,7 @@
 """One round on a job: read, interact, propagate, write. Stopped anywhere, the next call ends where this one would."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -56,7 +56,8 @@ class SyncOptions:
 
     `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
     `overlap`: whether masks on frames that two jobs share are in both, or only in the one that begins earlier; None =
-    as before, at first both.
+    as before, at first both. `frames`: first and last task frame that the round fills; None = all. `barriers`: task
+    frames that nothing crosses; None = as before.
     """
 
     write_as: WriteAs | None = None
@@ -67,6 +68,8 @@ class SyncOptions:
     progress: Progress = lambda done, total: None
     adapt_from: int | None = None
     overlap: Overlap | None = None
+    frames: tuple[int, int] | None = None
+    barriers: Sequence[int] | None = None
 
 
 class JobSync:
@@ -97,6 +100,7 @@ class JobSync:
         self._frames: JobFrames | None = None
         self._still_mine: Callable[[], None] = lambda: None
         self._looked = self._started
+        self._limits_changed = False
 
     def run(self) -> SyncReport:
         """The whole round. Raises InputError, Busy, ServerFault; after any of them the call may be repeated."""
@@ -122,6 +126,7 @@ class JobSync:
         if ledger.data_version != self._clip.data_version:
             ledger.data_version, ledger.digests = self._clip.data_version, {}
         ledger.follow_labels(self._book.names)
+        self._limit(ledger)
         annotations = self._server.annotations(self._clip.id)
         reading = read_job(annotations, self._clip, self._book, ledger)
         if reading.lost:
@@ -138,6 +143,8 @@ class JobSync:
                 data_version=ledger.data_version,
                 digests=ledger.digests,
                 labels=ledger.labels,
+                within=ledger.within,
+                barriers=ledger.barriers,
             )
         self._adopt(ledger, reading)
         carried = {}
@@ -159,6 +166,25 @@ class JobSync:
         for known in planned.objects.values():
             self._book.check_writable(known.label, self._write_as(ledger))
         return ledger, reading, planned
+
+    def _limit(self, ledger: Ledger) -> None:
+        """Where this round goes. What was filled in part, or across a barrier, is not finished any more."""
+        within, barriers = [], ledger.barriers
+        if self._options.frames is not None:
+            first, last = self._options.frames
+            if not self._clip.start <= first <= last <= self._clip.stop:
+                shown = f"the job has {self._clip.start} to {self._clip.stop}"
+                raise InputError(f"{first}-{last} is no range of its frames: {shown}", field="frames")
+            within = [self._clip.to_clip(first), self._clip.to_clip(last) + 1]
+        if self._options.barriers is not None:
+            wrong = [f for f in self._options.barriers if not self._clip.start < f <= self._clip.stop]
+            if wrong:
+                shown = f"{self._clip.start + 1} to {self._clip.stop}"
+                raise InputError(f"{wrong[0]} is not one of the job's later frames, {shown}", field="barriers")
+            barriers = sorted({self._clip.to_clip(frame) for frame in self._options.barriers})
+        self._limits_changed = (within, barriers) != (ledger.within, ledger.barriers)
+        ledger.propagated = ledger.propagated and not (self._limits_changed and ledger.state is not None)
+        ledger.within, ledger.barriers = within, barriers
 
     def _adopt(self, ledger: Ledger, reading: Reading) -> None:
         state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
@@ -195,6 +221,8 @@ class JobSync:
                 self._frames = JobFrames(self._server, self._clip)
             self._engine = self._engines(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
             ledger.propagated = ledger.propagated and not self._engine.restarted
+            if self._limits_changed or ledger.within or ledger.barriers:
+                self._engine.limit(range(*ledger.within) if ledger.within else None, ledger.barriers)
         return self._engine
 
     def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:

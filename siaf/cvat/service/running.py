@@ -59,7 +59,7 @@ def run_round(
         look()
         report: SyncReport | ControlReport
         if wish.control is None:
-            wanted = replace(options, yes=wish.yes, progress=progress)
+            wanted = replace(options, yes=wish.yes, progress=progress, frames=wish.frames, barriers=wish.barriers)
             report = JobSync(server, asked.job, jobs, opened, wanted).run()
         else:
             asked.changing()
