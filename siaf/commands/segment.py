@@ -107,6 +107,8 @@ def run(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
     session = Session.load(arguments.state, model, frames) if arguments.state else Session(model, frames)
     _check_tags(session, rounds, masks, labels, notes)
+    if arguments.barriers is not None:
+        session.barriers = arguments.barriers
     result = segment(
         session,
         rounds,
@@ -151,8 +153,6 @@ def segment(
     adapted: list[str] = []
     touched = sorted({frame for strokes, references in given for frame in (*strokes, *references)})
     had = {*session.interacted, *session.confidence}
-    if arguments.barriers is not None:
-        session.barriers = arguments.barriers
     session.within = within
 
     def go_on(place: Path) -> str:

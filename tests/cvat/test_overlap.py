@@ -12,7 +12,8 @@ SHARED = {4, 5}
 
 def two_jobs(bench: Bench, pictures: Pictures) -> tuple[int, int]:
     """Frames 0–5 and 4–9, with two objects drawn in the first."""
-    first, second = bench.task(pictures, segment=6, overlap=2)
+    labels = (("car", "any"), ("person", "any"))
+    first, second = bench.task(pictures, labels=labels, segment=6, overlap=2)
     bench.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
     bench.scribble(first, 0, (72, 50, 85, 50), tag=2, label="person")
     return first, second
@@ -55,8 +56,12 @@ def test_it_stays_so_until_both_are_asked_for(anywhere: Bench, pictures: Picture
 def test_an_object_that_only_the_later_job_has_stays(anywhere: Bench, pictures: Pictures) -> None:
     jobs = two_jobs(anywhere, pictures)
     anywhere.sync(jobs[0])
+    anywhere.scribble(jobs[1], 5, (28, 20, 40, 20), tag=1, label="car")
     anywhere.scribble(jobs[1], 5, (2, 66, 20, 66), tag=7, label="car")
-    anywhere.carry(from_job=jobs[0], to_job=jobs[1], overlap="once")
+    anywhere.sync(jobs[1])
+    assert {tag for frame, tag in anywhere.masks(jobs[1]) if frame == 5} == {1, 7}
+    assert (5, 1) in anywhere.masks(jobs[0])
+    anywhere.sync(jobs[1], overlap="once")
     assert {tag for frame, tag in anywhere.masks(jobs[1]) if frame == 5} == {7}
 
 

@@ -13,8 +13,8 @@ _OPTIONS = ("yes", "frames", "barriers", "do", "objects", "from_frame")
 
 @dataclass(frozen=True)
 class Wish:
-    """A round, or, with `control`, what is done about rounds. `yes` answers a round's questions; `frames`, `barriers`: as
-    of `siaf.cvat.rounds.sync.SyncOptions`.
+    """A round, or, with `control`, what is done about rounds. `yes` answers a round's questions; `frames` and
+    `barriers` are as of `siaf.cvat.rounds.sync.SyncOptions`.
     """
 
     yes: bool = False
