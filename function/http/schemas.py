@@ -228,7 +228,7 @@ class LimitsRequest(_Body):
     """
 
     revision: int
-    within: tuple[Frame, Frame] | None
+    within: Annotated[list[Frame], Field(min_length=2, max_length=2)] | None
     barriers: list[Frame] = Field(description="each the first frame of a new part", max_length=10_000)
 
 

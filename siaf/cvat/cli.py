@@ -91,6 +91,9 @@ def add_parser(subparsers: Subparsers) -> None:
             "--wait", type=seconds, default=0.0, metavar="S", help="wait this many seconds for a round on the job"
         )
 
+    each = _add(actions, "adopt", run_adopt, "take over automatic masks of an import, to start from", store=True)
+    each.add_argument("--job", type=positive, required=True, metavar="N")
+
     each = _add(actions, "export-state", run_export, "save a job's session as one file", store=True)
     each.add_argument("--job", type=positive, required=True, metavar="N")
     each.add_argument("--out", type=Path, required=True, metavar="FILE")
@@ -270,6 +273,14 @@ def run_control(arguments: argparse.Namespace) -> None:
         from_frame=arguments.from_frame,
         wait_s=arguments.wait,
     )
+    print_result(report.as_json(), report.lines(), arguments.json)
+
+
+def run_adopt(arguments: argparse.Namespace) -> None:
+    """Adopt masks."""
+    from siaf.cvat import commands
+
+    report = commands.adopt(resources.client(arguments), arguments.job, store=resources.store(arguments))
     print_result(report.as_json(), report.lines(), arguments.json)
 
 

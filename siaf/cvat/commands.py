@@ -8,6 +8,7 @@ from cvat_sdk.core.client import Client
 from siaf.cvat.engines.base import EngineFactory, Progress
 from siaf.cvat.job.labels import WriteAs
 from siaf.cvat.job.setup import SetupPlan, apply_setup, plan_setup
+from siaf.cvat.rounds.adopt import adopt as adopt_masks
 from siaf.cvat.rounds.bulk import BulkRow, read_items, run_bulk
 from siaf.cvat.rounds.carry import carry as carry_job
 from siaf.cvat.rounds.carry import carry_task
@@ -67,7 +68,17 @@ def sync(
     before). `frames`: fill only these, first and last; others keep their masks. `barriers`: frames that nothing
     crosses (default: as before).
     """
-    options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s, adapt_from=1 if adapt else None, overlap=overlap)
+    options = SyncOptions(
+        write_as,
+        scribbles,
+        dry_run,
+        yes,
+        wait_s,
+        adapt_from=1 if adapt else None,
+        overlap=overlap,
+        frames=frames,
+        barriers=barriers,
+    )
     if progress is not None:
         options.progress = progress
     server = Server(client)
@@ -116,6 +127,14 @@ def control(
     wanted = Control(do, tuple(objects), from_frame)
     server = Server(client)
     return JobControl(server, job, store.job(server.url, job), wait_s=wait_s).run(wanted)
+
+
+def adopt(client: Client, job: int, *, store: StateStore, wait_s: float = 0.0) -> ControlReport:
+    """Automatic masks that siaf did not write, those of an import say, become its own, for rounds to start from and to
+    replace. Only for a job without a session.
+    """
+    server = Server(client)
+    return adopt_masks(server, job, store.job(server.url, job), wait_s=wait_s)
 
 
 def export_state(client: Client, job: int, path: Path, *, store: StateStore) -> None:

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # loads torch
     from siaf.cvat.writing.changes import Change
 
-_DONE = {"undo": "the last round is taken back", "swap": "swapped", "merge": "merged", "split": "split"}
+_DONE = {
+    "undo": "the last round is taken back",
+    "swap": "swapped",
+    "merge": "merged",
+    "split": "split",
+    "adopt": "adopted",
+}
 
 
 @dataclass
 class ControlReport:
     """`round`: the last one that counts now. `kept`: shapes of people that the change would have been about, and that
-    stay as they are; `human` counts all masks of people in the job.
+    stay as they are, or automatic ones that could not be adopted; `human` counts all masks of people in the job.
     """
 
     job: int
@@ -45,5 +51,6 @@ class ControlReport:
         )
         if self.kept:
             more = f" … ({len(self.kept)} in all)" if len(self.kept) > most else ""
-            lines.append(f"  made by people, so these frames are as they were: {', '.join(self.kept[:most])}{more}")
+            why = "not adopted" if self.done == "adopt" else "made by people, so these frames are as they were"
+            lines.append(f"  {why}: {', '.join(self.kept[:most])}{more}")
         return [*lines, *(f"  {note}" for note in self.notes)]

@@ -30,6 +30,8 @@ from siaf.session.shrinking import summarise
 from siaf.session.snapshot import SessionMasks
 from siaf.session.state_file import read_masks, read_summary
 
+_STARTED_ADOPTED = "this round started from adopted masks"
+_STARTED_AGAIN = "the session had another model or input size, so this round started from the annotated frames' masks"
 Overlap = Literal["both", "once"]
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
@@ -303,9 +305,7 @@ class JobSync:
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
-            self._report.notes.append(
-                "the session had another model or input size, so this round started from the annotated frames' masks"
-            )
+            self._report.notes.append(_STARTED_ADOPTED if ledger is not None and ledger.round == 1 else _STARTED_AGAIN)
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]
             self._report.suggest = [frame for frame in shown if self._clip.shows(frame)]
