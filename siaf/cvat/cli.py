@@ -183,6 +183,11 @@ def _add_overlap(parser: argparse.ArgumentParser) -> None:
         choices=("both", "once"),
         help="masks on frames that two jobs share: in both jobs, or once, in the earlier one (default: as before)",
     )
+    parser.add_argument(
+        "--advise",
+        choices=("issues", "tags", "none"),
+        help="note the frames to look at next in the job, as issues or as tags 'siaf:next' (default: as before)",
+    )
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -227,6 +232,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
             engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
             overlap=arguments.overlap,
+            advise=arguments.advise,
             scribbles=arguments.scribbles,
             dry_run=arguments.dry_run,
             yes=arguments.yes,
@@ -254,6 +260,7 @@ def run_carry(arguments: argparse.Namespace) -> None:
             engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
             overlap=arguments.overlap,
+            advise=arguments.advise,
             progress=progress,
         )
     lines = [line for report in reports for line in report.lines()]
@@ -332,6 +339,7 @@ def run_watch(arguments: argparse.Namespace) -> None:
         secret=os.environ.get("SIAF_WEBHOOK_SECRET", ""),
         write_as=arguments.write_as,
         overlap=arguments.overlap,
+        advise=arguments.advise,
         scribbles=arguments.scribbles,
         on_report=show,
     )
@@ -364,6 +372,7 @@ def run_bulk(arguments: argparse.Namespace) -> None:
         engines=resources.engines(arguments, client),
         write_as=arguments.write_as,
         overlap=arguments.overlap,
+        advise=arguments.advise,
         scribbles=arguments.scribbles,
         results=arguments.results,
         adapt=arguments.via is None,  # a session behind CVAT cannot

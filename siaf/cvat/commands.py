@@ -9,6 +9,7 @@ from siaf.cvat.engines.base import EngineFactory, Progress
 from siaf.cvat.job.labels import WriteAs
 from siaf.cvat.job.setup import SetupPlan, apply_setup, plan_setup
 from siaf.cvat.rounds.adopt import adopt as adopt_masks
+from siaf.cvat.rounds.advice import Advise
 from siaf.cvat.rounds.bulk import BulkRow, read_items, run_bulk
 from siaf.cvat.rounds.carry import carry as carry_job
 from siaf.cvat.rounds.carry import carry_task
@@ -51,6 +52,7 @@ def sync(
     engines: EngineFactory,
     write_as: WriteAs | None = None,
     overlap: Overlap | None = None,
+    advise: Advise | None = None,
     scribbles: Scribbles = "keep",
     dry_run: bool = False,
     yes: bool = False,
@@ -66,7 +68,7 @@ def sync(
     Unanswered). `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or
     more. `overlap`: whether masks on frames that two jobs share are in both, or once, in the earlier one (default: as
     before). `frames`: fill only these, first and last; others keep their masks. `barriers`: frames that nothing
-    crosses (default: as before).
+    crosses (default: as before). `advise`: note the frames to look at next in the job (default: as before).
     """
     options = SyncOptions(
         write_as,
@@ -76,6 +78,7 @@ def sync(
         wait_s,
         adapt_from=1 if adapt else None,
         overlap=overlap,
+        advise=advise,
         frames=frames,
         barriers=barriers,
     )
@@ -95,11 +98,12 @@ def carry(
     engines: EngineFactory,
     write_as: WriteAs | None = None,
     overlap: Overlap | None = None,
+    advise: Advise | None = None,
     wait_s: float = 0.0,
     progress: Progress | None = None,
 ) -> list[SyncReport]:
     """Pre-annotate a job from another one, or all jobs of a task in turn; objects keep their tags."""
-    server, options = Server(client), SyncOptions(write_as, wait_s=wait_s, overlap=overlap)
+    server, options = Server(client), SyncOptions(write_as, wait_s=wait_s, overlap=overlap, advise=advise)
     if progress is not None:
         options.progress = progress
     if task is not None and from_job is None and to_job is None:
@@ -163,6 +167,7 @@ def bulk(
     engines: Sequence[EngineFactory],
     write_as: WriteAs | None = None,
     overlap: Overlap | None = None,
+    advise: Advise | None = None,
     scribbles: Scribbles = "keep",
     results: Path | None = None,
     adapt: bool = True,
@@ -175,7 +180,7 @@ def bulk(
     server = Server(client)
     left_out: list[BulkRow] = []
     items = read_items(server, jobs, tasks, listing, query, left_out)
-    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None, overlap=overlap)
+    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None, overlap=overlap, advise=advise)
     return run_bulk(server, items, store, engines, options, left_out=left_out, results=results, on_row=on_row)
 
 
@@ -192,6 +197,7 @@ def watch(
     secret: str = "",
     write_as: WriteAs | None = None,
     overlap: Overlap | None = None,
+    advise: Advise | None = None,
     scribbles: Scribbles = "keep",
     on_report: Callable[[SyncReport], None] = lambda report: None,
     stop: Callable[[], bool] = lambda: False,
@@ -204,7 +210,7 @@ def watch(
         Server(client),
         store,
         engines,
-        SyncOptions(write_as, scribbles, overlap=overlap),
+        SyncOptions(write_as, scribbles, overlap=overlap, advise=advise),
         Trigger.parse(trigger),
         project,
         task,

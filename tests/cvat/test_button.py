@@ -20,6 +20,7 @@ from siaf.cvat.storage.store import StateStore
 pytestmark = pytest.mark.browser
 
 ROUND = "SIAF: commit scribbles and propagate"
+PART = "SIAF: commit scribbles and propagate from frame to frame"
 NEXT = "SIAF: next frame to fix"
 UNDO = "SIAF: undo last round"
 SWAP = "SIAF: swap two objects from a frame on"
@@ -235,6 +236,19 @@ def test_objects_are_swapped_merged_and_split_and_all_of_it_taken_back(
         assert bench.contents(job) == contents
 
 
+def test_a_round_goes_from_frame_to_frame(
+    bench: Bench, standin: StandIn, served: str, open_page: Open, pictures: Pictures
+) -> None:
+    (job,) = bench.task(pictures[:6])
+    standin.world.jobs[job].assignee = "annot1"
+    first_line(bench, job)
+    page = open_page("annot1", job, "&frame=2&start=0&stop=5")
+    assert "scribbles on frames 0" in run(page, PART, To_frame=3)
+    assert {frame for frame, _ in bench.masks(job)} == {0, 2, 3}
+    run(page, ROUND)
+    assert {frame for frame, _ in bench.masks(job)} == set(range(6))
+
+
 def test_who_may_not_write_is_told_so(
     bench: Bench, standin: StandIn, served: str, open_page: Open, pictures: Pictures
 ) -> None:
@@ -293,7 +307,7 @@ def test_another_origin_starts_nothing(
 @pytest.mark.parametrize(
     ("lacks", "left"),
     [
-        ("actionCreators.changeFrameAsync", [ROUND, *CONTROLS]),
+        ("actionCreators.changeFrameAsync", [ROUND, PART, *CONTROLS]),
         ("actions.register", []),
         ("classes.BaseCollectionAction", []),
         ("window.cvatUI", []),

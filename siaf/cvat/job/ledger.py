@@ -14,6 +14,8 @@ from siaf.cvat.server.connection import Action, Json
 from siaf.errors import StateError
 
 VERSION = 2
+_LATER = ("undone", "overlap", "within", "barriers", "advise", "advised")
+"""What earlier versions do not know; it is only written where it says something."""
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Ledger:
     `undone`: what the job held that no round had taken when the last round was taken back (siaf.cvat.rounds.undone).
     `overlap`: "once" if masks that an earlier job shows on shared frames are not written. `within`: first frame of the
     session that the last round filled, and the one after the last; [] = all. `barriers`: those that nothing crosses.
+    `advise`: how frames to look at next are noted in the job; `advised`: ids of issues or tags by frame.
     """
 
     job: int
@@ -100,6 +103,8 @@ class Ledger:
     overlap: str = "both"
     within: list[int] = field(default_factory=list)
     barriers: list[int] = field(default_factory=list)
+    advise: str = "none"
+    advised: dict[int, int] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -110,8 +115,8 @@ class Ledger:
         """As JSON."""
         document = asdict(self)
         document["absent"] = sorted(self.absent)
-        for name, usual in (("undone", []), ("overlap", "both"), ("within", []), ("barriers", [])):
-            if document[name] == usual:  # earlier versions can then read the rest
+        for name in _LATER:
+            if document[name] == getattr(Ledger(0), name):  # earlier versions can then read the rest
                 del document[name]
         return json.dumps({"version": VERSION, **document}).encode()
 
@@ -137,6 +142,7 @@ class Ledger:
                     "carried": {int(k): v for k, v in document["carried"].items()},
                     "digests": {int(k): v for k, v in document["digests"].items()},
                     "pending": pending and _pending(pending),
+                    "advised": {int(k): v for k, v in document.get("advised", {}).items()},
                     "undecided": [_pending(write) for write in document.get("undecided", [])],
                 }
             )

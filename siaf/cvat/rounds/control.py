@@ -14,6 +14,7 @@ from siaf.cvat.job.labels import LabelBook
 from siaf.cvat.job.ledger import LabeledObject, Ledger, OwnShape
 from siaf.cvat.job.reading import Reading, Spot, read_job
 from siaf.cvat.job.strokes import Stroke, keyframe_shape, read_stroke, shape_name
+from siaf.cvat.rounds.advice import Advisor
 from siaf.cvat.rounds.control_report import ControlReport
 from siaf.cvat.rounds.undone import unseen
 from siaf.cvat.rounds.writer import JobWriter
@@ -110,6 +111,7 @@ class JobControl:
             report.notes.append(f"{len(removed) + len(removed_tracks)} used scribbles are back in the job")
         writer.update(plan_return(reading.strokes, ledger.strokes, self._book), annotations)
         writer.write(ledger, masks, ledger.write_as)  # type: ignore[arg-type]
+        self._advise(ledger, masks, report)
         self._jobs.forget_before(number, ledger)
         if waiting:
             report.notes.append(
@@ -257,6 +259,10 @@ class JobControl:
     def _writer(self, report: ControlReport) -> JobWriter:
         return JobWriter(self._server, self._clip, self._book, self._jobs, report, lambda: self._still_mine())
 
+    def _advise(self, ledger: Ledger, masks: SessionMasks, report: ControlReport) -> None:
+        advisor = Advisor(self._server, self._clip, self._book, lambda: self._jobs.save(ledger))
+        report.notes += advisor.update(ledger, ledger.advise, masks)
+
     def _told(self, report: ControlReport, ledger: Ledger) -> ControlReport:
         report.round = ledger.round
         report.objects = {tag: known.label for tag, known in sorted(ledger.objects.items())}
@@ -269,6 +275,7 @@ def _take_over(ledger: Ledger, now: Ledger) -> None:
     ledger.pending, ledger.undecided = now.pending, now.undecided
     ledger.data_version, ledger.digests = now.data_version, now.digests
     ledger.write_as = now.write_as
+    ledger.advise, ledger.advised = now.advise, now.advised
     ledger.remote = {}  # a function's session is the one that is taken back
     ledger.follow_labels(now.labels)
 

@@ -15,6 +15,7 @@ from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.job.labels import LabelBook, WriteAs
 from siaf.cvat.job.ledger import Ledger
 from siaf.cvat.job.reading import Reading, read_job
+from siaf.cvat.rounds.advice import Advise, Advisor, check_advice
 from siaf.cvat.rounds.engine_calls import run_round
 from siaf.cvat.rounds.planning import RoundInput, plan_round
 from siaf.cvat.rounds.questions import Unanswered
@@ -59,7 +60,8 @@ class SyncOptions:
     `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
     `overlap`: whether masks on frames that two jobs share are in both, or only in the one that begins earlier; None =
     as before, at first both. `frames`: first and last task frame that the round fills; None = all. `barriers`: task
-    frames that nothing crosses; None = as before.
+    frames that nothing crosses; None = as before. `advise`: how frames to look at next are noted in the job (None = as
+    before, at first not at all).
     """
 
     write_as: WriteAs | None = None
@@ -72,6 +74,7 @@ class SyncOptions:
     overlap: Overlap | None = None
     frames: tuple[int, int] | None = None
     barriers: Sequence[int] | None = None
+    advise: Advise | None = None
 
 
 class JobSync:
@@ -129,6 +132,7 @@ class JobSync:
             ledger.data_version, ledger.digests = self._clip.data_version, {}
         ledger.follow_labels(self._book.names)
         self._limit(ledger)
+        check_advice(self._options.advise or ledger.advise, self._book)
         annotations = self._server.annotations(self._clip.id)
         reading = read_job(annotations, self._clip, self._book, ledger)
         if reading.lost:
@@ -279,6 +283,8 @@ class JobSync:
         masks = None if state is None else read_masks(state)
         writer = JobWriter(self._server, self._clip, self._book, self._jobs, self._report, lambda: self._still_mine())
         writer.write(ledger, masks, self._write_as(ledger), self._options.scribbles)
+        advisor = Advisor(self._server, self._clip, self._book, lambda: self._jobs.save(ledger))
+        self._report.notes += advisor.update(ledger, self._options.advise or ledger.advise, masks)
 
     # -- the report -----------------------------------------------------------------------------------------------
 
