@@ -21,7 +21,7 @@ from siaf.session.confidence import Confidence
 from siaf.session.mask_store import MaskStore
 from siaf.session.objects import ObjectTable
 from siaf.session.schedule import Plan
-from siaf.session.snapshot import SessionSnapshot
+from siaf.session.snapshot import SessionMasks, SessionSnapshot
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ def apply(snapshot: SessionSnapshot, edit: Edit, digest: Callable[[int], str], k
         if frame not in keep and _shows(edit, _mask(before.masks, running.results, frame))
     ]
     if not changed:
-        which = " and ".join(map(str, sorted(edit.renamed)))
-        rest = " that may be changed" if keep else ""
-        raise InputError(f"there is no mask of {which} from frame {edit.start} on{rest}", field="from_frame")
+        raise InputError(_nothing(edit, keep), field="from_frame")
     pins = {
         frame: digest(frame)
         for frame in (edit.start - 1, edit.start)
@@ -135,6 +133,30 @@ def apply(snapshot: SessionSnapshot, edit: Edit, digest: Callable[[int], str], k
     running.plan, running.lanes, running.lost = Plan(within=running.plan.within), {}, {}
     for frame in [frame for frame in running.made if frame >= edit.start or frame in pins]:
         del running.made[frame]
+
+
+def apply_to_masks(masks: SessionMasks, edit: Edit, keep: Collection[int] = ()) -> SessionMasks:
+    """As `apply`, on masks without a session; the frames that are pinned count as interacted.
+
+    Raises InputError naming "from_frame" if nothing would change.
+    """
+    store, confidence = masks.masks.copy(), dict(masks.confidence)
+    changed = [f for f in store if f >= edit.start and f not in keep and _shows(edit, store[f])]
+    if not changed:
+        raise InputError(_nothing(edit, keep), field="from_frame")
+    for frame in changed:
+        before = store[frame]
+        store[frame] = edit.mask(before)
+        if frame in confidence:
+            confidence[frame] = _scores(confidence[frame], edit, before)
+    pins = {f for f in (edit.start - 1, edit.start) if f in store and (f < edit.start or f not in keep)}
+    return replace(masks, masks=store, confidence=confidence, interacted=sorted({*masks.interacted, *pins}))
+
+
+def _nothing(edit: Edit, keep: Collection[int]) -> str:
+    which = " and ".join(map(str, sorted(edit.renamed)))
+    rest = " that may be changed" if keep else ""
+    return f"there is no mask of {which} from frame {edit.start} on{rest}"
 
 
 def _check_two(first: int, second: int) -> None:

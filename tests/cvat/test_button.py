@@ -206,8 +206,12 @@ def test_objects_are_swapped_merged_and_split_and_all_of_it_taken_back(
     assert "there is no round to take back" in run(page, UNDO)
     assert "round 1" in run(page, ROUND)
     assert {tag for _, tag in bench.masks(job)} == {1, 2, 3}
-    rounds = [bench.contents(job)]
-    before = bench.masks(job)
+
+    def contents() -> list[Any]:
+        """But for scores: on a frame that a change pinned, siaf is as sure as of one that people drew on."""
+        return [{key: value for key, value in entry.items() if key != "score"} for entry in bench.contents(job)]
+
+    rounds, before = [contents()], bench.masks(job)
     page.select_option("#actions", SWAP)
     fields = page.evaluate(
         "[...document.querySelectorAll('#parameters input')].map(i => [i.name, i.min, i.max, i.value])"
@@ -222,18 +226,18 @@ def test_objects_are_swapped_merged_and_split_and_all_of_it_taken_back(
     for frame in range(4):
         one, two = (2, 1) if frame >= 2 else (1, 2)
         assert (after.get((frame, one)), after.get((frame, two))) == (before.get((frame, 1)), before.get((frame, 2)))
-    rounds.append(bench.contents(job))
+    rounds.append(contents())
     assert "merged; round 3" in run(page, MERGE, Object_that_stays=1, Object_that_joins_it=3, From_frame=1)
     assert {tag for frame, tag in bench.masks(job) if frame} == {1, 2}
-    rounds.append(bench.contents(job))
+    rounds.append(contents())
     assert "split; round 4" in run(page, SPLIT, Object=2, From_frame=3)
     assert {tag for frame, tag in bench.masks(job) if frame == 3} == {1, 4}
     shown = {shape["id"] for shape in page.evaluate("window.job.shapes")}
     assert shown == {shape["id"] for shape in bench.everything(job)["shapes"]}  # refreshed in place
     assert "there is no object 9 in the job" in run(page, SPLIT, Object=9, From_frame=3)
-    for contents in reversed(rounds):
+    for before_round in reversed(rounds):
         assert "taken back" in run(page, UNDO)
-        assert bench.contents(job) == contents
+        assert contents() == before_round
 
 
 def test_a_round_goes_from_frame_to_frame(

@@ -27,7 +27,7 @@ from siaf.masks import MAX_TAG
 from siaf.session import editing
 from siaf.session.mask_store import MaskStore
 from siaf.session.snapshot import SessionMasks, SessionSnapshot
-from siaf.session.state_file import edit_state, read_masks, read_summary
+from siaf.session.state_file import dump_masks, edit_state, read_masks, read_summary
 
 Action = Literal["undo", "swap", "merge", "split"]
 _OBJECTS = {"undo": 0, "swap": 2, "merge": 2, "split": 1}
@@ -168,7 +168,10 @@ class JobControl:
         report.kept = self._names(reading, human)
         keep = {self._clip.to_clip(kept) for kept, _ in human}
         try:
-            changed = edit_state(state, lambda snapshot: self._apply(snapshot, edit, ledger, keep, report))
+            if read_summary(state).weights is None:
+                changed = dump_masks(editing.apply_to_masks(read_masks(state), edit, keep))
+            else:
+                changed = edit_state(state, lambda snapshot: self._apply(snapshot, edit, ledger, keep, report))
         except InputError as error:
             if error.field == "from_frame":  # in the session's count
                 which = " and ".join(map(str, sorted(edit.renamed)))
@@ -177,12 +180,13 @@ class JobControl:
                 ) from None
             raise
         self._jobs.keep_before(ledger.round + 1)
-        self._rename(ledger, edit, {kept for kept, _ in human}, changed)
+        masks = read_masks(changed)
+        self._rename(ledger, edit, {kept for kept, _ in human}, masks)
         ledger.round += 1
         ledger.undone = []
         ledger.remote.clear()  # a function's session is the one before the change
         self._jobs.save(ledger, changed)
-        self._writer(report).write(ledger, read_masks(changed), ledger.write_as)  # type: ignore[arg-type]
+        self._writer(report).write(ledger, masks, ledger.write_as)  # type: ignore[arg-type]
         return self._told(report, ledger)
 
     def _planned(self, control: Control, ledger: Ledger, reading: Reading, state: bytes) -> editing.Edit:
@@ -220,14 +224,15 @@ class JobControl:
                 frames.close()
         return ledger.digests[frame]
 
-    def _rename(self, ledger: Ledger, edit: editing.Edit, keep: Collection[int], state: bytes) -> None:
+    def _rename(self, ledger: Ledger, edit: editing.Edit, keep: Collection[int], masks: SessionMasks) -> None:
         """The ledger after the change: its objects, where people deleted masks, and those deleted just now."""
         start = self._clip.to_task(edit.start)
         if edit.split_off is not None:
             whole = ledger.objects[edit.split_off]
             ledger.objects[edit.renamed[edit.split_off]] = LabeledObject(whole.label, origin=whole.origin)
-        left = {known.tag for known in read_summary(state).objects}
-        ledger.objects = {tag: known for tag, known in ledger.objects.items() if tag in left}
+        for tag in edit.vacated:
+            if not any((masks.mask(shown) == tag).any() for shown in masks.masks):
+                del ledger.objects[tag]
 
         def changes(frame: int) -> bool:
             return frame >= start and frame not in keep
