@@ -188,7 +188,8 @@ class Session:
 
     def suggest(self, count: int = 3) -> list[int]:
         """Propagated frames most worth annotating next: least confident first, not close to each other."""
-        return suggest_frames(self.confidence, len(self.frames), count)
+        propagated = {f: scores for f, scores in self.confidence.items() if f not in self._annotations.interacted}
+        return suggest_frames(propagated, len(self.frames), count)
 
     # -- rounds ---------------------------------------------------------------------------------------------------
 
@@ -472,8 +473,18 @@ class Session:
         for side in self.memory.barriers.sides(sorted(drawn)):
             here = {f: drawn[f] for f in side}
             request = InteractionRequest(here, {f: known[f] for f in side if f in known}, self.objects)
-            found |= to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+            masks = to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+            found |= masks if not self.barriers else self._without_strangers(masks, given)
         return found
+
+    def _without_strangers(self, masks: dict[int, IndexMask], given: Prompts) -> dict[int, IndexMask]:
+        """Masks of one side of a barrier without objects that nobody ever drew on that side."""
+        side = self.memory.barriers.same_side(min(masks), range(len(self.frames)))
+        tags = {tag for f in side for tag in self._annotations.annotated_tags.get(f, ())}
+        tags |= {tag for f in side if f in given for tag in given[f].tags}
+        if side[0] == 0 and self.memory.carried:
+            tags |= set(self.objects.tags)
+        return {f: np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8) for f, mask in masks.items()}
 
     def _take_over(self, carried: Carried) -> None:
         """Objects that were carried to an interacted frame become part of its mask."""

@@ -7,15 +7,18 @@ import pytest
 from bench import Bench, Pictures, bitmap, check_ledger
 from numpy.typing import NDArray
 
-from siaf import Session
+from siaf import Scribble, Session
 from siaf.errors import InputError
 from siaf.model.loaded import Model
 from siaf.session.state_file import parse_session
 
+LINES = ((1, 1, (8.0, 20.0, 20.0, 20.0)), (8, 2, (40.0, 50.0, 50.0, 50.0)))
+"""Frame, object and line."""
+
 
 def draw(bench: Bench, job: int) -> None:
-    bench.scribble(job, 1, (8, 20, 20, 20), tag=1, label="car")
-    bench.scribble(job, 8, (40, 50, 50, 50), tag=2, label="person")
+    for frame, tag, line in LINES:
+        bench.scribble(job, frame, line, tag=tag, label=("car", "person")[tag - 1])
 
 
 def shown(bench: Bench, job: int, pictures: Pictures) -> NDArray[np.uint8]:
@@ -56,15 +59,21 @@ def test_barriers_hold_until_they_are_lifted(bench: Bench, pictures: Pictures, t
         draw(bench, one)
     bench.sync(other)
     bench.sync(job, barriers=[5])
+    alone = Session(tiny_model, pictures)
+    alone.barriers = [5]
+    alone.interact({f: [Scribble(tag, np.array(line).reshape(-1, 2))] for f, tag, line in LINES})
+    for _ in alone.propagate():
+        pass
     apart = shown(bench, job, pictures)
-    assert not (apart[:5] == 2).any() and not (apart[5:] == 1).any()
+    np.testing.assert_array_equal(apart, [alone.mask(frame) for frame in range(10)])
+    assert (apart != shown(bench, other, pictures)).any()
     assert session(bench, job, tiny_model, pictures).barriers == (5,)
     before = bench.everything(job)
     assert not bench.sync(job).changed  # as before
     assert bench.everything(job) == before
     bench.scribble(job, 9, (40, 50, 50, 50), tag=2, label="person")
     bench.sync(job)
-    assert not (shown(bench, job, pictures)[:5] == 2).any()
+    assert session(bench, job, tiny_model, pictures).barriers == (5,)
     bench.sync(job, barriers=[])
     assert session(bench, job, tiny_model, pictures).barriers == ()
 

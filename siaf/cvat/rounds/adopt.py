@@ -14,6 +14,7 @@ from siaf.cvat.job.labels import Label, LabelBook
 from siaf.cvat.job.ledger import LabeledObject, Ledger, OwnShape
 from siaf.cvat.job.strokes import area_of, read_stroke, shape_name
 from siaf.cvat.rounds.control_report import ControlReport
+from siaf.cvat.rounds.writer import JobWriter
 from siaf.cvat.server.connection import Json, Server
 from siaf.cvat.storage.store import JobStore
 from siaf.errors import InputError
@@ -29,7 +30,7 @@ _STARTS = 8
 
 
 def adopt(server: Server, number: int, jobs: JobStore, *, wait_s: float = 0.0) -> ControlReport:
-    """Take the automatic masks of a job that has no session yet. Nothing in the job changes.
+    """Take the automatic masks of a job that has no session yet; in the job they get their object's number as group.
 
     Raises InputError if it has one, or no such masks.
     """
@@ -37,7 +38,7 @@ def adopt(server: Server, number: int, jobs: JobStore, *, wait_s: float = 0.0) -
     book = LabelBook(server.labels(job_id=number))
     book.check_names()
     report = ControlReport(number, "adopt")
-    with jobs.locked(wait_s=wait_s):
+    with jobs.locked(wait_s=wait_s) as still_mine:
         if not jobs.ledger().empty:
             raise InputError("has a session already: adopt masks before the first round", field=f"job {number}")
         server.check_may_write(number)
@@ -51,7 +52,9 @@ def adopt(server: Server, number: int, jobs: JobStore, *, wait_s: float = 0.0) -
         for frame, mask in taken.masks.items():
             masks[clip.to_clip(frame)] = mask
         starts = [clip.to_clip(frame) for frame in _starts(taken.masks)]
-        jobs.save(ledger, dump_masks(SessionMasks(masks=masks, interacted=starts, confidence={}, frames=len(clip))))
+        results = SessionMasks(masks=masks, interacted=starts, confidence={}, frames=len(clip))
+        jobs.save(ledger, dump_masks(results))
+        JobWriter(server, clip, book, jobs, report, still_mine).write(ledger, results, "mask")
     report.objects = {tag: known.label for tag, known in sorted(ledger.objects.items())}
     report.notes.append(f"{len(ledger.shapes)} masks on {len(taken.masks)} frames are siaf's own from now on")
     shown = ", ".join(str(clip.to_task(frame)) for frame in starts)
@@ -80,7 +83,6 @@ class _Taken:
             if shape["source"] in AUTOMATIC:
                 found.append((shape, label, tag))
             else:
-                self._report.human += 1
                 by_people.add((shape["frame"], tag))
         numbered = {tag for _, _, tag in found} | {tag for _, tag in by_people}
         several = Counter((shape["frame"], label.id) for shape, label, tag in found if not tag)

@@ -56,7 +56,7 @@ class Advisor:
         if advise == "tags":
             label = self._book.named_tag(NEXT_TAG)
             assert label is not None
-            return self._server.create_tag(self._clip.id, {"frame": frame, "label_id": label, "source": "auto"})
+            return self._server.create_tag(self._clip.id, {"frame": frame, "label_id": label.id, "source": "auto"})
         assert masks is not None
         return self._server.create_issue(self._clip.id, frame, self._place(frame, masks), MESSAGE)
 
