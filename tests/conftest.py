@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from recording_model import RecordingModel
 
 from siaf.model.loaded import Model
 from siaf.weights import build_model
@@ -18,6 +19,12 @@ def tiny_model() -> Model:
     """siaf-t with random weights at a small working resolution: real code paths, meaningless masks."""
     model = build_model("siaf-t", device="cpu", seed=3)
     return replace(model, short_side=65, interaction_short_side=65)
+
+
+@pytest.fixture
+def recording(tiny_model: Model) -> RecordingModel:
+    """The same, and it notes what it is asked."""
+    return RecordingModel.of(tiny_model)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from function.http.contracts import MAX_CLICKS, InteractorRequest
-from function.http.messages import Reply, Request, bad_request, too_large
+from function.http.messages import Reply, Request, bad_request, request_fields, too_large
 from function.http.routing import parse
 from function.runtime.timing import note_session, phase
 from function.settings import Settings
@@ -115,7 +115,7 @@ class Interactor:
         if best and best.clicks == asked.clicks:
             return before
         earlier = {s.tag: s.rle for s in before if s.rle is not None}
-        with phase("model"):
+        with phase("model"), request_fields(positive="pos_points", negative="neg_points", boxes="obj_bbox"):
             segments = segment_clicks(session, frame, clicks, earlier=earlier, threshold=body.threshold)
         self._remember(picture.digest, asked.answered(segments))
         return segments

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from function.calls.shapes import Shape, add_shape, as_prompt
-from function.http.messages import bad_request, impossible, not_found
+from function.http.messages import bad_request, impossible, not_found, request_fields
 from function.runtime.timing import phase
 from function.settings import Settings
 from function.state.frames import frame_key
@@ -116,7 +116,8 @@ class CallsThroughCvat:
             scores: dict[int, float] = {}
         else:
             number = streaming.next_frame if streaming.next_frame is not None else -1
-            mask, scores = streaming.arrive(picture.pixels)
+            with request_fields(picture="image"):
+                mask, scores = streaming.arrive(picture.pixels)
             if mask is not None:
                 self._remember_seen(snapshot.session, number, mask)
         with phase("store"):

@@ -12,7 +12,7 @@ from typing import Any
 from function.calls.shapes import Shape, as_prompt, read_shape
 from function.calls.through_cvat import SESSION_PREFIX, Asked, CallsThroughCvat
 from function.http.contracts import TrackerRequest
-from function.http.messages import Reply, Request, impossible, too_large
+from function.http.messages import Reply, Request, impossible, request_fields, too_large
 from function.http.routing import parse
 from function.runtime.timing import note_session, phase
 from function.settings import Settings
@@ -126,7 +126,8 @@ class TrackerCalls:
     def _step(
         self, snapshot: Snapshot, parents: list[Snapshot], tags: dict[int, int], picture: Picture, last: bool
     ) -> dict[int, Place]:
-        track = self._tracker.step(snapshot.track, picture.pixels, picture.digest)
+        with request_fields(picture="image", track="shapes"):
+            track = self._tracker.step(snapshot.track, picture.pixels, picture.digest)
         shapes = {tag: replace(shape) for tag, shape in snapshot.shapes.items()}
         after = replace(snapshot, track=track, shapes=shapes)
         for tag, shape in shapes.items():

@@ -1,7 +1,8 @@
 """Requests, replies and errors, apart from how they travel."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -118,6 +119,19 @@ def check_parts(body: bytes, most: int) -> None:
     parts = body.count(b"[") + body.count(b"{") + body.count(b":")
     if parts > most:
         raise too_large(f"{parts} lists, objects and keys, at most {most}", "body")
+
+
+@contextmanager
+def request_fields(**names: str) -> Iterator[None]:
+    """What siaf calls by the name of an argument is named as the request has it: `picture="image"`."""
+    try:
+        yield
+    except InputError as error:
+        argument = error.field.split("[")[0].split(".")[0]
+        if argument in names:
+            error.field = names[argument] + error.field.removeprefix(argument)
+            error.args = (f"{error.field}: {error.message}",)
+        raise
 
 
 def as_api_error(error: Exception) -> ApiError | None:

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import runpy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, positive
-from siaf.errors import InputError
+from siaf.errors import InputError, SiafError
 from siaf.evaluation.table import Row, markdown, write_csv
 from siaf.model.loaded import Model
 
@@ -77,10 +78,15 @@ def run_model(arguments: argparse.Namespace) -> None:
 
 def run_function(arguments: argparse.Namespace) -> None:
     """Measure the function's calls."""
-    from siaf.bench.service import function
-
+    script = Path(__file__).parents[2] / "benchmarks" / "function_calls.py"
+    if not script.is_file():
+        raise InputError("needs a clone of the repository, in which benchmarks/ is", field="function")
     _set_threads(arguments.threads)
-    _show(arguments, function(*_size(arguments.size), arguments.repeat))
+    try:
+        measure = runpy.run_path(str(script))["function"]
+    except ImportError as error:
+        raise SiafError(f"the function's packages are missing ({error}); pip install 'siaf-cvat[serve]'") from None
+    _show(arguments, measure(*_size(arguments.size), arguments.repeat))
 
 
 def run_official(arguments: argparse.Namespace) -> None:
@@ -152,8 +158,6 @@ def _show(arguments: argparse.Namespace, measured: Iterable[Row], name: str = ""
 
 def _plot(rows: Sequence[Row], path: Path) -> None:
     """The milliseconds of a table over its first column."""
-    from siaf.errors import SiafError
-
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -31,7 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("evaluate", help="measure a model on a DAVIS folder")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, run, text in (
-        ("propagation", run_propagation, "propagate the first frame's true mask to all others"),
+        ("propagation", run_propagation, "propagate the true mask of the first frame, or of some, to all others"),
         ("interactive", run_interactive, "let the robot play the labeler, some frames per round, for some rounds"),
         ("composites", run_composites, "the same, on clips composed of several sequences' objects"),
         ("interaction", run_interaction, "the robot's strokes on single frames, without propagation"),
@@ -52,7 +52,21 @@ def add_parser(subparsers: Subparsers) -> None:
             each.add_argument(
                 "--every", type=positive, default=10, metavar="N", help="measure every Nth frame (default: 10)"
             )
-        else:
+        if kind == "propagation":
+            each.add_argument(
+                "--every", type=positive, default=1, metavar="N", help="keep every Nth frame of the clip (default: 1)"
+            )
+            each.add_argument(
+                "--references",
+                type=positive,
+                default=1,
+                metavar="N",
+                help="give the true masks of N frames, spread over the clip (default: 1, the first)",
+            )
+            each.add_argument(
+                "--adapt", action="store_true", help="measure also with the decoder adapted to these (two or more)"
+            )
+        if kind not in ("interaction", "clicks"):
             each.add_argument(
                 "--length", type=positive, metavar="N", help="measure only the first N frames of every sequence"
             )
@@ -98,18 +112,27 @@ def run_propagation(arguments: argparse.Namespace) -> None:
     """J per object, J of all objects taken as one, swaps, F, J&F and J of the last quarter by sequence and method."""
     from siaf.evaluation.propagation import siaf_method
 
+    if arguments.adapt and arguments.references < 2:
+        raise InputError("needs two reference frames or more", field="references")
+
     def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
-        for name, method in {model.name: siaf_method(model), **_baselines(arguments, model)}.items():
-            yield {"method": name, **propagation_row(method, sequence)}
+        methods = {model.name: siaf_method(model)}
+        if arguments.adapt:
+            methods[f"{model.name} adapted"] = siaf_method(model, adapt=True)
+        for name, method in {**methods, **_baselines(arguments, model)}.items():
+            yield {"method": name, **propagation_row(method, sequence, arguments.references)}
 
-    _report(arguments, _measured(arguments, _sequences(arguments), measure))
+    sequences = (sequence.every(arguments.every) for sequence in _sequences(arguments))
+    _report(arguments, _measured(arguments, sequences, measure))
 
 
-def propagation_row(method: "Method", sequence: LabelledSequence) -> Row:
-    """What a method makes of the first frame's truth."""
-    from siaf.evaluation.propagation import score_masks
+def propagation_row(method: "Method", sequence: LabelledSequence, references: int = 1) -> Row:
+    """What a method makes of the truth of the first frame, or of so many frames."""
+    from siaf.evaluation.propagation import reference_frames, score_masks
 
-    score = score_masks(method(sequence.frames, {0: sequence.masks[0]}), sequence.masks)
+    given = reference_frames(len(sequence.masks), references)
+    masks = method(sequence.frames, {i: sequence.masks[i] for i in given})
+    score = score_masks(masks, sequence.masks, given)
     return {
         "objects": score.objects,
         "J": score.jaccard,

@@ -33,7 +33,6 @@ _CONTROLS = {
     "merge": "make object B part of object A from a frame on",
     "split": "make an object a new one from a frame on",
 }
-TRACKER = "siaf-tracker"  # as deploy/deploy.sh names it
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -45,7 +45,8 @@ def engines(arguments: argparse.Namespace, connected: "Client | None" = None) ->
     if arguments.url and arguments.via:
         raise InputError("give --url or --via, not both", field="via")
     if arguments.url:
-        from siaf.cvat.engines.remote import FunctionClient, remote_engines
+        from siaf.cvat.engines.function_client import FunctionClient
+        from siaf.cvat.engines.remote import remote_engines
 
         token = os.environ.get("SIAF_TOKEN")
         return [remote_engines(FunctionClient(url, token)) for url in arguments.url]

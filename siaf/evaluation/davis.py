@@ -55,6 +55,14 @@ class LabelledSequence:
         kept = tuple(one for one in sets if one)
         return LabelledSequence(self.name, ArrayFrames(self.frames[:length]), self.masks[:length], kept)
 
+    def every(self, step: int) -> "LabelledSequence":
+        """Every frame whose number is a multiple of `step`, and the scribbles on them."""
+        if step == 1:
+            return self
+        sets = ({f // step: drawn for f, drawn in one.items() if not f % step} for one in self.scribbles)
+        frames = ArrayFrames([self.frames[i] for i in range(0, len(self.masks), step)])
+        return LabelledSequence(self.name, frames, self.masks[::step], tuple(one for one in sets if one))
+
 
 class DavisFolder:
     """The sequences below `root`. Raises InputError, naming "davis", if the layout is not DAVIS's."""

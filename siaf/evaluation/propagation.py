@@ -1,10 +1,11 @@
-"""Semi-supervised evaluation: the ground truth of the first frame is given, all others are propagated."""
+"""Semi-supervised evaluation: the ground truth of the first frame, or of some, is given; all others are propagated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from siaf.errors import InputError
 from siaf.evaluation.baselines import Frame, Masks, Method
 from siaf.evaluation.metrics import sequence_boundary_f, sequence_jaccard, swapped_objects
 from siaf.masks import IndexMask
@@ -28,12 +29,15 @@ class Score:
     last: float
 
 
-def siaf_method(model: Model) -> Method:
-    """Propagation by a SIAF session from the references."""
+def siaf_method(model: Model, *, adapt: bool = False) -> Method:
+    """Propagation by a SIAF session from the references. `adapt`: first learn from them, as `Session.adapt`."""
 
     def propagate(frames: Sequence[Frame], references: Mapping[int, IndexMask]) -> Masks:
         session = Session(model, frames)
         session.interact(references=references)
+        if adapt:
+            for _ in session.adapt():
+                pass
         for _ in session.propagate():
             pass
         return np.stack([session.mask(i) for i in range(len(frames))])
@@ -41,13 +45,26 @@ def siaf_method(model: Model) -> Method:
     return propagate
 
 
-def score_masks(masks: Masks, truth: Masks) -> Score:
+def reference_frames(length: int, count: int) -> list[int]:
+    """The first frame, or `count` frames spread evenly from the first of a clip of `length` frames to the last.
+
+    Raises InputError naming `references` if no frame would be left to score.
+    """
+    if count == 1:
+        return [0]
+    if count >= length:
+        raise InputError(f"must be fewer than the clip's {length} frames, is {count}", field="references")
+    return [round(i) for i in np.linspace(0, length - 1, count)]
+
+
+def score_masks(masks: Masks, truth: Masks, given: Collection[int] = (0,)) -> Score:
     """DAVIS's semi-supervised rule: the first and the last frame are left out, objects count equally.
 
-    `masks`, `truth`: index masks N×H×W; the objects are those of the first frame's truth.
+    `masks`, `truth`: index masks N×H×W. `given`: frames whose truth was given; they are left out too, and the objects
+    are those that they show.
     """
-    tags = [int(t) for t in np.unique(truth[0]) if t]
-    inner = slice(1, len(truth) - 1)
+    tags = [int(t) for t in np.unique(truth[[*given]]) if t]
+    inner = [i for i in range(1, len(truth) - 1) if i not in given]
     jaccard = sequence_jaccard(masks[inner], truth[inner], tags)
     boundary = sequence_boundary_f(masks[inner], truth[inner], tags)
     quarter = max(1, len(jaccard) // 4)

@@ -74,12 +74,12 @@ def segment_clicks(
     knows (other interacted frames, its across-round memory) takes part. `earlier`: run lengths by tag, what fewer of
     these clicks gave: where they have all the clicked objects, the model's segmenter goes on from them alone. A pixel
     belongs to an object where it is the likeliest, or where its probability reaches `threshold`; parts that no click
-    asked for go (`siaf.session.parts`). Raises InputError naming `pos_points` or `neg_points`.
+    asked for go (`siaf.session.parts`). Raises InputError naming `positive` or `negative`.
     """
     if not len(clicks.positive) and not clicks.boxes:
-        raise InputError("needs at least one point, or a box in obj_bbox", field="pos_points")
+        raise InputError("needs at least one point, or a box", field="positive")
     size = {"height": session.height, "width": session.width}
-    for points, field in ((clicks.positive, "pos_points"), (clicks.negative, "neg_points")):
+    for points, field in ((clicks.positive, "positive"), (clicks.negative, "negative")):
         if len(points):
             check_scribbles([Scribble(0, points)], **size, field=field)
     known = session.estimate_mask(frame)
@@ -176,7 +176,7 @@ def _objects(clicks: Clicks, known: IndexMask, tags: list[int]) -> list[_Whole]:
         if tag is None or tag in [w.tag for w in wholes]:
             free = [t for t in range(1, MAX_TAG + 1) if t not in taken]
             if not free:
-                raise InputError(f"all {MAX_TAG} tags are in use", field="obj_bbox")
+                raise InputError(f"all {MAX_TAG} tags are in use", field="boxes")
             tag = free[0]
         wholes.append(_Whole(tag, points, box))
     return wholes

@@ -68,11 +68,11 @@ class StreamingSession:
         """Take the next frame's picture: its mask and confidence.
 
         There is no mask where the frame is only passed, on the way of an object to another frame of the round. Raises
-        InputError naming `image` if no frame is expected, or for a picture of another size.
+        InputError naming `picture` if no frame is expected, or for one of another size.
         """
         number = self.next_frame
         if number is None:
-            raise InputError("all frames of the round are done", field="image")
+            raise InputError("all frames of the round are done", field="picture")
         self.frames.arrived = (number, picture)
         before = self.session.results_done
         try:

@@ -95,15 +95,15 @@ class Tracker:
         """Find all objects on the next picture: its `mask` and `confidence`.
 
         On a prompted picture that is what the prompts gave, and the track goes on from there. Raises InputError naming
-        `image` for a picture of another size.
+        `picture` for one of another size.
         """
         if picture.shape[:2] != (track.height, track.width):
             size = f"{picture.shape[1]}×{picture.shape[0]}"
-            raise InputError(f"is {size} pixels, the frames before {track.width}×{track.height}", field="image")
+            raise InputError(f"is {size} pixels, the frames before {track.width}×{track.height}", field="picture")
         track = self.run_pending(track)
         session = track.session
         if session is None:
-            raise InputError("nothing is tracked", field="shapes")
+            raise InputError("nothing is tracked", field="track")
         if digest in track.prompted:
             near = track.prompted.index(digest)
             mask = session.mask(near)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from siaf.masks import MAX_TAG
 from siaf.model import motion
+from siaf.model.batching import apart, joined, side_by_side, stack
 from siaf.model.config import MAX_TAGS
 from siaf.model.fine import KEY_DIM, stride_four
 from siaf.model.identity import Slots, merge_groups, split_groups
@@ -109,8 +110,8 @@ class Model:
         groups = len(masks[0])
         labels = resize_labels(self._tensor(np.concatenate(masks)), self.input_size(features[0]))
         with self._precision():
-            memory = self.propagation.reference(_side_by_side(features, groups), labels)
-        return _apart(_float(memory), groups, len(features))
+            memory = self.propagation.reference(side_by_side(features, groups), labels)
+        return apart(_float(memory), groups, len(features))
 
     @torch.inference_mode()
     def propagate(
@@ -133,9 +134,9 @@ class Model:
         """
         net, count, groups = self.propagation, len(features), len(slots)
         channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags
-        together = _side_by_side(features, groups)
+        together = side_by_side(features, groups)
         with self._precision():
-            step = net.propagate(together, _stack(long) if long else None, _stack(short), known)
+            step = net.propagate(together, stack(long) if long else None, stack(short), known)
         scores, labels, remembered, left = [], [], [], []
         for i, trail in enumerate(trails or [None] * count):
             part = slice(i * groups, (i + 1) * groups)
@@ -148,7 +149,7 @@ class Model:
             scores.append(merge_groups(used))
         with self._precision():
             memory = net.remember(step.sources, torch.cat(remembered))
-        memories = _apart(_float(memory), groups, count)
+        memories = apart(_float(memory), groups, count)
         return [StepOutput(*found) for found in zip(labels, scores, memories, left, strict=True)]
 
     @torch.inference_mode()
@@ -246,7 +247,7 @@ class Model:
         known: PartialAttention | None = None,
     ) -> PartialAttention:
         """What a frame reads of parts of the long-term memory, joined with what is known of other parts."""
-        return self.propagation.read(_side_by_side([features], groups), memories, known)
+        return self.propagation.read(side_by_side([features], groups), memories, known)
 
     @torch.inference_mode()
     def encode_prompts(
@@ -289,9 +290,9 @@ class Model:
         for g, group in enumerate(slots):
             tags = torch.tensor([[0, *group]], device=self.device)
             marks = (self._tensor(strokes[g]).long(), self._tensor(previous[g]).long())
-            given = InteractionInput(_joined([each.image for each in encodings]), *marks)
+            given = InteractionInput(joined([each.image for each in encodings]), *marks)
             maps = zip(*(each.groups[g] for each in encodings), strict=True)
-            features = InteractionFeatures(*(_joined(list(each)) for each in maps))
+            features = InteractionFeatures(*(joined(list(each)) for each in maps))
             with self._precision():
                 picked = None if chosen == everything else chosen  # picking copies maps
                 groups.append(self.interaction.decode_masks(given, features, tags, len(encodings), picked).float())
@@ -344,42 +345,9 @@ class Model:
         return tensor.pin_memory().to(self.device, non_blocking=True)  # the GPU need not wait for it
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
-    """One batch; a single part is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
 def _resize(logits: list[Tensor], size: tuple[int, int], align_corners: bool) -> list[Tensor]:
     return [F.interpolate(x[None], size=size, mode="bilinear", align_corners=align_corners)[0] for x in logits]
 
 
-def _side_by_side(features: Sequence[FrameFeatures], groups: int) -> FrameFeatures:
-    """Frames as one batch, each for every group of objects: entry i·groups + g. One frame is not copied."""
-    if len(features) == 1:
-        return features[0].map(lambda x: x.expand(groups, *x.shape[1:]))
-    parts = [each.named() for each in features]
-    return FrameFeatures.of(
-        {name: torch.cat([part[name] for part in parts]).repeat_interleave(groups, 0) for name in parts[0]}
-    )
-
-
-def _stack(memories: Sequence[FrameMemory]) -> FrameMemory:
-    """Memories of several chains as one batch."""
-    if len(memories) == 1:
-        return memories[0]
-    return [
-        (torch.cat([key for key, _ in layer]), torch.cat([value for _, value in layer]))
-        for layer in zip(*memories, strict=True)
-    ]
-
-
 def _float(memory: FrameMemory) -> FrameMemory:
     return [(key.float(), value.float()) for key, value in memory]
-
-
-def _apart(memory: FrameMemory, groups: int, count: int) -> list[FrameMemory]:
-    """The inverse of `_stack`; copies, so that what is kept of one chain does not hold the others."""
-    if count == 1:
-        return [memory]
-    parts = [slice(i * groups, (i + 1) * groups) for i in range(count)]
-    return [[(key[part].clone(), value[part].clone()) for key, value in memory] for part in parts]

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from siaf.model.adapted import decoder_parameters, with_decoder
 from siaf.model.loaded import Model
+from siaf.model.losses import segmentation_loss
 from siaf.model.propagation import PropagationNet
 from siaf.session.examples import Annotated, Example, Examples
 from siaf.session.objects import ObjectTable
-from siaf.training.losses import segmentation_loss
 
 MIN_FRAMES = 2
 MAX_FRAMES = 8

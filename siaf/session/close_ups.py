@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from siaf.boxes import Box, box_pixels
-from siaf.masks import Bitmap, bounding_box
+from siaf.boxes import Box, box_pixels, mask_box
+from siaf.masks import Bitmap
 from siaf.model.probabilities import Window
 from siaf.model.segmenter import enlargement
 
@@ -40,9 +40,8 @@ def window_of(mask: Bitmap, points: NDArray[np.float64], box: Box | None, size: 
     else:
         if not mask.any():
             return None
-        first_col, first_row, last_col, last_row = bounding_box(mask)
         scale = width / mask.shape[1], height / mask.shape[0]
-        corners = np.array([(first_col, first_row), (last_col + 1, last_row + 1)]) * scale
+        corners = np.array(mask_box(mask)).reshape(2, 2) * scale
         around = np.concatenate((corners, np.clip(points, 0, (width - 1, height - 1))))
         (left, top), (right, bottom) = around.min(0).tolist(), around.max(0).tolist()
     longer = max(right - left, bottom - top)

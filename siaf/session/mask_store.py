@@ -38,11 +38,6 @@ class MaskStore:
         """The stored bytes: equal for equal masks."""
         return self._packed[frame]
 
-    def put_packed(self, frame: int, data: bytes) -> None:
-        """Take bytes that `packed` gave; ValueError unless they hold exactly one mask of this size."""
-        check_packed(data, self.height, self.width, f"mask of frame {frame}")
-        self._packed[frame] = data
-
     @classmethod
     def of_packed(cls, packed: dict[int, bytes], height: int, width: int) -> "MaskStore":
         """A store of bytes that `check_packed` has seen: often one mask is that of many frames."""

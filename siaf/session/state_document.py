@@ -14,6 +14,11 @@ from siaf.session.memory import MAX_TRANSIENT
 from siaf.session.objects import MAX_PLACES
 from siaf.session.schedule import CARRIED, Chain, Plan
 
+FORMAT = "siaf-state"
+VERSION = 2
+MASKS_ONLY = "masks only"
+"""In place of a model's name: no session can go on from it."""
+
 _MOST_PASSES = 3
 """A plan passes every frame once in a chain, and once in each of the two sweeps of walks."""
 

@@ -1,4 +1,4 @@
-"""The `.siaf` state file: a session as one safetensors file.
+"""The `.siaf` state file: a session as one safetensors file, in and out.
 
 Tensors: keys and values of the across-round memory and of a chain that was stopped half-way, and all index masks
 (deflated, each distinct mask once). Metadata: one JSON document with everything else. Nothing in it is code, so a file
@@ -8,17 +8,14 @@ from anyone may be read.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from siaf.errors import InputError, StateError
 from siaf.files import atomic_write
@@ -37,6 +34,9 @@ from siaf.session.schedule import Plan
 from siaf.session.session import Session
 from siaf.session.snapshot import PropagationSnapshot, SessionMasks, SessionSnapshot, StateSummary
 from siaf.session.state_document import (
+    FORMAT,
+    MASKS_ONLY,
+    VERSION,
     AnnotationsEntry,
     DecoderEntry,
     Kind,
@@ -46,11 +46,7 @@ from siaf.session.state_document import (
     read_text,
 )
 from siaf.session.state_tensors import StateTensors, copy_tensors, read_masks_tensors, read_tensors, split_file
-
-FORMAT = "siaf-state"
-VERSION = 2
-_MASKS_ONLY = "masks only"
-"""In place of a model's name: no session can go on from it."""
+from siaf.session.state_writing import dump_snapshot
 
 
 def save_session(session: Session, path: Path) -> None:
@@ -72,91 +68,6 @@ def load_session(path: Path, model: Model, frames: Sequence[NDArray[np.uint8]]) 
 def dump_session(session: Session) -> bytes:
     """A session as the bytes of a state file."""
     return dump_snapshot(session.snapshot())
-
-
-def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
-    """A session's data as the bytes of a state file."""
-    masks, decoders = _MaskTable(), _DecoderTable()
-    tensors: dict[str, Tensor] = {}
-    running = snapshot.propagation
-    for frame, memory in running.memory.items():
-        _put_memory(tensors, f"memory.{frame}", memory)
-    for i, memory in enumerate(running.carried):
-        _put_memory(tensors, f"carried.{i}", memory)
-    for lane, chain in running.lanes.items():
-        _put_memory(tensors, f"lane.{lane}.short", chain.short)
-        for i, memory in enumerate(chain.transient):
-            _put_memory(tensors, f"lane.{lane}.transient.{i}", memory)
-        if chain.trail is not None:
-            tensors |= {f"lane.{lane}.trail.{name}": tensor for name, tensor in chain.trail.named().items()}
-    within = running.plan.within
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
-        "model": snapshot.model.name,
-        "weights": snapshot.model.digest,
-        "short_side": snapshot.model.short_side,
-        "autocast": snapshot.model.autocast,
-        "objects_per_pass": snapshot.model.objects_per_pass,
-        "frames": snapshot.frames,
-        "height": snapshot.height,
-        "width": snapshot.width,
-        "grid": list(snapshot.grid),
-        "revision": snapshot.revision,
-        "digests": {str(f): digest for f, digest in snapshot.digests.items()},
-        "rounds": [
-            {
-                "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
-                "references": past.references,
-                "before": _annotations_entry(past.before, masks, decoders),
-            }
-            for past in snapshot.rounds
-        ],
-        "now": _annotations_entry(snapshot.annotations, masks, decoders),
-        "results": masks.add(running.results),
-        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in running.confidence.items()},
-        "remembered": {str(f): [masks.index(mask), groups] for f, (mask, groups) in running.remembered.items()},
-        "plan": {
-            "stages": [[[c.source, list(c.frames), sorted(c.adopts)] for c in s] for s in running.plan.stages],
-            "at": running.plan.at,
-            "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
-            **({} if within is None else {"within": [within.start, within.stop]}),
-            **({"barriers": list(running.barriers.at)} if running.barriers.at else {}),
-        },
-        "lost": {str(frame): {str(t): gone for t, gone in lost.items()} for frame, lost in running.lost.items()},
-        "made": {str(frame): made for frame, made in running.made.items()},
-        "walked": running.walked,
-    }
-    for number, change in enumerate(decoders.changes):
-        tensors |= {f"decoder.{number}.{name}": tensor for name, tensor in change.items()}
-    return _pack(document, masks, tensors)
-
-
-def dump_masks(masks: SessionMasks) -> bytes:
-    """Masks alone in the form of a state file, for `read_masks`: no session can go on from it."""
-    table = _MaskTable()
-    drawn = set(masks.interacted)
-    numbers = {frame: table.index(masks.masks.packed(frame)) for frame in masks.masks}
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
-        "model": _MASKS_ONLY,
-        "frames": masks.frames,
-        "height": masks.height,
-        "width": masks.width,
-        "digests": {},
-        "results": {str(f): n for f, n in numbers.items() if f not in drawn},
-        "now": {"masks": {str(f): n for f, n in numbers.items() if f in drawn}},
-        "confidence": {str(f): {str(t): c for t, c in scores.items()} for f, scores in masks.confidence.items()},
-    }
-    return _pack(document, table, {})
-
-
-def _pack(document: dict[str, Any], masks: "_MaskTable", tensors: dict[str, Tensor]) -> bytes:
-    tensors |= {f"mask.{i}": torch.frombuffer(bytearray(blob), dtype=torch.uint8) for i, blob in enumerate(masks.blobs)}
-    # Cloned, because a frame may be short-term and transient memory at once, and the format forbids shared storage.
-    # One metadata entry: with several, safetensors writes them in random order, and equal sessions would differ.
-    return save_tensors({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, {"siaf": json.dumps(document)})
 
 
 def parse_session(
@@ -245,7 +156,7 @@ def read_summary(data: bytes, name: str = "state") -> StateSummary:
     """
     text, kind = _text_of(data, name)
     with _damage(name):
-        document = MasksDocument.read(text) if kind.model == _MASKS_ONLY else read_text(text)
+        document = MasksDocument.read(text) if kind.model == MASKS_ONLY else read_text(text)
     decoder = document.now.decoder
     return StateSummary(
         model=document.model,
@@ -273,7 +184,7 @@ def edit_state(data: bytes, change: Callable[[SessionSnapshot], None], name: str
     Only of a session whose propagation is finished. Raises InputError naming "round" for others.
     """
     text, kind = _text_of(data, name)
-    if kind.model == _MASKS_ONLY:
+    if kind.model == MASKS_ONLY:
         raise StateError("holds masks alone, no session", field=name)
     with _damage(name):
         document = read_text(text)
@@ -334,61 +245,6 @@ def _damage(name: str) -> Iterator[None]:
         raise
     except (ValueError, InputError) as error:
         raise StateError(f"damaged: {error}", field=name) from None
-
-
-class _MaskTable:
-    """Every distinct packed mask once; stores become frame → number."""
-
-    def __init__(self) -> None:
-        self.blobs: list[bytes] = []
-        self._numbers: dict[bytes, int] = {}
-
-    def index(self, blob: bytes) -> int:
-        if blob not in self._numbers:
-            self._numbers[blob] = len(self.blobs)
-            self.blobs.append(blob)
-        return self._numbers[blob]
-
-    def add(self, store: MaskStore) -> dict[str, int]:
-        return {str(frame): self.index(store.packed(frame)) for frame in store}
-
-
-class _DecoderTable:
-    """Every distinct change of the decoder once; rounds share theirs until the next adaptation."""
-
-    def __init__(self) -> None:
-        self.changes: list[Mapping[str, Tensor]] = []
-        self._numbers: dict[str, int] = {}
-
-    def entry(self, decoder: Decoder) -> dict[str, Any]:
-        if decoder.change is None:
-            return {"content": decoder.content, "change": None}
-        if decoder.version not in self._numbers:
-            self._numbers[decoder.version] = len(self.changes)
-            self.changes.append(decoder.change)
-        return {"content": decoder.content, "change": self._numbers[decoder.version]}
-
-
-def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> None:
-    for layer, (key, value) in enumerate(memory):
-        tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
-
-
-def _stroke(stroke: Scribble) -> dict[str, Any]:
-    return {**asdict(stroke), "points": np.asarray(stroke.points).tolist()}
-
-
-def _annotations_entry(annotations: Annotations, masks: _MaskTable, decoders: _DecoderTable) -> dict[str, Any]:
-    return {
-        "masks": masks.add(annotations.masks),
-        "known": {str(f): sorted(tags) for f, tags in annotations.annotated_tags.items()},
-        "interacted": {str(f): number for f, number in annotations.interacted.items()},
-        "human": sorted(annotations.human),
-        "adopted": {str(f): sorted(tags) for f, tags in annotations.adopted.items()},
-        "places": annotations.objects.places(),
-        "objects": [asdict(annotations.objects[tag]) for tag in annotations.objects.tags],
-        **({} if annotations.decoder is None else {"decoder": decoders.entry(annotations.decoder)}),
-    }
 
 
 def _objects(entry: AnnotationsEntry) -> ObjectTable:

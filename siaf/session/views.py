@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siaf.frames.inpainting import fill_hole
 from siaf.frames.source import Frame
 from siaf.masks import IndexMask
-from siaf.training.regions import fill_hole
 
 _WHOLE, _MIRRORED, _OCCLUDED = 0.45, 0.5, 0.25
 _TURN, _GROWTH, _SHEAR, _WAY = np.deg2rad(6.0), 0.08, 0.04, 0.06

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from siaf.model.config import MAX_TAGS
 from siaf.model.interaction import UNMARKED, InteractionNet
+from siaf.model.losses import segmentation_loss
 from siaf.model.preprocessing import normalise
 from siaf.training.data import Batch
 from siaf.training.datasets import ClipSource
-from siaf.training.losses import segmentation_loss
 from siaf.training.prompts import NO_MASK, simulate_interaction
 from siaf.training.propagation import ramp
 

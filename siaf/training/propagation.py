@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from siaf.model.fine import stride_four
 from siaf.model.identity import one_hot_mask
+from siaf.model.losses import ABSENT, restrict_to_present, segmentation_loss
 from siaf.model.preprocessing import normalise
 from siaf.model.propagation import FrameFeatures, PropagationNet, PropagationOutput, concatenate
-from siaf.training.losses import ABSENT, restrict_to_present, segmentation_loss, shuffle_tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,17 @@ class PropagationLoss:
         narrowed = self.net.decoder.narrow(levels)  # its adapters learn, also where the encoder is frozen
         split = [level.contiguous().unflatten(0, (clips, length)) for level in (*narrowed, embedding)]
         return [FrameFeatures((split[0][:, t], split[1][:, t], split[2][:, t]), split[3][:, t]) for t in range(length)]
+
+
+def shuffle_tags(labels: Tensor, generator: torch.Generator | None = None, tags: int = 10) -> Tensor:
+    """Random tag assignment per clip: long B×(tags+1) tables that map label k to its tag; background stays 0.
+
+    Every tag is trained equally often, so that none is better than another.
+    """
+    tables = [
+        torch.cat((torch.zeros(1, dtype=torch.long), 1 + torch.randperm(tags, generator=generator))) for _ in labels
+    ]
+    return torch.stack(tables).to(labels.device)
 
 
 def fine_key(net: PropagationNet, features: FrameFeatures) -> Tensor | None:

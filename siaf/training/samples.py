@@ -9,11 +9,11 @@ from torch import Tensor
 from siaf.model.config import MAX_TAGS
 from siaf.model.identity import one_hot_mask
 from siaf.model.interaction import InteractionNet
+from siaf.model.losses import restrict_to_present
 from siaf.model.preprocessing import normalise
 from siaf.model.propagation import PropagationNet
 from siaf.output.overlay import draw_masks
 from siaf.output.palette import BRIGHT
-from siaf.training.losses import restrict_to_present
 from siaf.training.propagation import fine_key, refined
 
 Picture = NDArray[np.uint8]

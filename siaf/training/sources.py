@@ -55,19 +55,11 @@ class Sources:
     backgrounds: Sequence[NDArray[np.uint8]]
 
 
-def load_sources(root: Path) -> Sources:
-    """Decode everything below `root` (see the module's layout) into memory at a limited size.
-
-    Raises InputError naming the first file or folder that is missing, unreadable or of another size than its photo.
-    """
-    sources, problems = read_sources(root)
-    if problems:
-        raise problems[0]
-    return sources
-
-
 def read_sources(root: Path) -> tuple[Sources, list[InputError]]:
-    """As `load_sources`, but returns all problems, file by file, along with what could be read."""
+    """Everything below `root` (see the module's layout), decoded at a limited size, and all problems.
+
+    A problem names a file or folder that is missing, unreadable or of another size than its photo.
+    """
     problems: list[InputError] = []
     sources = Sources(
         segments=_each(_segmented, root / "segments" / "images", ".jpg", problems),

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.errors import InputError
+from siaf.frames.inpainting import fill_hole
 from siaf.training.layers import Layer, Motion, affine, composite, draw_elastic, rescale, soften, warp_canvas
 from siaf.training.look import Look
-from siaf.training.regions import cut_out, fill_hole, pick_regions, premultiply
+from siaf.training.regions import cut_out, pick_regions, premultiply
 from siaf.training.sources import Sources
 from siaf.training.thin import thin_thing
 

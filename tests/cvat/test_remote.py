@@ -24,10 +24,11 @@ from function.serve import App
 from function.service import Service
 from function.settings import Settings
 from siaf.cvat import commands
-from siaf.cvat.engines import remote
+from siaf.cvat.engines import function_client
 from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.engines.function_client import FunctionClient
 from siaf.cvat.engines.local import local_engines
-from siaf.cvat.engines.remote import FunctionClient, remote_engines
+from siaf.cvat.engines.remote import remote_engines
 from siaf.cvat.server import faults
 from siaf.cvat.server.faults import ServerFault
 from siaf.errors import InputError, SiafError
@@ -251,7 +252,7 @@ def test_a_function_that_dies_in_the_middle(
     done: bool,
 ) -> None:
     """At every call in turn: before it is done, or before anybody hears of it."""
-    monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(function_client, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures[:4])
     before = copy.deepcopy(standin.world.annotations)
     use(bench, serve())
@@ -388,7 +389,7 @@ def test_too_many_requests_are_waited_out(standin: StandIn, monkeypatch: pytest.
 def test_a_wrong_address_is_named(
     bench: Bench, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, url: str, error: type[SiafError], message: str
 ) -> None:
-    monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(function_client, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures)
 
     def sync() -> None:
@@ -412,7 +413,7 @@ def test_a_wrong_token_is_named(bench: Bench, serve: Callable[..., Served], pict
 def test_an_address_that_is_no_function_is_named(
     bench: Bench, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(function_client, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures)
     bench.engines = remote_engines(FunctionClient(bench.server.url))
     with pytest.raises(SiafError):

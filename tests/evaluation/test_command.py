@@ -34,6 +34,20 @@ def test_propagation_is_measured_beside_the_baselines(davis2017: Path, capsys: p
     assert all(0 <= row[column] <= 1 for row in found["means"] for column in ("J", "F", "J&F", "J last quarter"))
 
 
+def test_propagation_adapts_to_the_references_that_it_is_given(
+    davis2017: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--sequences", "duo", "--no-baselines", "--every", 2, "--references", 2, "--adapt")
+    found = as_json(capsys, "propagation", davis2017, *options)
+    shipped, adapted = found["rows"]
+    assert (shipped["method"], adapted["method"]) == ("siaf-t", "siaf-t adapted")
+    assert shipped["J"] != adapted["J"]
+    assert main(["evaluate", "propagation", str(davis2017), "--adapt"]) == 2
+    assert "references: needs two reference frames or more" in capsys.readouterr().err
+    assert main(["evaluate", "propagation", str(davis2017), "--references", "99"]) == 2
+    assert "references: must be fewer than the clip's" in capsys.readouterr().err
+
+
 def test_interactive_has_a_row_per_round_sample_and_method(
     davis2017: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from function_client import Client, encode
 from numpy.typing import NDArray
+from recording_model import RecordingModel
 
 from function.service import Service
 from function.settings import Settings
+from function.store import open_store
 from siaf.model.loaded import Model
 from siaf.weights import build_model, save_weights
 
@@ -62,6 +64,13 @@ def start(settings: Callable[..., Settings]) -> Callable[..., Client]:
 def client(start: Callable[..., Client]) -> Client:
     """One function for all tests that need nothing special: they must not disturb each other."""
     return start(interactor_reply="both")
+
+
+@pytest.fixture
+def recorded(recording: RecordingModel, settings: Callable[..., Settings]) -> Client:
+    """A function whose model notes what it is asked."""
+    chosen = settings(interactor_reply="both")
+    return Client(Service(recording, open_store(chosen.store, chosen.store_bytes), chosen))
 
 
 @pytest.fixture(scope="session")

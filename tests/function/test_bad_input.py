@@ -251,6 +251,11 @@ class TestShapes:
         body = {"image": base64_of(file(PICTURE)), "shapes": [None] * count, "states": states}
         assert error_of(client, body) == (422, "states")
 
+    def test_a_picture_of_another_size_than_the_track_is_named_as_the_request_has_it(self, client: Client) -> None:
+        states = client.cvat(file(PICTURE), shapes=[BOX], states=[])["states"]
+        body = {"image": base64_of(file(PICTURE.resize((50, 50)))), "shapes": [None], "states": states}
+        assert error_of(client, body) == (422, "image")
+
     def test_too_many_shapes(self, client: Client) -> None:
         body = {"image": base64_of(file(PICTURE)), "shapes": [BOX] * 256, "states": []}
         assert error_of(client, body) == (400, "shapes")

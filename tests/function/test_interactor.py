@@ -113,6 +113,10 @@ class TestFrameOfASession:
 
     @pytest.fixture
     def session(self, client: Client, jpegs: list[bytes]) -> str:
+        return self.opened(client, jpegs)
+
+    @staticmethod
+    def opened(client: Client, jpegs: list[bytes]) -> str:
         session = client.ok("POST", "/v1/sessions", {"frames": 12, "width": WIDTH, "height": HEIGHT})["id"]
         for number, image in enumerate(jpegs):
             client.upload(session, number, image)
@@ -138,18 +142,13 @@ class TestFrameOfASession:
         answer = client.cvat(jpegs[0], pos_points=[[50, 5]], neg_points=[])
         assert [s["tag"] for s in answer["shapes"]] == [1]
 
-    def test_the_other_interacted_frames_and_the_memory_take_part(
-        self, client: Client, session: str, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        model = client.service.model
-        asked: list[str] = []
-        answer, propagate = type(model).decode_masks, type(model).propagate
-        monkeypatch.setattr(
-            type(model), "decode_masks", lambda m, seen, *a: asked.append(f"afi {len(seen)}") or answer(m, seen, *a)
-        )
-        monkeypatch.setattr(type(model), "propagate", lambda m, *args: asked.append("memory") or propagate(m, *args))
-        client.cvat(jpegs[6], pos_points=[[15, 20]], neg_points=[])
-        assert asked == ["memory", "afi 2", "afi 2", "afi 2"]
+    def test_the_other_interacted_frames_and_the_memory_take_part(self, recorded: Client, jpegs: list[bytes]) -> None:
+        self.opened(recorded, jpegs)
+        calls = recorded.service.model.calls
+        calls.clear()
+        recorded.cvat(jpegs[6], pos_points=[[15, 20]], neg_points=[])
+        asked = [(call.method, call.count) for call in calls if call.method in ("propagate", "decode_masks")]
+        assert asked == [("propagate", 1), *[("decode_masks", 2)] * 3]
 
     def test_without_the_frames_that_it_needs_a_session_stands_aside(
         self, client: Client, session: str, jpegs: list[bytes]

@@ -10,7 +10,6 @@ from function_client import Client, base64_of, encode
 from numpy.typing import NDArray
 
 from siaf.masks import decode_rle, encode_rle
-from siaf.model.loaded import Model
 
 HEIGHT, WIDTH = 72, 96
 Frames = NDArray[np.uint8]
@@ -111,52 +110,45 @@ class TestObjects:
     """Several objects, new ones, edited ones, absent ones."""
 
     @pytest.fixture
-    def passes(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    def client(self, recorded: Client) -> Client:
+        return recorded
+
+    @staticmethod
+    def passes(client: Client) -> list[int]:
         """Objects of every propagation pass."""
-        made: list[int] = []
-        propagate = Model.propagate
+        calls = client.service.model.calls
+        return [sum(map(len, call.slots)) for call in calls if call.method == "propagate"]
 
-        def counting(model: Model, features: Any, long: Any, short: Any, slots: Any, *rest: Any) -> Any:
-            made.append(sum(map(len, slots)))
-            return propagate(model, features, long, short, slots, *rest)
-
-        monkeypatch.setattr(Model, "propagate", counting)
-        return made
-
-    def test_ten_objects_are_one_pass(self, client: Client, jpegs: list[bytes], passes: list[int]) -> None:
+    def test_ten_objects_are_one_pass(self, client: Client, jpegs: list[bytes]) -> None:
         shapes = [mask_shape(square(8 * i, 5 * i, 7)) for i in range(10)]
         states = init(client, jpegs[0], *shapes)
         follow(client, jpegs[1], states)
-        assert passes == [10]
+        assert self.passes(client) == [10]
 
-    def test_objects_begun_apart_on_one_frame_are_one_pass(
-        self, client: Client, jpegs: list[bytes], passes: list[int]
-    ) -> None:
+    def test_objects_begun_apart_on_one_frame_are_one_pass(self, client: Client, jpegs: list[bytes]) -> None:
         one, two = init(client, jpegs[0], mask_shape(square(5, 10))), init(client, jpegs[0], mask_shape(square(70, 40)))
         answer = follow(client, jpegs[1], [*one, *two])
-        assert passes == [2]
+        assert self.passes(client) == [2]
         assert len({state["revision"] for state in answer["states"]}) == 1
 
-    def test_an_object_added_later_joins_the_running_ones(
-        self, client: Client, jpegs: list[bytes], passes: list[int]
-    ) -> None:
+    def test_an_object_added_later_joins_the_running_ones(self, client: Client, jpegs: list[bytes]) -> None:
         running = follow(client, jpegs[1], init(client, jpegs[0], mask_shape(square(5, 10))))["states"]
         added = init(client, jpegs[1], mask_shape(square(66, 40)))
-        passes.clear()
+        client.service.model.calls.clear()
         answer = follow(client, jpegs[2], [*running, *added])
-        assert passes[-1] == 2
+        assert self.passes(client)[-1] == 2
         assert len({state["revision"] for state in answer["states"]}) == 1
         follow(client, jpegs[3], answer["states"])
-        assert passes[-1] == 2
+        assert self.passes(client)[-1] == 2
 
     def test_objects_that_stand_at_different_frames_are_followed_apart(
-        self, client: Client, jpegs: list[bytes], passes: list[int]
+        self, client: Client, jpegs: list[bytes]
     ) -> None:
         one = follow(client, jpegs[1], init(client, jpegs[0], mask_shape(square(5, 10))))["states"]
         two = follow(client, jpegs[3], init(client, jpegs[2], mask_shape(square(62, 40))))["states"]
-        passes.clear()
+        client.service.model.calls.clear()
         answer = follow(client, jpegs[4], [*one, *two])
-        assert passes == [1, 1]
+        assert self.passes(client) == [1, 1]
         follow(client, jpegs[5], answer["states"])
 
     def test_new_and_running_shapes_in_one_call(self, client: Client, jpegs: list[bytes]) -> None:

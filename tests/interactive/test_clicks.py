@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from recording_model import RecordingModel
 
 from siaf import Session
 from siaf.errors import InputError
@@ -94,10 +95,10 @@ def test_earlier_masks_are_where_the_network_starts(session: Session, monkeypatc
 @pytest.mark.parametrize(
     ("clicks", "field"),
     [
-        (Clicks(NONE, NONE), "pos_points"),
-        (Clicks(NONE, at((5, 5))), "pos_points"),
-        (Clicks(at((900, 5)), NONE), "pos_points"),
-        (Clicks(at((5, 5)), at((5, 900))), "neg_points"),
+        (Clicks(NONE, NONE), "positive"),
+        (Clicks(NONE, at((5, 5))), "positive"),
+        (Clicks(at((900, 5)), NONE), "positive"),
+        (Clicks(at((5, 5)), at((5, 900))), "negative"),
     ],
 )
 def test_clicks_that_cannot_be_are_refused_by_name(session: Session, clicks: Clicks, field: str) -> None:
@@ -130,15 +131,15 @@ def flooded(tiny_model: Model, flood: _Flood) -> Model:
     return replace(tiny_model, segmenter=flood)
 
 
-def test_a_second_click_asks_the_segmenter_only(
-    flooded: Model, clip: Frames, flood: _Flood, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = Session(flooded, clip)
+def test_a_second_click_asks_the_segmenter_only(flooded: Model, clip: Frames, flood: _Flood) -> None:
+    recording = RecordingModel.of(flooded)
+    session = Session(recording, clip)
     (first,) = segment_clicks(session, 0, Clicks(at((50, 5)), NONE))
-    monkeypatch.setattr(Session, "preview", None)
+    recording.calls.clear()
     earlier = np.zeros((72, 96), bool)
     earlier[2:40, 20:80] = True
     segment_clicks(session, 0, Clicks(at((50, 5)), at((90, 60))), earlier={first.tag: encode_rle(earlier)})
+    assert not recording.counts("decode_masks")
     last = flood.asked[-1]
     assert last.negative.tolist() == [[90, 60]]
     clicked, *inside = last.positive.astype(int).tolist()

@@ -10,7 +10,8 @@ from siaf.model.loaded import Model
 from siaf.session import editing
 from siaf.session.mask_store import MaskStore
 from siaf.session.snapshot import SessionMasks
-from siaf.session.state_file import dump_masks, dump_session, edit_state, parse_session
+from siaf.session.state_file import dump_session, edit_state, parse_session
+from siaf.session.state_writing import dump_masks
 
 Frames = NDArray[np.uint8]
 START = 6

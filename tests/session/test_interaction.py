@@ -1,76 +1,74 @@
 """What AFI is shown: frames that only stand beside the asked one are looked at once."""
 
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
+from recording_model import RecordingModel
 
 from siaf import Scribble, Session
-from siaf.model.loaded import FrameEncoding, Model
-from siaf.model.probabilities import Probabilities
+from siaf.model.loaded import Model
 
 Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Answering(Model):
+    """AFI finds the same `shares` on every frame, (1 + objects)×H×W."""
+
+    shares: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, model: Model, shares: NDArray[np.float32]) -> Self:
+        """The other parts of a model."""
+        return cls(**{each.name: getattr(model, each.name) for each in fields(Model)}, shares=torch.from_numpy(shares))
+
+    def decode_masks(self, encodings: Any, *rest: Any) -> torch.Tensor:
+        assert self.shares is not None
+        return self.shares.expand(len(encodings), *self.shares.shape)
+
+
 STROKE = Scribble(1, np.array([[20.0, 20.0], [30.0, 20.0]]))
 
 
-@pytest.fixture
-def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many frames every look is at."""
-    numbers: list[int] = []
-    look = Model.encode_prompts
-
-    def spy(self: Model, frames: list[Frames], *marks: NDArray[np.int16]) -> list[FrameEncoding]:
-        numbers.append(len(frames))
-        return look(self, frames, *marks)
-
-    monkeypatch.setattr(Model, "encode_prompts", spy)
-    return numbers
-
-
-def test_a_second_click_looks_at_its_own_frame_only(tiny_model: Model, clip: Frames, looked: list[int]) -> None:
-    session = Session(tiny_model, clip)
+def test_a_second_click_looks_at_its_own_frame_only(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, clip)
     session.interact({2: [STROKE], 8: [STROKE]})
     first = session.preview(5, [STROKE])
     again = session.preview(5, [STROKE])
-    assert looked == [2, 3, 1]
+    assert recording.counts("encode_prompts") == [2, 3, 1]
     assert np.allclose(first.channels, again.channels, atol=1e-4)
 
 
-def test_of_the_frames_beside_those_that_are_needed_again_stay(
-    tiny_model: Model, clip: Frames, looked: list[int]
-) -> None:
-    session = Session(tiny_model, clip)
+def test_of_the_frames_beside_those_that_are_needed_again_stay(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, clip)
     session.interact({2: [STROKE], 6: [STROKE], 10: [STROKE]})
     for frame in (8, 4, 4):  # beside 6 and 10, then 2 and 6
         session.preview(frame, [STROKE])
-    assert looked == [3, 3, 2, 1]
+    assert recording.counts("encode_prompts") == [3, 3, 2, 1]
 
 
-def test_a_context_frame_whose_mask_changed_is_looked_at_anew(
-    tiny_model: Model, clip: Frames, looked: list[int]
-) -> None:
-    session = Session(tiny_model, clip)
+def test_a_context_frame_whose_mask_changed_is_looked_at_anew(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, clip)
     session.interact({2: [STROKE], 8: [STROKE]})
     session.preview(5, [STROKE])
     session.interact(references={8: np.eye(72, 96, dtype=np.uint8)})
     found = session.preview(5, [STROKE])
-    assert looked == [2, 3, 2]
-    session = Session(tiny_model, clip)
+    assert recording.counts("encode_prompts") == [2, 3, 2]
+    session = Session(recording, clip)
     session.interact({2: [STROKE], 8: [STROKE]})
     session.interact(references={8: np.eye(72, 96, dtype=np.uint8)})
     assert np.allclose(session.preview(5, [STROKE]).channels, found.channels, atol=1e-4)
 
 
-def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(tiny_model: Model, clip: Frames) -> None:
     """On the first round; a part that was there before stays, as long as no stroke denies it."""
     shares = np.full((3, 72, 96), 0.1, np.float32)
     shares[1, 10:30, 10:40] = shares[1, 50:60, 70:90] = shares[2, 35:45, 10:20] = 0.8
     shares[0] = 1 - shares[1:].max(0)
-    found = Probabilities(torch.from_numpy(shares), np.array((0, 1, 2), np.uint8), (72, 96), False)
-    monkeypatch.setattr("siaf.session.session.run_interaction", lambda *_: {2: found})
-    session = Session(tiny_model, clip)
+    session = Session(Answering.of(tiny_model, shares), clip)
     session.objects.add(1)
     session.objects.add(2)
     mask = session.interact({2: [STROKE]})[2]
@@ -80,7 +78,6 @@ def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(
     known = np.zeros((72, 96), np.uint8)
     known[10:30, 10:40] = known[50:60, 70:90] = 1
     session.set_propagated_mask(4, known)
-    monkeypatch.setattr("siaf.session.session.run_interaction", lambda *_: {4: found})
     assert (session.interact({4: [STROKE]})[4][50:60, 70:90] == 1).all()
     denied = Scribble(0, np.array([[75.0, 55.0], [80.0, 55.0]]))
     assert not (session.interact({4: [denied]})[4][50:60, 70:90] == 1).any()

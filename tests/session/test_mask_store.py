@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from siaf.session.mask_store import MaskStore
+from siaf.session.mask_store import MaskStore, check_packed
 
 
 def test_masks_come_back_and_may_be_changed_freely() -> None:
@@ -40,4 +40,4 @@ def test_a_1080p_mask_takes_kilobytes() -> None:
 )
 def test_bytes_that_are_not_one_mask_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a mask|incorrect"):
-        MaskStore(2, 2).put_packed(0, data)
+        check_packed(data, 2, 2, "mask of frame 0")

@@ -1,17 +1,15 @@
 """Later rounds read only what is new in the memory, and find what they would find otherwise."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from recording_model import RecordingModel
 
 from siaf import Scribble, Session
-from siaf.model.loaded import Model, StepOutput
-from siaf.model.partial_attention import PartialAttention
-from siaf.model.propagation import FrameFeatures, FrameMemory
+from siaf.model.loaded import Model
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.state_file import dump_session, parse_session
 
@@ -26,99 +24,66 @@ def play(session: Session, *frames: int) -> NDArray[np.uint8]:
     return np.stack([session.mask(f) for f in range(len(session.frames))])
 
 
-def entries_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many interacted frames every call of `Model.read` is about, as they come."""
-    asked: list[int] = []
-    read = Model.read
-
-    def spy(self: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> PartialAttention:
-        asked.append(len(memories))
-        return read(self, features, memories, *rest)
-
-    monkeypatch.setattr(Model, "read", spy)
-    return asked
-
-
-def test_a_second_round_reads_its_own_frame_only(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = Session(tiny_model, clip)
+def test_a_second_round_reads_its_own_frame_only(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, clip)
     play(session, 3)
-    asked = entries_read(monkeypatch)
+    recording.calls.clear()
     play(session, 8)
-    assert asked == [1] * 10  # the frames but 3, which is the user's, and 8
+    assert recording.counts("read") == [1] * 10  # the frames but 3, which is the user's, and 8
 
 
-def test_a_corrected_frame_is_read_again_with_all_others(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = Session(tiny_model, clip)
+def test_a_corrected_frame_is_read_again_with_all_others(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, clip)
     play(session, 3, 8)
-    asked = entries_read(monkeypatch)
+    recording.calls.clear()
     session.interact(references={3: np.eye(72, 96, dtype=np.uint8)})
     for _ in session.propagate():
         pass
-    assert asked == [2] * 10
+    assert recording.counts("read") == [2] * 10
 
 
 def test_a_session_that_comes_back_from_a_file_reads_the_same_bits(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    recording: RecordingModel, clip: Frames, tmp_path: Path
 ) -> None:
-    found: list[torch.Tensor] = []
-    propagate = Model.propagate
+    def found(session: Session) -> list[torch.Tensor]:
+        recording.calls.clear()
+        for _ in session.propagate():
+            pass
+        return [call.result[0].scores for call in recording.calls if call.method == "propagate"]
 
-    def spy(self: Model, *given: Any) -> list[StepOutput]:
-        result = propagate(self, *given)
-        found.append(result[0].scores)
-        return result
-
-    session = Session(tiny_model, clip)
+    session = Session(recording, clip)
     play(session, 8, 3)
     session.interact({11: [Scribble(1, np.array([[20.0, 20.0], [30.0, 20.0]]))]})
     session.save(tmp_path / "x.siaf")
-    monkeypatch.setattr(Model, "propagate", spy)
-    for _ in session.propagate():
-        pass
-    stayed = list(found)
-    found.clear()
-    came_back = Session.load(tmp_path / "x.siaf", tiny_model, clip)
-    for _ in came_back.propagate():
-        pass
-    assert len(found) == len(stayed) == 9
-    assert all(torch.equal(a, b) for a, b in zip(found, stayed, strict=True))
+    stayed, back = found(session), found(Session.load(tmp_path / "x.siaf", recording, clip))
+    assert len(back) == len(stayed) == 9
+    assert all(torch.equal(a, b) for a, b in zip(back, stayed, strict=True))
 
 
 @pytest.mark.parametrize("rounds", [(3,), (3, 8), (3, 8, 3, 0, 11)])
-def test_masks_are_those_of_reading_everything_again(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch, rounds: tuple[int, ...]
-) -> None:
+def test_masks_are_those_of_reading_everything_again(tiny_model: Model, clip: Frames, rounds: tuple[int, ...]) -> None:
     cache = FeatureCache()
     kept = play(Session(tiny_model, clip, cache=cache), *rounds)
-    monkeypatch.setattr(Model, "reads_in_parts", False)
-    asked = entries_read(monkeypatch)
-    again = play(Session(tiny_model, clip, cache=cache), *rounds)
+    whole = RecordingModel.of(tiny_model, in_parts=False)
+    again = play(Session(whole, clip, cache=cache), *rounds)
     assert (again != kept).mean() < 1e-3  # random weights make many ties, which the last bit of a sum decides
-    assert not asked
+    assert not whole.counts("read")
 
 
-def test_more_than_ten_objects_are_read_in_parts_too(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_than_ten_objects_are_read_in_parts_too(tiny_model: Model, clip: Frames) -> None:
     mask = np.zeros((72, 96), np.uint8)
     for tag in range(1, 13):
         mask[5 * tag : 5 * tag + 4, 10:60] = tag
 
-    def run() -> NDArray[np.uint8]:
-        session = Session(tiny_model, clip)
+    def run(model: Model) -> NDArray[np.uint8]:
+        session = Session(model, clip)
         for frame in (2, 9):
             session.interact(references={frame: mask})
             for _ in session.propagate():
                 pass
         return np.stack([session.mask(f) for f in range(len(clip))])
 
-    kept = run()
-    monkeypatch.setattr(Model, "reads_in_parts", False)
-    assert np.array_equal(run(), kept)
+    assert np.array_equal(run(RecordingModel.of(tiny_model, in_parts=False)), run(tiny_model))
 
 
 def test_what_was_carried_is_handed_out_and_changes_nothing_by_itself(tiny_model: Model, clip: Frames) -> None:

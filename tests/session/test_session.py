@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from recording_model import RecordingModel
 
 from siaf import Scribble, Session
 from siaf.errors import InputError
 from siaf.model.loaded import Model
-from siaf.model.partial_attention import PartialAttention
-from siaf.model.propagation import FrameFeatures, FrameMemory
 from siaf.scribbles import rasterize
 from siaf.session.feature_cache import FeatureCache, feature_bytes
 from siaf.session.memory import MAX_PERMANENT
@@ -46,20 +44,10 @@ def test_scribbles_for_several_objects_on_several_frames_are_one_round(session: 
     assert session.pending == 0
 
 
-def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    answer = Model.decode_masks
-    monkeypatch.setattr(
-        Model,
-        "decode_masks",
-        lambda self, seen, s, p, slots, *rest: (
-            asked.append((len(seen), slots)) or answer(self, seen, s, p, slots, *rest)
-        ),
-    )
-    session.interact({3: [stroke(1, 20, 20)], 7: [stroke(2, 45, 50)]})
-    assert asked == [(2, [[1, 2]])]
+def test_an_object_scribbled_on_one_frame_is_looked_for_on_the_others(recording: RecordingModel, clip: Frames) -> None:
+    Session(recording, clip).interact({3: [stroke(1, 20, 20)], 7: [stroke(2, 45, 50)]})
+    (asked,) = [call for call in recording.calls if call.method == "decode_masks"]
+    assert (asked.count, asked.slots) == (2, [[1, 2]])
 
 
 def test_what_was_drawn_is_never_contradicted(session: Session) -> None:
@@ -243,14 +231,11 @@ def test_bad_input_names_the_field_and_changes_nothing(
     assert session.objects.tags == [1]
 
 
-def test_a_failure_half_way_leaves_the_session_as_it_was(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_half_way_leaves_the_session_as_it_was(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, clip)
     session.interact({3: [stroke(1, 20, 20)]})
     expected = run(session)
-
-    def fail(*_: object) -> None:
-        raise RuntimeError("out of memory")
-
-    monkeypatch.setattr(Model, "decode_masks", fail)
+    recording.failing.add("decode_masks")
     with pytest.raises(RuntimeError):
         session.interact({5: [stroke(2, 20, 20)]})
     assert session.objects.tags == [1]
@@ -258,43 +243,31 @@ def test_a_failure_half_way_leaves_the_session_as_it_was(session: Session, monke
     assert all(np.array_equal(expected[f], session.mask(f)) for f in expected)
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many frames each pass of propagation does, from now on."""
-    passes: list[int] = []
-    propagate = Model.propagate
-    monkeypatch.setattr(
-        Model,
-        "propagate",
-        lambda self, features, *rest: passes.append(len(features)) or propagate(self, features, *rest),
-    )
-    return passes
-
-
 def test_chains_side_by_side_give_the_masks_of_one_after_the_other(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Model, recording: RecordingModel, clip: Frames
 ) -> None:
     scribbles = {2: [stroke(1, 20, 20)], 8: [stroke(1, 40, 20), stroke(2, 45, 50)]}
-    plain, batched = Session(tiny_model, clip), Session(tiny_model, clip)
+    plain, batched = Session(tiny_model, clip), Session(recording, clip)
     batched._propagator.side_by_side = 4
     plain.interact(scribbles)
     expected = run(plain)
     batched.interact(scribbles)
-    passes = counted(monkeypatch)
     found = run(batched)
+    passes = recording.counts("propagate")
     assert max(passes) == 4
     assert sum(passes) == 10 + 6  # a walk of the second object, six frames long
     assert all(np.array_equal(expected[f], found[f]) for f in expected)
 
 
 def test_frames_prepared_before_a_round_are_not_encoded_in_it(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Model, recording: RecordingModel, clip: Frames
 ) -> None:
-    plain, prepared = Session(tiny_model, clip), Session(tiny_model, clip)
+    plain, prepared = Session(tiny_model, clip), Session(recording, clip)
     assert all(prepared.prepare(frame) for frame in range(12))
     scribbles = {3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]}
     plain.interact(scribbles)
     expected = run(plain)
-    monkeypatch.delattr(Model, "encode_batch")
+    recording.failing.add("encode_batch")
     prepared.interact(scribbles)
     assert all(np.array_equal(expected[f], mask) for f, mask in run(prepared).items())
 
@@ -321,15 +294,16 @@ def test_masks_next_to_a_correction_come_first(session: Session) -> None:
     assert session.results[:4] == [9, 7, 10, 6]
 
 
-def test_a_round_that_changes_nothing_propagates_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_changes_nothing_propagates_nothing(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, clip)
     session.interact({3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
     run(session)
     session.interact(references={3: session.mask(3)})  # what was carried there is the human's now
     settled = run(session)
     session.interact(references={3: session.mask(3)})
-    passes = counted(monkeypatch)
+    recording.calls.clear()
     again = run(session)
-    assert not passes
+    assert not recording.counts("propagate")
     assert all(np.array_equal(settled[f], again[f]) for f in settled)
 
 
@@ -342,20 +316,21 @@ def test_a_mask_that_was_put_there_is_propagated_over(session: Session, clip: Fr
 
 
 def test_only_the_neighbourhood_of_a_correction_is_propagated_if_so_wished(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    recording: RecordingModel, clip: Frames
 ) -> None:
+    session = Session(recording, clip)
     session.repropagate = "near"
     session.interact({0: [stroke(1, 20, 20)]})
     before = run(session)
     session.interact({8: [stroke(1, 40, 20)]})
-    passes = counted(monkeypatch)
+    recording.calls.clear()
     after = run(session)
-    assert sum(passes) == 7  # 4 to 7 and 9 to 11
+    assert sum(recording.counts("propagate")) == 7  # 4 to 7 and 9 to 11
     assert all(np.array_equal(before[f], after[f]) for f in range(4))
     session.repropagate = "all"
     session.interact({8: [stroke(1, 44, 20)]})
     run(session)
-    assert sum(passes) == 7 + 10
+    assert sum(recording.counts("propagate")) == 7 + 10
 
 
 def test_repropagate_must_be_known(session: Session) -> None:
@@ -378,24 +353,14 @@ def test_an_object_is_carried_again_after_its_source_was_corrected(session: Sess
     assert np.array_equal(session.mask(8) == 2, two == 2)
 
 
-def test_reads_are_bounded_however_many_frames_were_annotated(
-    tiny_model: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = Session(tiny_model, np.concatenate([clip, clip]))
+def test_reads_are_bounded_however_many_frames_were_annotated(recording: RecordingModel, clip: Frames) -> None:
+    session = Session(recording, np.concatenate([clip, clip]))
     reference = np.zeros(clip.shape[1:3], np.uint8)
     reference[10:30, 10:30] = 1
     session.interact(references={f: np.roll(reference, f, axis=1) for f in range(0, 24, 2)})
-    tokens: list[int] = []
-    read = Model.read
-
-    def spy(model: Model, features: FrameFeatures, memories: list[FrameMemory], *rest: Any) -> PartialAttention:
-        tokens.append(sum(memory[0][0].shape[1] for memory in memories))
-        return read(model, features, memories, *rest)
-
-    monkeypatch.setattr(Model, "read", spy)
     run(session)
-    rows, cols = tiny_model.grid(72, 96)
-    assert max(tokens) == MAX_PERMANENT * rows * cols
+    rows, cols = recording.grid(72, 96)
+    assert max(call.tokens for call in recording.calls) == MAX_PERMANENT * rows * cols
 
 
 def test_an_object_that_a_round_says_nothing_about_keeps_its_pixels(session: Session, clip: Frames) -> None:

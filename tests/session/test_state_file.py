@@ -19,7 +19,6 @@ from siaf.model.adapted import decoder_parameters
 from siaf.model.loaded import Model
 from siaf.session.adaptation import Decoder
 from siaf.session.state_file import (
-    dump_masks,
     dump_session,
     made_with,
     memories_of,
@@ -28,6 +27,7 @@ from siaf.session.state_file import (
     read_summary,
     with_digests,
 )
+from siaf.session.state_writing import dump_masks
 from siaf.weights import build_model
 
 Frames = NDArray[np.uint8]

@@ -7,7 +7,15 @@ import pytest
 from PIL import Image
 
 from siaf.errors import InputError
-from siaf.training.sources import CUTOUT_SIDE, PHOTO_SIDE, load_sources, read_sources
+from siaf.training.sources import CUTOUT_SIDE, PHOTO_SIDE, Sources, read_sources
+
+
+def load_sources(root: Path) -> Sources:
+    """What is there; the first problem if there is any."""
+    sources, problems = read_sources(root)
+    if problems:
+        raise problems[0]
+    return sources
 
 
 def _save(path: Path, pixels: np.ndarray, *, lossless: bool = False) -> None:

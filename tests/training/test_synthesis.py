@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from siaf.errors import InputError
+from siaf.frames.inpainting import fill_hole
 from siaf.training.layers import Layer, Motion, affine, composite, warp_canvas
-from siaf.training.regions import cut_out, fill_hole, pick_regions
+from siaf.training.regions import cut_out, pick_regions
 from siaf.training.sources import AnnotatedPhoto, Sources
 from siaf.training.synthesis import STILL_GAPS, Clip, ClipSynthesizer, Gaps
 from siaf.training.thin import thin_thing

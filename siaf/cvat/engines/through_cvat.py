@@ -21,7 +21,8 @@ from siaf.prompts import FramePrompts, Prompts
 from siaf.session.annotations import erase_other_tags
 from siaf.session.mask_store import MaskStore
 from siaf.session.snapshot import SessionMasks
-from siaf.session.state_file import dump_masks, read_masks
+from siaf.session.state_file import read_masks
+from siaf.session.state_writing import dump_masks
 
 _EXPIRED = (400, 404, 422)
 """What CVAT answers to a state older than 8 hours, and the function to one that it forgot."""
@@ -109,7 +110,7 @@ class ThroughEngine:
         return self._suggest
 
     def state(self) -> bytes:
-        """The masks alone (`siaf.session.state_file.dump_masks`)."""
+        """The masks alone (`siaf.session.state_writing.dump_masks`)."""
         drawn = sorted(self._interacted)
         return dump_masks(
             SessionMasks(masks=self._masks, interacted=drawn, confidence=self._confidence, frames=len(self._frames))

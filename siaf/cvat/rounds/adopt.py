@@ -22,7 +22,7 @@ from siaf.masks import IndexMask
 from siaf.session.editing import free_tag
 from siaf.session.mask_store import MaskStore
 from siaf.session.snapshot import SessionMasks
-from siaf.session.state_file import dump_masks
+from siaf.session.state_writing import dump_masks
 
 AUTOMATIC = ("auto", "semi-auto", "file")
 _STARTS = 8

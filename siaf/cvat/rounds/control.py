@@ -22,12 +22,12 @@ from siaf.cvat.server.connection import Json, Server
 from siaf.cvat.storage.store import KEPT_ROUNDS, JobStore
 from siaf.cvat.writing.used_scribbles import plan_return
 from siaf.errors import InputError
-from siaf.frames.source import frame_digest
 from siaf.masks import MAX_TAG
 from siaf.session import editing
 from siaf.session.mask_store import MaskStore
 from siaf.session.snapshot import SessionMasks, SessionSnapshot
-from siaf.session.state_file import dump_masks, edit_state, read_masks, read_summary
+from siaf.session.state_file import edit_state, read_masks, read_summary
+from siaf.session.state_writing import dump_masks
 
 Action = Literal["undo", "swap", "merge", "split"]
 _OBJECTS = {"undo": 0, "swap": 2, "merge": 2, "split": 1}
@@ -219,7 +219,7 @@ class JobControl:
         if frame not in ledger.digests:
             frames = JobFrames(self._server, self._clip)
             try:
-                return frame_digest(frames[frame])
+                return frames.digest(frame)
             finally:
                 frames.close()
         return ledger.digests[frame]

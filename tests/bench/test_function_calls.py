@@ -1,6 +1,6 @@
 """The table of the function's calls, on small frames."""
 
-from siaf.bench.service import function
+from function_calls import function
 
 
 def test_every_call_is_timed_and_its_phases_add_up() -> None:

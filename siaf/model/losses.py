@@ -1,8 +1,7 @@
-"""The training loss of AOT and SIAF: half bootstrapped cross-entropy, half soft Jaccard, over the tags that are
-present.
+"""The loss of AOT and SIAF, for training and adaptation: half bootstrapped cross-entropy, half soft Jaccard, over the
+tags that are present.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -38,14 +37,3 @@ def segmentation_loss(logits: Tensor, labels: Tensor, present: Tensor, kept: flo
     """
     logits = restrict_to_present(logits, present)
     return 0.5 * bootstrapped_cross_entropy(logits, labels, kept) + 0.5 * soft_jaccard(logits, labels, present)
-
-
-def shuffle_tags(labels: Tensor, generator: torch.Generator | None = None, tags: int = 10) -> Tensor:
-    """Random tag assignment per clip: long B×(tags+1) tables that map label k to its tag; background stays 0.
-
-    Every tag is trained equally often, so that none is better than another.
-    """
-    tables = [
-        torch.cat((torch.zeros(1, dtype=torch.long), 1 + torch.randperm(tags, generator=generator))) for _ in labels
-    ]
-    return torch.stack(tables).to(labels.device)

@@ -1,4 +1,7 @@
-"""Latency of the function's calls by phase, through its own handler in this process: no HTTP, no Nuclio."""
+"""Latency of the function's calls by phase, through its own handler in this process: no HTTP, no Nuclio.
+
+`siaf bench function` prints it.
+"""
 
 import base64
 import json
@@ -9,6 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from function.http.messages import Request
+from function.service import Service
+from function.settings import Settings
 from siaf.bench.clip import MovingObjects
 from siaf.errors import SiafError
 from siaf.evaluation.table import Row
@@ -34,20 +40,14 @@ class _Function:
     """A service without settings of the environment, and how long its calls took."""
 
     def __init__(self) -> None:
-        try:
-            from function.http.messages import Request
-            from function.service import Service
-            from function.settings import Settings
-        except ImportError as error:
-            raise SiafError(f"the function's packages are missing ({error}); pip install 'siaf-cvat[serve]'") from None
-        self._request, self._log = Request, _Phases()
+        self._log = _Phases()
         self._service = Service.start(Settings(_env_file=None, store="memory:"))  # type: ignore[call-arg]
 
     def call(self, method: str, path: str, body: Any) -> tuple[Any, dict[str, float]]:
         """The parsed answer, and milliseconds by phase; "total" from request to reply, "other" what no phase has."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"content-type": "image/jpeg" if isinstance(body, bytes) else "application/json"}
-        request = self._request(method, path, data, headers, size=len(data))
+        request = Request(method, path, data, headers, size=len(data))
         start = time.perf_counter()
         reply = self._service.answer(request, self._log)
         total = 1e3 * (time.perf_counter() - start)

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from siaf.training.losses import bootstrapped_cross_entropy, segmentation_loss, shuffle_tags, soft_jaccard
+from siaf.model.losses import bootstrapped_cross_entropy, segmentation_loss, soft_jaccard
+from siaf.training.propagation import shuffle_tags
 
 LABELS = torch.tensor([[[0, 0, 3], [0, 3, 3]]])
 PRESENT = torch.zeros(1, 11, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Labelers who click and a propagation that runs, all at once: `python -m function.loadtest`.
+"""Labelers who click and a propagation that runs, all at once: `python benchmarks/loadtest.py`.
 
 With the SIAF_… settings, on a free port. Every labeler has pictures of their own, and each mask is checked to be the
 one that the same clicks give when nobody else is there (in a server afterwards, so that no memory of clicks helps).
