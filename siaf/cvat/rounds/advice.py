@@ -36,7 +36,9 @@ class Advisor:
         wanted = [frame for frame in map(self._clip.to_task, ledger.suggest) if self._clip.shows(frame)]
         wanted = wanted if advise in ("issues", "tags") and masks is not None else []
         if not wanted and not ledger.advised:
-            ledger.advise = advise
+            if ledger.advise != advise:
+                ledger.advise = advise
+                self._save()
             return []
         try:
             if ledger.advise != advise or set(ledger.advised) - set(wanted):
