@@ -260,6 +260,24 @@ def test_undo_leaves_what_people_made(anywhere: Bench, three: int, pictures: Pic
     assert not anywhere.sync(three).changed
 
 
+def test_a_mask_whose_deletion_a_round_took_comes_back_and_one_deleted_since_does_not(
+    anywhere: Bench, three: int, pictures: Pictures
+) -> None:
+    def delete(frame: int) -> None:
+        anywhere.delete(three, *(s for s in anywhere.shapes(three) if (s["frame"], s["group"]) == (frame, 1)))
+
+    before = anywhere.masks(three)
+    delete(6)
+    anywhere.sync(three)
+    assert (6, 1) not in anywhere.masks(three)
+    delete(3)
+    control(anywhere, three, "undo")
+    assert anywhere.masks(three) == {spot: points for spot, points in before.items() if spot != (3, 1)}
+    assert anywhere.sync(three).references == [] and (3, 1) not in anywhere.masks(three)
+    anywhere.scribble(three, 8, (40, 50, 50, 50), tag=2, label="person")
+    assert anywhere.sync(three).references == [3]
+
+
 @pytest.mark.parametrize(("do", "objects", "names", "table"), EDITS)
 def test_undo_takes_an_edit_back(
     anywhere: Bench, three: int, pictures: Pictures, do: str, objects: tuple[int, ...], names: Json, table: Json
