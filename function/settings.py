@@ -115,9 +115,10 @@ class Settings(BaseSettings):
     interactor_reply: Annotated[
         Literal["mask", "shapes", "both"],
         Field(
-            description="`mask`: for every CVAT; `shapes`: CVAT from 2026 on, several objects, with confidence; `both`"
+            description="`shapes`: small, several objects, with confidence, for CVAT from March 2026 on; "
+            "`mask`: for older ones; `both`"
         ),
-    ] = "mask"
+    ] = "shapes"
     absent_rectangle: Annotated[
         Literal["last", "null"],
         Field(description="tracker's answer for a rectangle whose object is absent; `null` may upset the community UI"),

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from siaf.errors import InputError
+from siaf.tags import MAX_TAG as MAX_TAG  # known from here to all who have masks
 
 IndexMask = npt.NDArray[np.uint8]
 Bitmap = npt.NDArray[np.bool_]
 
-MAX_TAG = 255
 _OUTLINE_TOLERANCE = 0.75
 """Pixels by which an outline's corners may leave the mask's border."""
 _LARGEST = 2**31  # no picture has more pixels; below it, sums of run lengths cannot overflow

@@ -5,11 +5,13 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from siaf.errors import InputError
-from siaf.session.session import Session
-from siaf.weights import MODELS
+from siaf.model.names import DEFAULT_PROPAGATION
+
+if TYPE_CHECKING:
+    from siaf.session.session import Session
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -17,7 +19,7 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model, --weights and --device."""
     parser.add_argument(
-        "--model", default="siaf-t", choices=sorted(MODELS), help="which model to use (default: siaf-t)"
+        "--model", default="siaf-t", choices=sorted(DEFAULT_PROPAGATION), help="which model to use (default: siaf-t)"
     )
     parser.add_argument("--weights", metavar="FILE", help="weights file (default: the one that comes with siaf)")
     parser.add_argument(
@@ -108,7 +110,7 @@ def device_name(name: str) -> str:
     return name
 
 
-def adapt_with_progress(session: Session, title: str, check: Callable[[], None] = lambda: None) -> None:
+def adapt_with_progress(session: "Session", title: str, check: Callable[[], None] = lambda: None) -> None:
     """As `propagate_with_progress`, of `session.adapt()`."""
     from tqdm import tqdm
 
@@ -119,7 +121,7 @@ def adapt_with_progress(session: Session, title: str, check: Callable[[], None] 
             check()
 
 
-def propagate_with_progress(session: Session, title: str, check: Callable[[], None] = lambda: None) -> None:
+def propagate_with_progress(session: "Session", title: str, check: Callable[[], None] = lambda: None) -> None:
     """Run `session.propagate()` to its end behind a progress bar on stderr (none if stderr is not a terminal).
 
     `check` is called between frames and may raise.

@@ -33,6 +33,8 @@ _CONTROLS = {
     "merge": "make object B part of object A from a frame on",
     "split": "make an object a new one from a frame on",
 }
+DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json"}
+"""Formats of `siaf cvat export`, and how the default name of what is written ends."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -103,6 +105,13 @@ def add_parser(subparsers: Subparsers) -> None:
     each.add_argument("--job", type=positive, required=True, metavar="N")
     each.add_argument("file", type=Path)
 
+    each = _add(actions, "export", run_dataset, "write a task's masks as a dataset, with their object numbers")
+    each.add_argument("--task", type=positive, required=True, metavar="N")
+    each.add_argument("--as", dest="write_as", choices=DATASETS, required=True, help="the dataset's format")
+    each.add_argument(
+        "-o", "--out", type=Path, metavar="PATH", help="file or folder to write (default: task-N-FORMAT here)"
+    )
+
     each = _add(actions, "report", run_report, "show one row per object over all jobs of a task")
     each.add_argument("--task", type=positive, required=True, metavar="N")
 
@@ -138,11 +147,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=text, description=text)
     parser.set_defaults(run=lambda arguments: _with_extra(run, arguments))
-    parser.add_argument("--host", default=os.environ.get("CVAT_HOST"), help="CVAT's address (default: CVAT_HOST)")
-    parser.add_argument(
-        "--user", help="log in as this user, with CVAT_PASSWORD (default: the token in CVAT_ACCESS_TOKEN)"
-    )
-    parser.add_argument("--org", metavar="SLUG", help="organization to work in")
+    _add_server(parser)
     if engine or store:
         parser.add_argument("--store", metavar="URL", help="folder or fsspec URL for sessions (default: SIAF_STORE)")
     if engine:
@@ -159,6 +164,23 @@ def _add(
         add_model_arguments(parser)
     add_json_argument(parser)
     return parser
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    """What cvat-sdk's own command line takes, by the same names; cvat-sdk is not loaded for it."""
+    parser.add_argument(
+        "--host", "--server-host", metavar="URL", help="CVAT's address (default: CVAT_HOST, then the default profile's)"
+    )
+    parser.add_argument("--server-port", type=positive, metavar="N", help="its port, if the address has none")
+    parser.add_argument("--profile", metavar="NAME", help="use a profile that cvat-cli saved: a server and a token")
+    parser.add_argument(
+        "--auth",
+        metavar="USER[:PASS]",
+        help="log in with a password, if need be from PASS (default: the token in CVAT_ACCESS_TOKEN)",
+    )
+    parser.add_argument("--user", help="log in as this user, with CVAT_PASSWORD")
+    parser.add_argument("--org", "--organization", metavar="SLUG", help="organization to work in")
+    parser.add_argument("--insecure", action="store_true", help="do not check the server's TLS certificate")
 
 
 def _add_owner(parser: argparse.ArgumentParser) -> None:
@@ -194,7 +216,8 @@ def _add_overlap(parser: argparse.ArgumentParser) -> None:
 
 def _with_extra(run: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> None:
     try:
-        import siaf.cvat.commands  # noqa: F401 – all that the extra holds is loaded by it
+        import cvat_sdk.core.client  # noqa: F401
+        import fsspec  # noqa: F401
     except ImportError as error:
         raise SiafError(f"the packages for CVAT are missing ({error}); pip install 'siaf-cvat[cvat]'") from None
     run(arguments)
@@ -249,6 +272,7 @@ def run_carry(arguments: argparse.Namespace) -> None:
     from siaf.cvat import commands
 
     client = resources.client(arguments)
+    left_out: list[str] = []
     with resources.progress_bar("carry") as progress:
         reports = commands.carry(
             client,
@@ -261,9 +285,12 @@ def run_carry(arguments: argparse.Namespace) -> None:
             overlap=arguments.overlap,
             advise=arguments.advise,
             progress=progress,
+            left_out=left_out,
         )
     lines = [line for report in reports for line in report.lines()]
-    print_result({"jobs": [report.as_json() for report in reports]}, lines, arguments.json)
+    if left_out:
+        lines.append(f"left out: {', '.join(left_out)}")
+    print_result({"jobs": [report.as_json() for report in reports], "left_out": left_out}, lines, arguments.json)
 
 
 def run_control(arguments: argparse.Namespace) -> None:
@@ -304,6 +331,20 @@ def run_import(arguments: argparse.Namespace) -> None:
 
     commands.import_state(resources.client(arguments), arguments.job, arguments.file, store=resources.store(arguments))
     print_result({"job": arguments.job}, [f"job {arguments.job} continues from {arguments.file}"], arguments.json)
+
+
+def run_dataset(arguments: argparse.Namespace) -> None:
+    """Write the dataset."""
+    from siaf.cvat import commands
+
+    kind = arguments.write_as
+    path = arguments.out or Path(f"task-{arguments.task}-{kind}{DATASETS[kind]}")
+    found = commands.export(resources.client(arguments), arguments.task, path, write_as=kind)
+    print_result(
+        {"task": arguments.task, "as": kind, "out": str(path), **found.as_json()},
+        [f"task {arguments.task}, as {kind}, in {path}", *(f"  {line}" for line in found.lines())],
+        arguments.json,
+    )
 
 
 def run_report(arguments: argparse.Namespace) -> None:

@@ -1,42 +1,45 @@
-"""The commands of `siaf cvat` as functions: a client and plain arguments in, a report out."""
+"""The commands of `siaf cvat` as functions: a client and plain arguments in, a report out.
+
+Each loads what it needs when it is called: what reads sessions loads torch, which takes seconds, and most do not.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cvat_sdk.core.client import Client
-
-from siaf.cvat.engines.base import EngineFactory, Progress
-from siaf.cvat.job.labels import WriteAs
-from siaf.cvat.job.setup import SetupPlan, apply_setup, plan_setup
-from siaf.cvat.rounds.adopt import adopt as adopt_masks
-from siaf.cvat.rounds.advice import Advise
-from siaf.cvat.rounds.bulk import BulkRow, read_items, run_bulk
-from siaf.cvat.rounds.carry import carry as carry_job
-from siaf.cvat.rounds.carry import carry_task
-from siaf.cvat.rounds.control import Action, Control, JobControl
-from siaf.cvat.rounds.control_report import ControlReport
-from siaf.cvat.rounds.overview import ObjectRow, task_overview
-from siaf.cvat.rounds.report import SyncReport
-from siaf.cvat.rounds.sync import JobSync, Overlap, SyncOptions
-from siaf.cvat.rounds.watch import Trigger, Watcher
-from siaf.cvat.server.connection import Server
-from siaf.cvat.server.webhooks import WebhookReceiver
-from siaf.cvat.storage import exchange
-from siaf.cvat.storage.store import StateStore
-from siaf.cvat.writing.used_scribbles import Scribbles
 from siaf.errors import InputError
+
+if TYPE_CHECKING:
+    from cvat_sdk.core.client import Client
+
+    from siaf.cvat.engines.base import EngineFactory, Progress
+    from siaf.cvat.export.task import TaskExport
+    from siaf.cvat.job.labels import WriteAs
+    from siaf.cvat.job.setup import SetupPlan
+    from siaf.cvat.rounds.advice import Advise
+    from siaf.cvat.rounds.bulk import BulkRow
+    from siaf.cvat.rounds.control import Action
+    from siaf.cvat.rounds.control_report import ControlReport
+    from siaf.cvat.rounds.overview import ObjectRow
+    from siaf.cvat.rounds.report import SyncReport
+    from siaf.cvat.rounds.sync import Overlap
+    from siaf.cvat.storage.store import StateStore
+    from siaf.cvat.writing.used_scribbles import Scribbles
 
 
 def setup(
-    client: Client,
+    client: "Client",
     *,
     project: int | None = None,
     task: int | None = None,
     labels: Sequence[str] | None = None,
     run_tag: bool = False,
     apply: bool = False,
-) -> SetupPlan:
+) -> "SetupPlan":
     """What a project or task lacks for scribbles and tags; with `apply`, add it. Doing it twice changes nothing."""
+    from siaf.cvat.job.setup import apply_setup, plan_setup
+    from siaf.cvat.server.connection import Server
+
     server = Server(client)
     plan = plan_setup(server, project=project, task=task, labels=labels, run_tag=run_tag)
     if apply:
@@ -45,23 +48,23 @@ def setup(
 
 
 def sync(
-    client: Client,
+    client: "Client",
     job: int,
     *,
-    store: StateStore,
-    engines: EngineFactory,
-    write_as: WriteAs | None = None,
-    overlap: Overlap | None = None,
-    advise: Advise | None = None,
-    scribbles: Scribbles = "keep",
+    store: "StateStore",
+    engines: "EngineFactory",
+    write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
+    scribbles: "Scribbles" = "keep",
     dry_run: bool = False,
     yes: bool = False,
     wait_s: float = 0.0,
     adapt: bool = False,
     frames: tuple[int, int] | None = None,
     barriers: Sequence[int] | None = None,
-    progress: Progress | None = None,
-) -> SyncReport:
+    progress: "Progress | None" = None,
+) -> "SyncReport":
     """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again.
 
     `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.rounds.questions`:
@@ -70,6 +73,9 @@ def sync(
     before). `frames`: fill only these, first and last; others keep their masks. `barriers`: frames that nothing
     crosses (default: as before). `advise`: note the frames to look at next in the job (default: as before).
     """
+    from siaf.cvat.rounds.sync import JobSync, SyncOptions
+    from siaf.cvat.server.connection import Server
+
     options = SyncOptions(
         write_as,
         scribbles,
@@ -78,9 +84,9 @@ def sync(
         wait_s,
         adapt_from=1 if adapt else None,
         overlap=overlap,
-        advise=advise,
         frames=frames,
         barriers=barriers,
+        advise=advise,
     )
     if progress is not None:
         options.progress = progress
@@ -89,94 +95,140 @@ def sync(
 
 
 def carry(
-    client: Client,
+    client: "Client",
     *,
     from_job: int | None = None,
     to_job: int | None = None,
     task: int | None = None,
-    store: StateStore,
-    engines: EngineFactory,
-    write_as: WriteAs | None = None,
-    overlap: Overlap | None = None,
-    advise: Advise | None = None,
+    store: "StateStore",
+    engines: "EngineFactory",
+    write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
     wait_s: float = 0.0,
-    progress: Progress | None = None,
-) -> list[SyncReport]:
-    """Pre-annotate a job from another one, or all jobs of a task in turn; objects keep their tags."""
+    progress: "Progress | None" = None,
+    left_out: list[str] | None = None,
+) -> "list[SyncReport]":
+    """Pre-annotate a job from another one, or all jobs of a task in turn; objects keep their tags.
+
+    `left_out` gets the names of a task's jobs that are not touched, with the reason.
+    """
+    from siaf.cvat.rounds.carry import carry as carry_job
+    from siaf.cvat.rounds.carry import carry_task
+    from siaf.cvat.rounds.sync import SyncOptions
+    from siaf.cvat.server.connection import Server
+
     server, options = Server(client), SyncOptions(write_as, wait_s=wait_s, overlap=overlap, advise=advise)
     if progress is not None:
         options.progress = progress
     if task is not None and from_job is None and to_job is None:
-        return carry_task(server, task, store, engines, options)
+        return carry_task(server, task, store, engines, options, left_out)
     if task is None and from_job is not None and to_job is not None:
         return [carry_job(server, from_job, to_job, store, engines, options)]
     raise InputError("give --from-job A --to-job B, or --task N", field="from_job")
 
 
 def control(
-    client: Client,
+    client: "Client",
     job: int,
-    do: Action,
+    do: "Action",
     *,
-    store: StateStore,
+    store: "StateStore",
     objects: Sequence[int] = (),
     from_frame: int | None = None,
     wait_s: float = 0.0,
-) -> ControlReport:
+) -> "ControlReport":
     """Take the last round of a job back ("undo"), or change objects from a task frame on: "swap" two, "merge" the
     second into the first, "split" one. Automatic masks and the session follow; what people made stays.
 
     Raises InputError, Busy or ServerFault; after any of them it may be called again.
     """
+    from siaf.cvat.rounds.control import Control, JobControl
+    from siaf.cvat.server.connection import Server
+
     wanted = Control(do, tuple(objects), from_frame)
     server = Server(client)
     return JobControl(server, job, store.job(server.url, job), wait_s=wait_s).run(wanted)
 
 
-def adopt(client: Client, job: int, *, store: StateStore, wait_s: float = 0.0) -> ControlReport:
+def adopt(client: "Client", job: int, *, store: "StateStore", wait_s: float = 0.0) -> "ControlReport":
     """Automatic masks that siaf did not write, those of an import say, become its own, for rounds to start from and to
     replace. Only for a job without a session.
     """
+    from siaf.cvat.rounds.adopt import adopt as adopt_masks
+    from siaf.cvat.server.connection import Server
+
     server = Server(client)
     return adopt_masks(server, job, store.job(server.url, job), wait_s=wait_s)
 
 
-def export_state(client: Client, job: int, path: Path, *, store: StateStore) -> None:
+def export_state(client: "Client", job: int, path: Path, *, store: "StateStore") -> None:
     """A job's session and ledger as one file."""
+    from siaf.cvat.server.connection import Server
+    from siaf.cvat.storage import exchange
+
     exchange.export_state(Server(client), job, store, path)
 
 
-def import_state(client: Client, job: int, path: Path, *, store: StateStore) -> None:
+def import_state(client: "Client", job: int, path: Path, *, store: "StateStore") -> None:
     """The inverse of `export_state`, for another store; also takes a plain `.siaf` file of the same frames."""
+    from siaf.cvat.server.connection import Server
+    from siaf.cvat.storage import exchange
+
     exchange.import_state(Server(client), job, store, path)
 
 
-def report(client: Client, task: int) -> list[ObjectRow]:
+def report(client: "Client", task: int) -> "list[ObjectRow]":
     """One row per object over all jobs of a task."""
+    from siaf.cvat.rounds.overview import task_overview
+    from siaf.cvat.server.connection import Server
+
     return task_overview(Server(client), task)
 
 
+def export(client: "Client", task: int, path: Path, *, write_as: str) -> "TaskExport":
+    """A task's annotations as they stand, as a dataset: a file or folder at `path`.
+
+    `write_as`: a name in `siaf.output.datasets.formats.FORMATS`. Raises InputError naming "as", "out", or what of the
+    task is in the way.
+    """
+    from siaf.cvat.export.task import read_task
+    from siaf.cvat.server.connection import Server
+    from siaf.output.datasets.formats import FORMATS, check_place, write_dataset
+
+    if write_as not in FORMATS:
+        raise InputError(f"{write_as!r} is not one of: {', '.join(FORMATS)}", field="as")
+    check_place(path, write_as)
+    found = read_task(Server(client), task)
+    found.notes += write_dataset(path, found.clip, write_as)
+    return found
+
+
 def bulk(
-    client: Client,
+    client: "Client",
     *,
     jobs: Sequence[int] = (),
     tasks: Sequence[int] = (),
     listing: Path | None = None,
     query: str | None = None,
-    store: StateStore,
-    engines: Sequence[EngineFactory],
-    write_as: WriteAs | None = None,
-    overlap: Overlap | None = None,
-    advise: Advise | None = None,
-    scribbles: Scribbles = "keep",
+    store: "StateStore",
+    engines: "Sequence[EngineFactory]",
+    write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
+    scribbles: "Scribbles" = "keep",
     results: Path | None = None,
     adapt: bool = True,
-    on_row: Callable[[BulkRow], None] = lambda row: None,
-) -> list[BulkRow]:
+    on_row: "Callable[[BulkRow], None]" = lambda row: None,
+) -> "list[BulkRow]":
     """Rounds on many jobs, as many at a time as there are engines. A task means its worked-on jobs, then all others.
 
     `adapt` as of `sync`, but from a job's second round on, when people have seen what the first one gave.
     """
+    from siaf.cvat.rounds.bulk import read_items, run_bulk
+    from siaf.cvat.rounds.sync import SyncOptions
+    from siaf.cvat.server.connection import Server
+
     server = Server(client)
     left_out: list[BulkRow] = []
     items = read_items(server, jobs, tasks, listing, query, left_out)
@@ -185,27 +237,32 @@ def bulk(
 
 
 def watch(
-    client: Client,
+    client: "Client",
     *,
     project: int | None = None,
     task: int | None = None,
-    store: StateStore,
-    engines: EngineFactory,
+    store: "StateStore",
+    engines: "EngineFactory",
     trigger: str = "tag",
     poll_s: float = 30.0,
     listen: str | None = None,
     secret: str = "",
-    write_as: WriteAs | None = None,
-    overlap: Overlap | None = None,
-    advise: Advise | None = None,
-    scribbles: Scribbles = "keep",
-    on_report: Callable[[SyncReport], None] = lambda report: None,
+    write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
+    scribbles: "Scribbles" = "keep",
+    on_report: "Callable[[SyncReport], None]" = lambda report: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run rounds as labelers ask for them, until `stop`.
 
     `listen` "host:port" also receives webhooks, signed with `secret`.
     """
+    from siaf.cvat.rounds.sync import SyncOptions
+    from siaf.cvat.rounds.watch import Trigger, Watcher
+    from siaf.cvat.server.connection import Server
+    from siaf.cvat.server.webhooks import WebhookReceiver
+
     watcher = Watcher(
         Server(client),
         store,

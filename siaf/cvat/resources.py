@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,19 +19,42 @@ if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands tha
 
 def client(arguments: argparse.Namespace) -> "Client":
     """A client of the CVAT that is meant. Raises InputError naming what is missing."""
-    from siaf.cvat.server.connection import connect
+    from siaf.cvat.server.login import connect_as
 
-    if not arguments.host:
-        raise InputError("give --host, or set CVAT_HOST", field="host")
+    user = None
     if arguments.user:
         password = os.environ.get("CVAT_PASSWORD")
         if password is None:
             raise InputError("set CVAT_PASSWORD", field="user")
-        return connect(arguments.host, user=(arguments.user, password), organization=arguments.org)
-    token = os.environ.get("CVAT_ACCESS_TOKEN")
-    if not token:
-        raise InputError("set CVAT_ACCESS_TOKEN to a personal access token, or give --user", field="token")
-    return connect(arguments.host, token=token, organization=arguments.org)
+        user = (arguments.user, password)
+    if arguments.profile and (arguments.host or arguments.server_port or arguments.user or arguments.auth):
+        raise InputError("has a server and a token: give no --host, --server-port, --user or --auth", field="profile")
+    return connect_as(
+        host=None if arguments.profile else host(arguments),
+        profile=arguments.profile,
+        auth=arguments.auth,
+        user=user,
+        organization=arguments.org,
+        insecure=arguments.insecure,
+    )
+
+
+def host(arguments: argparse.Namespace) -> str | None:
+    """CVAT's address, with scheme and port, of the command line or CVAT_HOST; None if neither has one.
+
+    Raises InputError naming "server-port".
+    """
+    name = arguments.host or os.environ.get("CVAT_HOST")
+    if not name:
+        if arguments.server_port:
+            raise InputError("give --host too, or set CVAT_HOST", field="server-port")
+        return None
+    address = name if "://" in name else f"https://{name}"
+    if not arguments.server_port:
+        return str(address)
+    if re.search(r":\d+/*$", address):
+        raise InputError(f"{name} has a port already", field="server-port")
+    return f"{address.rstrip('/')}:{arguments.server_port}"
 
 
 def store(arguments: argparse.Namespace) -> "StateStore":

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from siaf.errors import StateError
 from siaf.files import atomic_write
 from siaf.model.config import INTERACTION, PROPAGATION
+from siaf.model.names import DEFAULT_PROPAGATION
 
 FORMAT = "siaf-weights-1"
 _KNOWN: dict[str, tuple[str, ...]] = {
@@ -28,8 +29,6 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "encoder": ("mobilenetv2", "resnet50", "swinb", "tinyvit"),
     "segmenter": ("mobilesam",),
 }
-DEFAULT_PROPAGATION = {"siaf-t": "siaf-t", "siaf-r50": "r50_aotl", "siaf-swinb": "swinb_aotl"}
-"""Model name → architecture of its propagation network."""
 
 
 @dataclass(frozen=True)

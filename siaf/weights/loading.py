@@ -14,11 +14,12 @@ from siaf.model.folding import for_inference
 from siaf.model.gated import build_propagation
 from siaf.model.interaction import InteractionNet
 from siaf.model.loaded import Model
+from siaf.model.names import DEFAULT_PROPAGATION
 from siaf.model.sam import SegmentAnything
 from siaf.model.segmenter import Segmenter
 from siaf.model.threads import limit_threads
 from siaf.weights.catalogue import CATALOGUE
-from siaf.weights.files import DEFAULT_PROPAGATION, file_digest, load_checked, read_parts, weights_info
+from siaf.weights.files import file_digest, load_checked, read_parts, weights_info
 
 MODELS = DEFAULT_PROPAGATION
 SEGMENTER = "mobilesam"

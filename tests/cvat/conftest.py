@@ -30,6 +30,13 @@ def standin() -> Iterator[StandIn]:
     server.close()
 
 
+@pytest.fixture(params=["2.73.0", "2.80.0"])
+def each_version(request: pytest.FixtureRequest, standin: StandIn) -> StandIn:
+    """The stand-in, as the oldest and the newest server whose answers are known."""
+    standin.world.version = request.param
+    return standin
+
+
 @pytest.fixture
 def client(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client of the stand-in that gives up at once."""

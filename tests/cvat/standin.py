@@ -105,7 +105,7 @@ class StandIn(HttpSide):
             body={
                 "name": name,
                 "description": "",
-                "version": "2.73.0",
+                "version": self.world.version,
                 "logo_url": "",
                 "subtitle": "Open Data Annotation Platform",
             }

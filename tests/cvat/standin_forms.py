@@ -96,7 +96,7 @@ def job_form(world: World, url: str, job: Job, user: str | None = "admin") -> Js
         "assignee_updated_date": None,
         "parent_job_id": job.parent,
         "replicas_count": 0,
-        "consensus_replicas": 0,
+        **({"consensus_replicas": 0} if world.version == "2.73.0" else {}),
     }
 
 
@@ -138,7 +138,7 @@ def task_form(world: World, url: str, task: Task) -> Json:
         "labels": {"url": f"{url}/api/labels?task_id={task.id}"},
         "assignee_updated_date": None,
         "validation_mode": None,
-        "consensus_enabled": False,
+        **({"consensus_enabled": False} if world.version == "2.73.0" else {"initial_replicas": 0}),
     }
     if media is not None:
         form |= {

@@ -68,6 +68,7 @@ class World:
     """All of it. Not locked: the HTTP side lets in one request at a time."""
 
     def __init__(self) -> None:
+        self.version = "2.73.0"
         self.users = {"admin": 1, "annot1": 2, "stranger": 3, "annot2": 4, "viewer": 5}
         self.tokens = {
             "full": Token("admin"),
@@ -85,6 +86,11 @@ class World:
         self.webhooks: dict[int, Json] = {}
         self.issues: dict[int, Json] = {}
         self.next = {"project": 1, "task": 1, "job": 1, "label": 1, "spec": 1, "webhook": 1, "issue": 1}
+
+    @property
+    def replica(self) -> str:
+        """What a consensus job's type is called; renamed by 2.80, as the SDK's schemas show."""
+        return "consensus_replica" if self.version == "2.73.0" else "replica"
 
     def take(self, kind: str) -> int:
         """The next free id."""

@@ -129,12 +129,13 @@ def test_the_same_objects_in_another_clip(anywhere: Bench, pictures: Pictures) -
     assert anywhere.sync(other).objects == {7: "car"}
 
 
-def test_a_replica_goes_on_with_the_session_itself(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+def test_a_replica_goes_on_with_the_session_itself(bench: Bench, each_version: StandIn, pictures: Pictures) -> None:
+    standin = each_version
     (job,) = bench.task(pictures[:5])
     bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
     bench.sync(job)
     task = standin.world.jobs[job].task
-    replica = standin.world.add_job(task, 0, 4, kind="replica", parent=job).id
+    replica = standin.world.add_job(task, 0, 4, kind=standin.world.replica, parent=job).id
     bench.carry(from_job=job, to_job=replica)
     assert bench.masks(replica) == bench.masks(job)
 

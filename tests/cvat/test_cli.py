@@ -16,6 +16,7 @@ import siaf.weights
 from siaf.cli import main
 from siaf.cvat import cli
 from siaf.model.loaded import Model
+from siaf.output.datasets.formats import FORMATS
 
 Run = Callable[..., int]
 
@@ -24,6 +25,7 @@ Run = Callable[..., int]
 def run(standin: StandIn, client: object, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`siaf cvat …` against the stand-in."""
     monkeypatch.setenv("CVAT_HOST", standin.url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # nobody's own profiles
     monkeypatch.setenv("CVAT_ACCESS_TOKEN", "full")
     monkeypatch.setenv("SIAF_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(siaf.weights, "load_model", lambda *args, **kwargs: tiny_model)
@@ -74,6 +76,40 @@ def test_carry_report_export_and_import(
     assert lines[1].split()[:2] == ["1", "car"]
     assert run("export-state", "--job", first, "--out", tmp_path / "state.zip") == 0
     assert run("import-state", "--job", first, tmp_path / "state.zip", "--store", tmp_path / "another") == 0
+
+
+def test_a_dataset_is_written_where_it_is_asked_for(
+    run: Run,
+    bench: Bench,
+    pictures: Pictures,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (job,) = bench.task(pictures[:3])
+    number = bench.box_mask(job, 1, (10, 10, 19, 19), "car", tag=4)
+    bench.scribble(job, 0, (8, 20, 20, 20), tag=1)
+    monkeypatch.chdir(tmp_path)
+    assert run("export", "--task", 1, "--as", "mots") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == ["task 1, as mots, in task-1-mots", "  3 frames, 1 masks", "  objects: 4 car"]
+    assert lines[3:] == [
+        f"  not exported: polyline {number + 1} on frame 0: strokes say where masks should be, and are none"
+    ]
+    assert (tmp_path / "task-1-mots" / "instances" / "000002.png").exists()
+    assert run("export", "--task", 1, "--as", "coco", "-o", tmp_path / "out.json", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["out"], report["masks"], report["objects"]) == (str(tmp_path / "out.json"), 1, {"4": "car"})
+    assert len(json.loads((tmp_path / "out.json").read_text())["annotations"]) == 1
+    with pytest.raises(SystemExit):
+        run("export", "--task", 1, "--as", "yolo")
+    assert "argument --as: invalid choice: 'yolo'" in capsys.readouterr().err
+
+
+def test_the_formats_of_the_command_line_are_those_that_can_be_written() -> None:
+    assert {name: not ending for name, ending in cli.DATASETS.items()} == {
+        name: one.is_folder for name, one in FORMATS.items()
+    }
 
 
 def test_bulk_tells_by_its_exit_code(
@@ -137,7 +173,7 @@ def test_what_the_environment_lacks_is_named(
     assert "token: set CVAT_ACCESS_TOKEN" in capsys.readouterr().err
     monkeypatch.delenv("CVAT_HOST")
     assert run("report", "--task", 1) == 2
-    assert "host: give --host, or set CVAT_HOST" in capsys.readouterr().err
+    assert "host: give --host or --profile, or set CVAT_HOST" in capsys.readouterr().err
 
 
 def test_the_parser_needs_no_cvat_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +190,7 @@ EVERY_COMMAND = (
     ["carry", "--task", "1"],
     ["export-state", "--job", "1", "--out", "x"],
     ["import-state", "--job", "1", "x"],
+    ["export", "--task", "1", "--as", "coco"],
     ["report", "--task", "1"],
     ["watch", "--task", "1"],
     ["bulk", "--jobs", "1"],

@@ -361,7 +361,7 @@ def test_a_renamed_option_in_a_track_stops_no_round(anywhere: Bench, pictures: P
     change_options(anywhere, job, "car", "color", ["crimson", "b"])
     anywhere.scribble(job, 3, (40, 60, 60, 60), tag=1)
     report = anywhere.sync(job)
-    assert (report.round, report.updated) == (2, 1)
+    assert (report.round, report.updated, report.tracks["updated"]) == (2, 0, 1)
 
 
 def test_empty_scribble_masks_are_a_note(anywhere: Bench, pictures: Pictures) -> None:

@@ -95,12 +95,18 @@ def test_a_video_job_is_segmented(anywhere: Bench, film: Path) -> None:
     assert anywhere.shapes(first) == []
 
 
-def test_jobs_of_a_task_come_in_the_order_of_its_frames(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+def test_jobs_of_a_task_come_in_the_order_of_its_frames(
+    bench: Bench, each_version: StandIn, pictures: Pictures
+) -> None:
+    standin = each_version
     jobs = bench.task(pictures, segment=4, overlap=1)
     task = standin.world.jobs[jobs[0]].task
     standin.world.add_job(task, 0, 9, kind="ground_truth", included=[1, 2])
-    standin.world.add_job(task, 0, 3, kind="replica", parent=jobs[0])
-    assert [job["id"] for job in jobs_of_task(bench.server, task.id)] == jobs
+    standin.world.add_job(task, 0, 3, kind=standin.world.replica, parent=jobs[0])
+    left_out: list[str] = []
+    assert [job["id"] for job in jobs_of_task(bench.server, task.id, left_out)] == jobs
+    assert [name.split()[0] for name in left_out] == ["job", "job"]
+    assert left_out[1].endswith(f"({standin.world.replica.replace('_', ' ')})")
 
 
 def test_a_task_without_jobs_is_named(bench: Bench, standin: StandIn) -> None:

@@ -16,7 +16,8 @@ from siaf.cli import main
     ("arguments", "message"),
     [
         (["--host", "cvat.example.com", "--user", "me"], "user: rounds run as whoever asks for them"),
-        (["--host", "cvat.example.com", "--org", "us"], "user: rounds run as whoever asks for them"),
+        (["--host", "cvat.example.com", "--org", "us"], "org: rounds run as whoever asks for them"),
+        (["--profile", "mine"], "profile: rounds run as whoever asks for them"),
         (["--host", "cvat.example.com/cvat"], "site: 'https://cvat.example.com/cvat' is not like"),
         (["--host", "cvat.example.com", "--site", "cvat.example.com"], "site: 'cvat.example.com' is not like"),
         (["--host", "cvat.example.com", "--listen", "8098x"], "listen: '8098x' is not like 127.0.0.1:8098"),

@@ -7,6 +7,7 @@ from bench import Bench, Pictures
 from standin import StandIn
 
 from siaf.cvat import commands
+from siaf.cvat.job.setup import SetupPlan
 from siaf.errors import InputError
 
 
@@ -119,6 +120,28 @@ def test_an_attribute_object_of_another_meaning_is_named_and_another_used(
         assert values.value(shape, "object") == attribute["default_value"]
 
 
+def steps(plan: SetupPlan) -> list[str]:
+    """What labelers are told, one line each."""
+    return re.split(r" \d+\. ", " ".join(plan.how_to.split()))[1:]
+
+
+def test_labelers_are_told_the_way_with_the_fewest_clicks_first(bench: Bench, pictures: Pictures) -> None:
+    """A line under the object's own label, where its type allows lines; setup gives that label its number."""
+    (job,) = bench.task(pictures[:3], setup=False, labels=(("person", "any"), ("car", "mask")))
+    told = steps(commands.setup(bench.client, task=bench.server.job(job)["task_id"], apply=True))
+    assert told[0].startswith("Choose an object's own label (person) and the polyline tool")
+    assert told[1].startswith('The type of car allows no lines. There, choose the label "scribble"')
+    assert told[-1].startswith('To tell objects apart, set "Color by: Group"')
+    bench.draw(job, 0, "polyline", (8, 20, 20, 20), "person", object=3)
+    assert bench.sync(job).objects == {3: "person"}
+
+
+def test_where_no_label_allows_lines_the_scribble_label_is_the_way(bench: Bench, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures[:3], setup=False, labels=(("car", "mask"),))
+    told = steps(commands.setup(bench.client, task=bench.server.job(job)["task_id"]))
+    assert told[0].startswith('Choose the label "scribble" and the polyline tool (no other tool offers it)')
+
+
 @pytest.mark.parametrize(
     ("label", "what"),
     [
@@ -144,7 +167,7 @@ def test_a_user_s_own_label_scribble_is_named_and_another_used(
         bench.sync(job)
     plan = commands.setup(bench.client, task=task, labels=["car"], apply=True)
     assert any(change.startswith(f"label 'scribble': {what}") for change in plan.changes)
-    assert 'Choose the label "siaf:scribble"' in plan.how_to
+    assert 'draw with the label "siaf:scribble"' in plan.how_to
     assert commands.setup(bench.client, task=task, labels=["car"]).changes == []
     bench.draw(job, 1, "polyline", (8, 20, 20, 20), "siaf:scribble", object=2)
     assert bench.sync(job).objects == {2: "car"}

@@ -101,17 +101,47 @@ def test_a_tag_put_while_a_round_runs_asks_for_another(anywhere: Bench, pictures
     assert watch.look() == []
 
 
-def test_replicas_are_watched_and_ground_truth_is_not(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+def test_replicas_are_watched_and_why_ground_truth_is_not_is_said(
+    bench: Bench, each_version: StandIn, pictures: Pictures, caplog: pytest.LogCaptureFixture
+) -> None:
+    standin = each_version
     job = drawn_job(bench, pictures)
     task = standin.world.jobs[job].task
-    replica = standin.world.add_job(task, 0, 2, kind="replica", parent=job).id
+    replica = standin.world.add_job(task, 0, 2, kind=standin.world.replica, parent=job).id
     truth = standin.world.add_job(task, 0, 2, kind="ground_truth", included=[1]).id
     watch, _ = watcher(bench, job)
     bench.scribble(replica, 0, (8, 20, 20, 20), tag=1, label="car")
     for number in (replica, truth):
         ask(bench, number, 1)
-    assert watch.look() == [replica]
+    assert watch.look() == [replica, truth]
     assert bench.masks(replica)
+    assert [f"job {truth}: is a ground-truth job" in text for text in caplog.messages] == [True]
+    assert watch.look() == []
+
+
+def test_a_tag_in_a_completed_job_is_answered_with_the_reason_once(
+    bench: Bench, pictures: Pictures, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = drawn_job(bench, pictures)
+    watch, reports = watcher(bench, job)
+    ask(bench, job, 1)
+    bench.set_state(job, "completed")
+    watch.look()
+    watch.look()
+    assert caplog.messages == [f'job {job}: is completed; set its state to "in progress" to continue']
+    assert reports == []
+    bench.set_state(job, "in progress")
+    assert watch.look() == [job]
+    assert bench.masks(job)
+
+
+def test_nobody_asks_by_a_state_for_ground_truth(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    job = drawn_job(bench, pictures)
+    truth = standin.world.add_job(standin.world.jobs[job].task, 0, 2, kind="ground_truth", included=[1])
+    truth.state = "in progress"
+    watch, reports = watcher(bench, job, "state:in progress")
+    assert watch.look() == []
+    assert reports == []
 
 
 def test_other_states_ask_for_nothing(bench: Bench, pictures: Pictures) -> None:

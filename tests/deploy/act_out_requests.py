@@ -35,9 +35,12 @@ def ask(context: Any, body: dict[str, Any]) -> Any:
 
 
 def interactor(context: Any) -> None:
-    mask = ask(context, {"image": picture(100), "pos_points": [[100, 100]], "neg_points": [], "obj_bbox": []})["mask"]
-    assert (len(mask[0]), len(mask)) == SIZE
-    pixels = sum(value != 0 for row in mask for value in row)
+    body = {"image": picture(100), "pos_points": [[100, 100]], "neg_points": [], "obj_bbox": []}
+    (shape,) = ask(context, body)["shapes"]
+    *runs, left, top, right, bottom = shape["points"]
+    assert 0 <= left <= right < SIZE[0] and 0 <= top <= bottom < SIZE[1]
+    assert sum(runs) == (right - left + 1) * (bottom - top + 1)
+    pixels = sum(runs[1::2])
     print(f"    mask of {pixels} pixels; the disc has {3.1416 * 30 * 30:.0f}")
 
 

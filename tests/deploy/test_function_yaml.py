@@ -165,9 +165,8 @@ def test_tracker_takes_every_shape_that_the_sync_sends() -> None:
     assert set(types) == {"rectangle", "polygon", "polyline", "points", "mask"}
 
 
-def test_interactor_accepts_a_box_alone_and_negative_clicks() -> None:
+def test_the_first_click_is_sent_and_negative_clicks_are_allowed() -> None:
     interactor = render(Deployment(kind="interactor", device="cpu", base_image="base:1"))
     annotations = interactor["metadata"]["annotations"]
-    assert (annotations["min_pos_points"], annotations["min_neg_points"]) == ("0", "0")
-    assert annotations["startswith_box_optional"] == "true"
-    assert "startswith_box" not in annotations
+    assert (annotations["min_pos_points"], annotations["min_neg_points"]) == ("1", "0")
+    assert not {"startswith_box", "startswith_box_optional"} & annotations.keys()  # either begins with a box

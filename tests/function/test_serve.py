@@ -31,7 +31,7 @@ def click(images: list[bytes], number: int) -> bytes:
 
 def test_a_click_a_session_and_its_state(http: StubbornClient, jpegs: list[bytes]) -> None:
     status, answer = http.bytes("POST", "/", click(jpegs, 0), "application/json")
-    assert (status, len(json.loads(answer)["mask"])) == (200, 72)
+    assert (status, len(json.loads(answer)["shapes"])) == (200, 1)
     session = http.json("POST", "/v1/sessions", {"frames": 2, "width": 96, "height": 72})["id"]
     assert http.bytes("PUT", f"/v1/sessions/{session}/frames/1", jpegs[1], "image/jpeg")[0] == 200
     status, state = http.bytes("GET", f"/v1/sessions/{session}/state")

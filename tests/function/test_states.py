@@ -144,7 +144,7 @@ class TestInputSize:
         assert named in answer["error"]["message"]
         status, answer = put(after, new_session(after, jpegs), state)
         assert (status, named in answer["error"]["message"]) == (422, True)
-        assert after.cvat(jpegs[0], pos_points=[[15, 20]], neg_points=[])["mask"]  # a click stands alone
+        assert after.cvat(jpegs[0], pos_points=[[15, 20]], neg_points=[])["shapes"]  # a click stands alone
 
     def test_a_file_of_before_it_was_noted_is_judged_by_its_shapes(
         self, client: Client, start: Any, jpegs: list[bytes], good: bytes, tiny_model: Model

@@ -29,6 +29,7 @@ from function.state.tokens import Token, Tokens
 from function.store import FileStore, Store, open_store
 from function.store.base import Unavailable
 from siaf.errors import InputError
+from siaf.masks import decode_rle
 
 HEIGHT, WIDTH = 72, 96
 REQUESTS = int(os.environ.get("FUZZ_EXAMPLES", "300"))
@@ -148,6 +149,24 @@ class TestForeignSession:
             store.put(key, json.dumps({**record, "width": 10, "height": 10}).encode(), 60)
         (shape,) = client.cvat(jpegs[0], pos_points=[[15, 20]], neg_points=[])["shapes"]
         assert "tag" not in shape
+
+    def test_a_part_of_a_frame_is_looked_at_alone(self, start: Callable[..., Client], jpegs: list[bytes]) -> None:
+        """What CVAT sends of a region of interest: a cut-out, JPEG pictures compressed anew."""
+        client = start()
+        session = client.ok("POST", "/v1/sessions", {"frames": 1, "width": WIDTH, "height": HEIGHT})["id"]
+        client.upload(session, 0, jpegs[0])
+        round_ = {"revision": 0, "scribbles": [{"frame": 0, "strokes": [{"tag": 7, "points": [[15, 20]]}]}]}
+        client.ok("POST", f"/v1/sessions/{session}/rounds", round_)
+        left, top, right, bottom = region = (4, 6, 60, 50)
+        packed = io.BytesIO()
+        Image.open(io.BytesIO(jpegs[0])).crop(region).save(packed, "JPEG")
+        click = [[15 - left, 20 - top]]
+        (shape,) = client.cvat(packed.getvalue(), pos_points=click, neg_points=[])["shapes"]
+        assert "tag" not in shape
+        mask = decode_rle(shape["points"], height=bottom - top, width=right - left)
+        assert mask[20 - top, 15 - left]
+        (whole,) = client.cvat(jpegs[0], pos_points=[[15, 20]], neg_points=[])["shapes"]
+        assert whole["tag"] == 7
 
     def test_sharing_can_be_turned_off(self, start: Callable[..., Client], jpegs: list[bytes]) -> None:
         client = start(share_frames=False, interactor_reply="shapes")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from siaf.cvat.server.connection import Json
 from siaf.errors import InputError
-from siaf.masks import MAX_TAG
+from siaf.tags import MAX_TAG
 
 SCRIBBLE, OTHER_SCRIBBLE = "scribble", "siaf:scribble"
 BACKGROUND = "background"

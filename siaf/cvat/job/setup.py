@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import fill
 
 from siaf.cvat.job.labels import (
     LABEL,
@@ -19,26 +20,41 @@ from siaf.cvat.job.labels import (
 )
 from siaf.cvat.server.connection import Json, Server
 from siaf.errors import InputError
-from siaf.masks import MAX_TAG
+from siaf.tags import MAX_TAG
 
 _COLOR = "#ffdd00"
 
-_HOW_TO = """\
-How to ask for masks:
- 1. Choose the label "{scribble}" and the polyline tool, and draw a line inside an object. Points work too.
- 2. In the object's panel, set "{tag}" to a number. Use the same number for the same object on all frames.
- 3. Scribble on several objects and several frames before you ask. "polarity: negative" means "this is not that
-    object". With {tag} 0 it means "this is background".
- 4. Save, then run: siaf cvat sync --job N
- 5. Where a mask is wrong, correct it or add scribbles. Where the object is not visible, delete its mask. Save, and
-    sync again."""
+_NUMBER = 'In the object\'s panel, set "{tag}" to a number. Use the same number for the same object on all frames.'
+_WHAT = 'If the panel offers "label", choose what the object is.'
+_OWN = (
+    "Choose an object's own label ({own}) and the polyline tool, and draw a line inside the object. Points work too. "
+    + _NUMBER
+)
+_OTHERS = (
+    'The type of {others} allows no lines. There, choose the label "{scribble}" and the polyline tool (no other tool '
+    f'offers it), draw a line, and set its "{{tag}}". {_WHAT}'
+)
+_SCRIBBLE = (
+    'Choose the label "{scribble}" and the polyline tool (no other tool offers it), and draw a line inside an object. '
+    f"{_NUMBER} {_WHAT}"
+)
+_REST = (
+    'To say "this is not that object", draw with the label "{scribble}" and "polarity: negative". With {tag} 0 it '
+    'means "this is background".',
+    "Draw on several objects and several frames before you ask.",
+    "Save, then run: siaf cvat sync --job N",
+    "Where a mask is wrong, correct it or draw more lines. Where the object is not visible, delete its mask. Save, and "
+    "sync again.",
+    'To tell objects apart, set "Color by: Group" under Appearance: siaf\'s masks have their number as their group.',
+)
 
 
 @dataclass
 class SetupPlan:
     """What setup would change, in words and as label entries for CVAT; empty `labels` = all is there already.
 
-    `scribble` and `tag` are the names of the label and the attribute that scribbles have.
+    `scribble` and `tag` are the names of the label and the attribute that scribbles have. `own`: object labels that can
+    hold lines, and the attribute of their number; `others`: those that cannot.
     """
 
     owner: str
@@ -48,11 +64,20 @@ class SetupPlan:
     task: int | None = None
     scribble: str = SCRIBBLE
     tag: str = OBJECT
+    own: dict[str, str] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
 
     @property
     def how_to(self) -> str:
-        """What to tell labelers."""
-        return _HOW_TO.format(scribble=self.scribble, tag=self.tag)
+        """What to tell labelers; the way with the fewest clicks comes first."""
+        steps = [_OWN, *([_OTHERS] if self.others else [])] if self.own else [_SCRIBBLE]
+        own, others = ", ".join(self.own), ", ".join(self.others)
+        lines = ["How to ask for masks:"]
+        for i, step in enumerate((*steps, *_REST), 1):
+            tag = " or ".join(dict.fromkeys(self.own.values())) if step is _OWN else self.tag
+            told = step.format(scribble=self.scribble, tag=tag, own=own, others=others)
+            lines.append(fill(told, 110, initial_indent=f" {i}. ", subsequent_indent="    "))
+        return "\n".join(lines)
 
 
 def plan_setup(
@@ -85,6 +110,10 @@ def plan_setup(
         if label.tag_clash:
             plan.changes.append(f"label {label.name!r}: {label.tag_clash}, so siaf adds {OTHER_OBJECT!r}")
         _want(plan, label, {_tag_name(label): _number(default="0")})
+        if label.holds("polyline"):
+            plan.own[label.name] = _tag_name(label)
+        else:
+            plan.others.append(label.name)
     names = [label.name for label in chosen]
     plan.tag = OBJECT if book.scribble is None else _tag_name(book.scribble)
     wanted = {plan.tag: _number(default="1"), POLARITY: _select("radio", ["positive", "negative"])}

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.job.clip import jobs_of_task
 from siaf.cvat.rounds.carry import carry_task
-from siaf.cvat.rounds.report import SyncReport
+from siaf.cvat.rounds.report import SyncReport, ignored_lines, merge_ignored
 from siaf.cvat.rounds.sync import JobSync, NothingDrawn, SyncOptions
 from siaf.cvat.server.connection import Server
 from siaf.cvat.server.faults import ServerFault
@@ -34,7 +34,9 @@ Item = tuple[Kind, int]
 @dataclass
 class BulkRow:
     """What became of a job or task. `status`: "done", "nothing" (nothing was drawn), "failed", or "left out", of a job
-    that a query found but that is no clip. `left_out`: jobs of a task that had no round, and why.
+    that a query found but that is no clip. `created`, `updated` and `deleted` count masks, `tracks` the tracks that
+    were written. `left_out`: jobs of a task that had no round, and why; `ignored`: shapes that were not used, by
+    reason.
     """
 
     kind: Kind
@@ -44,10 +46,12 @@ class BulkRow:
     created: int = 0
     updated: int = 0
     deleted: int = 0
+    tracks: int = 0
     objects: int = 0
     seconds: float = 0.0
     error: str = ""
     left_out: list[str] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_items(
@@ -153,7 +157,9 @@ def bulk_lines(rows: Sequence[BulkRow]) -> Iterator[str]:
     for row in rows:
         text = f"{row.kind} {row.id}: {row.status}"
         if row.status == "done":
-            text += f", {row.created} new, {row.updated} changed, {row.deleted} removed, {row.objects} objects"
+            text += f", masks: {row.created} new, {row.updated} changed, {row.deleted} removed"
+            text += f", {row.tracks} tracks written" if row.tracks else ""
+            text += f", {row.objects} objects"
         if row.error:
             text += f": {row.error}"
         if row.left_out:
@@ -162,6 +168,7 @@ def bulk_lines(rows: Sequence[BulkRow]) -> Iterator[str]:
             yield text
             continue
         yield f"{text} ({row.seconds:.0f} s, {row.attempts} attempt{'s' if row.attempts > 1 else ''})"
+        yield from (f"  {line}" for line in ignored_lines(row.ignored))
     failed = sum(row.status == "failed" for row in rows)
     apart = sum(row.status == "left out" for row in rows)
     yield f"{len(rows)} in all, {failed} failed" + (f", {apart} left out" if apart else "")
@@ -181,12 +188,13 @@ def _attempts(
     for delay in (*ATTEMPT_DELAYS_S, None):
         row.attempts += 1
         try:
-            row.left_out = []
-            reports = _run(server, item, store, engine, options, row.left_out)
+            row.left_out, row.ignored = [], {}
+            reports = _run(server, item, store, engine, options, row)
             row.status, row.error = "done" if reports else "nothing", ""
             row.created = sum(report.created for report in reports)
             row.updated = sum(report.updated for report in reports)
             row.deleted = sum(report.deleted for report in reports)
+            row.tracks = sum(sum(report.tracks.values()) for report in reports)
             row.objects = len({tag for report in reports for tag in report.objects})
             break
         except (ServerFault, Busy) as error:
@@ -205,30 +213,36 @@ def _attempts(
 
 
 def _run(
-    server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions, left_out: list[str]
+    server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions, row: BulkRow
 ) -> list[SyncReport]:
     """A job: one round. A task: one round on every job that people worked on, then its objects through all jobs.
 
-    `left_out` gets the jobs of a task that are not touched.
+    `row` gets the jobs of a task that are not touched, and the shapes that are not used.
     """
     kind, number = item
     if kind == "job":
-        report = _sync(server, number, store, engine, options)
+        report = _sync(server, number, store, engine, options, row)
         return [report] if report else []
-    jobs = jobs_of_task(server, number, left_out)
-    left_out += [f"job {job['id']} (completed)" for job in jobs if job["state"] == "completed"]
-    synced = [_sync(server, job["id"], store, engine, options) for job in jobs if job["state"] != "completed"]
+    jobs = jobs_of_task(server, number, row.left_out)
+    row.left_out += [f"job {job['id']} (completed)" for job in jobs if job["state"] == "completed"]
+    synced = [_sync(server, job["id"], store, engine, options, row) for job in jobs if job["state"] != "completed"]
     reports = [report for report in synced if report is not None]
-    return [*reports, *carry_task(server, number, store, engine, options)] if reports else []
+    carried = carry_task(server, number, store, engine, options) if reports else []
+    for report in carried:
+        merge_ignored(row.ignored, report.ignored)
+    return [*reports, *carried]
 
 
 def _sync(
-    server: Server, number: int, store: StateStore, engine: EngineFactory, options: SyncOptions
+    server: Server, number: int, store: StateStore, engine: EngineFactory, options: SyncOptions, row: BulkRow
 ) -> SyncReport | None:
     try:
-        return JobSync(server, number, store.job(server.url, number), engine, options).run()
-    except NothingDrawn:
+        report = JobSync(server, number, store.job(server.url, number), engine, options).run()
+    except NothingDrawn as nothing:
+        merge_ignored(row.ignored, nothing.ignored)
         return None
+    merge_ignored(row.ignored, report.ignored)
+    return report
 
 
 def _read_list(path: Path) -> list[Item]:

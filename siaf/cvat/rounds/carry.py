@@ -85,13 +85,21 @@ def carry(
 
 
 def carry_task(
-    server: Server, task: int, store: StateStore, engines: EngineFactory, options: SyncOptions
+    server: Server,
+    task: int,
+    store: StateStore,
+    engines: EngineFactory,
+    options: SyncOptions,
+    left_out: list[str] | None = None,
 ) -> list[SyncReport]:
     """Carry through all jobs of a task: from the first one that was synced forward to the end, then back to the start.
 
-    Completed jobs are left as they are; they hand on what they have, if anything.
+    Completed jobs are left as they are; they hand on what they have, if anything. `left_out` gets their names, and
+    those of jobs that are no part of the walk.
     """
-    jobs = jobs_of_task(server, task)
+    left_out = [] if left_out is None else left_out
+    jobs = jobs_of_task(server, task, left_out)
+    left_out += [f"job {job['id']} (completed)" for job in jobs if job["state"] == "completed"]
     begun = [i for i, job in enumerate(jobs) if _has_session(job, store, server)]
     if not begun:
         raise InputError("none of its jobs has a session in this store; sync one first", field=f"task {task}")

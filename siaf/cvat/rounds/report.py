@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from siaf.cvat.writing.changes import Change
+if TYPE_CHECKING:  # loads torch
+    from siaf.cvat.writing.changes import Change
 
 
 @dataclass
@@ -13,13 +14,16 @@ class SyncReport:
 
     `scribbles`: frame → number of strokes taken, `boxes` the same; `references`: frames with masks of people, or of
     another job. `ignored`: what the job holds and the round did not use, names by reason.
-    `human` counts the human masks that were left as they are; `requests` and `received` what CVAT was asked,
+    `resumed`: nothing is new, but an earlier call stopped before its end, and this one went on. `created`, `updated`
+    and `deleted` count masks, `tracks` the tracks by the same words. `human` counts the human masks that were left as
+    they are, `human_keyframes` those of tracks; `requests` and `received` what CVAT was asked,
     `calls` what a function was asked directly, `uploaded` bytes of frames sent to it.
     """
 
     job: int
     dry_run: bool = False
     round: int = 0
+    resumed: bool = False
     scribbles: dict[int, int] = field(default_factory=dict)
     boxes: dict[int, int] = field(default_factory=dict)
     references: list[int] = field(default_factory=list)
@@ -30,7 +34,9 @@ class SyncReport:
     created: int = 0
     updated: int = 0
     deleted: int = 0
+    tracks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("created", "updated", "deleted"), 0))
     human: int = 0
+    human_keyframes: int = 0
     suggest: list[int] = field(default_factory=list)
     shrunk: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -45,16 +51,30 @@ class SyncReport:
     @property
     def changed(self) -> bool:
         """Whether anything was taken from the job or written to it."""
-        return bool(self._taken or self.created or self.updated or self.deleted)
+        return self._taken or self._written
 
     @property
     def _taken(self) -> bool:
         return bool(self.scribbles or self.boxes or self.references or self.removed or self.relabelled)
 
-    def count(self, change: Change) -> None:
+    @property
+    def _written(self) -> bool:
+        return bool(self.created or self.updated or self.deleted or any(self.tracks.values()))
+
+    @property
+    def _without_news(self) -> str:
+        if self.resumed:
+            would = "would go on" if self.dry_run else "went on"
+            return f"nothing new was drawn since round {self.round} was stopped: it {would}"
+        if self._written:
+            return "nothing new was drawn; what the job lacked was written"
+        return "nothing new was drawn"
+
+    def count(self, change: "Change") -> None:
         """Add a write that was done."""
         name = {"create": "created", "update": "updated", "delete": "deleted"}[change.action]
-        setattr(self, name, getattr(self, name) + len(change))
+        setattr(self, name, getattr(self, name) + len(change.shapes))
+        self.tracks[name] += len(change.tracks)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -75,7 +95,7 @@ class SyncReport:
         if self.relabelled:
             lines.append(f"  objects with a new label: {_list(self.relabelled)}")
         if not self._taken:
-            lines.append("  nothing new was drawn")
+            lines.append(f"  {self._without_news}")
         objects = ", ".join(f"{tag} {label}" for tag, label in self.objects.items())
         lines.append(f"  objects: {objects or 'none'}")
         if not self.dry_run:
@@ -83,18 +103,30 @@ class SyncReport:
                 f"  masks: {self.created} new, {self.updated} changed, {self.deleted} removed; "
                 f"{self.human} by people, left alone"
             )
+            if any(self.tracks.values()) or self.human_keyframes:
+                lines.append(
+                    f"  tracks: {self.tracks['created']} new, {self.tracks['updated']} changed, "
+                    f"{self.tracks['deleted']} removed; {self.human_keyframes} keyframes by people, left alone"
+                )
         lines += [f"  please check: {one} (task frames)" for one in self.shrunk]
         if self.suggest:
             lines.append(f"  annotate next: frames {_list(self.suggest)}")
         return [*lines, *(f"  {line}" for line in (*self.notes, *ignored_lines(self.ignored)))]
 
 
-def ignored_lines(ignored: Mapping[str, list[str]], most: int = 3) -> list[str]:
-    """A line for every reason, with the first shapes that it holds for."""
+def merge_ignored(into: dict[str, list[str]], more: Mapping[str, list[str]]) -> None:
+    """Add what was not used elsewhere, by the same reasons; each name once."""
+    for reason, names in more.items():
+        known = into.setdefault(reason, [])
+        known += [name for name in names if name not in known]
+
+
+def ignored_lines(ignored: Mapping[str, list[str]], most: int = 3, what: str = "not used") -> list[str]:
+    """A line for every reason, with the first shapes that it holds for; `what` is what they are not."""
     lines = []
     for reason, names in ignored.items():
         more = f" … ({len(names)} in all)" if len(names) > most else ""
-        lines.append(f"not used: {', '.join(names[:most])}{more}: {reason}")
+        lines.append(f"{what}: {', '.join(names[:most])}{more}: {reason}")
     return lines
 
 

@@ -50,6 +50,7 @@ class NothingDrawn(InputError):
         how = f"draw lines with the label {book.scribble_name!r} on one or more frames, or a mask, save, and sync again"
         first = "" if book.scribble is not None else " (siaf cvat setup adds that label)"
         there = "".join(f"; {line}" for line in ignored_lines(ignored))
+        self.ignored = dict(ignored)
         super().__init__(f"nothing is drawn: {how}{first}{there}", field=f"job {job}")
 
 
@@ -300,6 +301,8 @@ class JobSync:
         self._report.removed = sorted(planned.removed)
         self._report.relabelled = planned.relabelled
         self._report.round = ledger.round if planned.empty else ledger.round + 1
+        stopped = planned.empty and ledger.state is not None and not ledger.propagated
+        self._report.resumed = stopped and not self._limits_changed
         self._report.objects = {tag: known.label for tag, known in sorted(planned.objects.items())}
         self._report.notes += planned.questions
         imported = imported_frames(reading, ledger, self._clip)

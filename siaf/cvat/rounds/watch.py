@@ -91,14 +91,13 @@ class Watcher:
             self._wait(poll_s, stop)
 
     def look(self) -> list[int]:
-        """Look at all jobs once, replicas too; the jobs on which a round ran."""
+        """Look at all jobs once, replicas too; those where a round ran, or was refused with the reason in the log."""
         ran = []
         for job in self.server.jobs(**self._owner):
-            if job["type"] == "ground_truth" or job["state"] == "completed":
-                continue
             if self.seen.get(str(job["id"])) == job["updated_date"]:
                 continue
-            if self.trigger.state is not None and job["state"] != self.trigger.state:
+            fits = job["state"] == self.trigger.state and job["type"] != "ground_truth"
+            if self.trigger.state is not None and not fits:
                 self._remember(job)
                 continue
             try:

@@ -17,9 +17,10 @@ from siaf.session.snapshot import SessionMasks
 
 
 class Counts(Protocol):
-    """What a writer tells of: `human` masks that were left as they are, and what people should know."""
+    """What a writer tells of: `human` masks and keyframes that were left as they are, and what people should know."""
 
     human: int
+    human_keyframes: int
     notes: list[str]
 
     def count(self, change: Change) -> None:
@@ -68,7 +69,8 @@ class JobWriter:
         for change in changes:
             for batch in batches(change):
                 self._send(batch, annotations, ledger)
-        self._report.human = len(reading.human)
+        self._report.human = sum(key.startswith("s") for key in reading.human)
+        self._report.human_keyframes = len(reading.human) - self._report.human
         self._put_scribbles_away(reading, annotations, ledger, scribbles)
         self._jobs.save(ledger)
 

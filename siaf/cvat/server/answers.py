@@ -17,7 +17,7 @@ _FIGURE: Mapping[str, Form] = {"type": str, "frame": int, "points": [float], "at
 LISTED_JOB: Mapping[str, Form] = {"id": int, "type": str, "state": str, "start_frame": int, "updated_date": str}
 JOB: Form = {**LISTED_JOB, "task_id": int, "stop_frame": int, "data_original_chunk_type": object}
 META: Form = {
-    "frames": [{"width": int, "height": int}],
+    "frames": [{"width": int, "height": int, "name": str}],
     "deleted_frames": [int],
     "chunk_size": int,
     "chunks_updated_date": object,

@@ -9,7 +9,7 @@ was turned away with 429 is sent again in any case.
 import json
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import urllib3
 from cvat_sdk.api_client import exceptions
@@ -33,6 +33,7 @@ from siaf.cvat.server.faults import ServerFault, Throttled, patiently, retry_aft
 from siaf.errors import InputError, SiafError
 
 Json = dict[str, Any]
+T = TypeVar("T")
 Action = Literal["create", "update", "delete"]
 
 TIMEOUT_S = (10.0, 180.0)
@@ -67,11 +68,27 @@ def connect(
     Raises InputError naming "host", "token" or "user", ServerFault if nothing answers.
     """
     logging.getLogger("cvat_sdk").setLevel(logging.ERROR)
-    url = host if "://" in host else f"https://{host}"
     try:
-        client = Client(url, check_server_version=False)
+        client = Client(address(host), check_server_version=False)
     except Exception as error:
         raise InputError(f"{host!r} is not a server's address ({error})", field="host") from None
+    check_is_cvat(client)
+    if organization is not None:
+        client.organization_slug = organization
+    if token is not None:
+        client.login(AccessTokenCredentials(token))
+    elif user is not None:
+        patiently(lambda: log_in(lambda: client.login(user), client.api_map.host, user[0]), RETRY_DELAYS_S)
+    return client
+
+
+def address(host: str) -> str:
+    """A host's address: its scheme may have been left out."""
+    return host if "://" in host else f"https://{host}"
+
+
+def check_is_cvat(client: Client) -> None:
+    """Ask it what it is; from then on `Server` alone tries again. Raises InputError naming "host", or ServerFault."""
     # One place tries again, and says so: Server below.
     client.api_client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(0, redirect=3)
     server = Server(client)
@@ -80,27 +97,21 @@ def connect(
     except NoJson:
         about = None
     if not isinstance(about, dict) or "version" not in about:
-        raise InputError(f"{url} is not a CVAT server", field="host")
-    if organization is not None:
-        client.organization_slug = organization
-    if token is not None:
-        client.login(AccessTokenCredentials(token))
-    elif user is not None:
-        patiently(lambda: _log_in(client, user), RETRY_DELAYS_S)
-    return client
+        raise InputError(f"{server.url} is not a CVAT server", field="host")
 
 
-def _log_in(client: Client, user: tuple[str, str]) -> None:
+def log_in(attempt: Callable[[], T], host: str, user: str) -> T:
+    """What an attempt to log in gives; its errors in one line each, as ServerFault or InputError."""
     try:
-        client.login(user)
+        return attempt()
     except urllib3.exceptions.HTTPError as error:
-        raise ServerFault(f"CVAT at {client.api_map.host} does not answer ({short(error)})") from None
+        raise ServerFault(f"CVAT at {host} does not answer ({short(error)})") from None
     except exceptions.ApiException as error:
         if error.status == 429:
             raise Throttled("CVAT accepts no logins right now: 429", retry_after(error.headers)) from None
         if error.status is None or error.status >= 500:
-            raise ServerFault(f"CVAT failed on user {user[0]!r}: {error.status} {short(error.reason)}") from None
-        raise InputError(f"CVAT does not know user {user[0]!r} with this password", field="user") from None
+            raise ServerFault(f"CVAT failed on user {user!r}: {error.status} {short(error.reason)}") from None
+        raise InputError(f"CVAT does not know user {user!r} with this password", field="user") from None
 
 
 class Server:

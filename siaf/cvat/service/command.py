@@ -18,16 +18,18 @@ from siaf.errors import InputError
 
 def run(arguments: argparse.Namespace) -> None:
     """Serve until stopped. Raises InputError naming what is wrong."""
-    if arguments.user or arguments.org:
-        raise InputError(
-            "rounds run as whoever asks for them in the browser: give no --user and no --org", field="user"
-        )
+    for name in ("profile", "auth", "user", "org"):
+        if getattr(arguments, name) is not None:
+            raise InputError(
+                "rounds run as whoever asks for them in the browser: give no --profile, --auth, --user or --org",
+                field=name,
+            )
     if arguments.json:
         raise InputError("there is no result to print: the service runs until it is stopped", field="json")
-    if not arguments.host:
+    host = resources.host(arguments)
+    if host is None:
         raise InputError("give --host, or set CVAT_HOST", field="host")
-    host = arguments.host if "://" in arguments.host else f"https://{arguments.host}"
-    site = Site.parse(arguments.site or host, host)
+    site = Site.parse(arguments.site or host, host, insecure=arguments.insecure)
     address, port = _listen(arguments.listen)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("cvat_sdk").setLevel(logging.ERROR)

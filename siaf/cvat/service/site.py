@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import urllib3
-from cvat_sdk.core.client import Client
+from cvat_sdk.core.client import Client, Config
 
 from siaf.cvat.server.connection import Server
 from siaf.errors import InputError
@@ -18,14 +18,15 @@ _ORGANIZATION = re.compile(r"[\w-]{0,100}", re.ASCII)
 @dataclass(frozen=True)
 class Site:
     """`origin`: what browsers have in their address bar, "https://cvat.example.com"; `host`: where this process reaches
-    the same CVAT.
+    the same CVAT; `insecure`: its certificate is not checked.
     """
 
     origin: str
     host: str
+    insecure: bool = False
 
     @classmethod
-    def parse(cls, address: str, host: str | None = None) -> "Site":
+    def parse(cls, address: str, host: str | None = None, *, insecure: bool = False) -> "Site":
         """From addresses of the command line; `host` None = the address itself. Raises InputError naming "site"."""
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
@@ -37,7 +38,7 @@ class Site:
         except ValueError as error:
             raise InputError(f"{address!r} has no usable port ({error})", field="site") from None
         origin = f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, standard) else "")
-        return cls(origin, host or address)
+        return cls(origin, host or address, insecure)
 
     @property
     def netloc(self) -> str:
@@ -80,7 +81,7 @@ class Caller:
 
     def server(self, site: Site) -> Server:
         """CVAT as this person: it gets the session's cookies and what else the browser would send, and decides."""
-        client = Client(site.host, check_server_version=False)
+        client = Client(site.host, config=Config(verify_ssl=not site.insecure), check_server_version=False)
         api = client.api_client
         api.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(0, redirect=0)
         api.cookies["sessionid"] = self.session

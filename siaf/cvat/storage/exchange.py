@@ -12,7 +12,6 @@ from siaf.cvat.server.connection import Server
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import InputError, StateError
 from siaf.files import atomic_write
-from siaf.session.state_file import read_masks, read_summary
 
 _STATE, _LEDGER = "session.siaf", "ledger.json"
 
@@ -69,6 +68,8 @@ def _read(path: Path, number: int) -> tuple[bytes, Ledger | None]:
 
 
 def _check_frames(server: Server, clip: JobClip, state: bytes, name: str) -> None:
+    from siaf.session.state_file import read_masks, read_summary  # loads torch, which an export needs not
+
     summary = read_summary(state, name)
     read_masks(state, name)  # says if it is damaged
     for key, here in (("frames", len(clip)), ("height", clip.height), ("width", clip.width)):
@@ -84,6 +85,8 @@ def _check_frames(server: Server, clip: JobClip, state: bytes, name: str) -> Non
 
 
 def _ledger_of(number: int, state: bytes, book: LabelBook) -> Ledger:
+    from siaf.session.state_file import read_summary
+
     summary = read_summary(state)
     if summary.weights is None:
         raise StateError("holds masks alone, no session: export the job with its ledger", field="state")

@@ -1,0 +1,1 @@
+"""A task's annotations as they stand, human ones included, for the formats of `siaf.output.datasets`."""

@@ -1,0 +1,1 @@
+"""Labeled clips in the formats that others train on and measure with."""
