@@ -366,6 +366,12 @@ def test_a_viewer_takes_nothing_back(bench: Bench, standin: StandIn, service: st
         ({"objects": [1, 2]}, "objects"),
         ({"from_frame": 3}, "from_frame"),
         ({"undo": True}, "undo"),
+        ({"frames": [5, 3]}, "frames"),
+        ({"frames": [1]}, "frames"),
+        ({"frames": "1-3"}, "frames"),
+        ({"barriers": ["3"]}, "barriers"),
+        ({"barriers": [-1]}, "barriers"),
+        ({"do": "undo", "frames": [1, 2]}, "frames"),
     ],
 )
 def test_a_wrong_wish_is_named(
