@@ -38,7 +38,7 @@ RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin siaf \
 USER 10001:10001
 WORKDIR /var/lib/siaf
 # A missing shared library must fail the build, not the first deployment.
-RUN python -c "import siaf, siaf.cli, function.main"
+RUN python -c "import function.main, siaf.commands.demo, siaf.cvat.commands"
 
 ARG VERSION=0.0.0
 ARG REVISION=unknown

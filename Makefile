@@ -1,5 +1,5 @@
-# Needs Python 3.11 and make, nothing else. Every target sets up .venv by itself.
-PYTHON ?= python3.11
+# Needs make, and uv or a Python from 3.11 to 3.14. Every target sets up .venv by itself; PYTHON=… names the Python.
+export PYTHON
 BIN := .venv/bin
 
 .PHONY: demo test test-browser lint format clean
@@ -23,8 +23,7 @@ format: .venv/installed
 	$(BIN)/ruff format .
 
 .venv/installed: pyproject.toml requirements.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint requirements.txt --editable '.[dev]'
+	.ci/venv.sh
 	touch $@
 
 clean:

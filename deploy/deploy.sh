@@ -17,7 +17,7 @@ deploy/deploy.sh --device cpu|gpu --kind interactor|tracker|both [option...]
   --dry-run              print every command and every rendered file, do nothing
 
 Environment: SIAF_TOKEN (local; kube takes the Secret's), NUCLIO_VERSION (default: nuctl's own; must be the
-dashboard's), TORCH_INDEX (package index for torch), PYTHON (a Python 3.11 with PyYAML; default python3).
+dashboard's), TORCH_INDEX (package index for torch), PYTHON (one from 3.11 on, with PyYAML; default python3).
 USAGE
 }
 
@@ -53,7 +53,7 @@ case $kind in
     *) die "--kind must be interactor, tracker or both" ;;
 esac
 [[ $platform == local || -n $registry ]] || die "--platform kube needs --registry: a cluster cannot see local images"
-"$python" -c 'import yaml, tomllib' 2>/dev/null || die "$python needs to be Python 3.11 with PyYAML: set PYTHON"
+"$python" -c 'import yaml, tomllib' 2>/dev/null || die "$python needs to be Python 3.11 or newer, with PyYAML: set PYTHON"
 
 # In a dry run nothing is written, and secrets are not shown.
 if [[ $dry_run ]]; then

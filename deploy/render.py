@@ -1,7 +1,7 @@
 """Renders one variant of function.yaml: the file at the top of the repository with patches merged in.
 
 A patch has the shape of what it changes: mappings are merged, lists of named things (env, containers) are
-merged by name, everything else is replaced, null takes a key away. Needs Python 3.11 and PyYAML.
+merged by name, everything else is replaced, null takes a key away. Needs Python 3.11 or newer and PyYAML.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks Nuclio's dashboard for SIAF's functions the way CVAT does, and says what CVAT makes of the answer.
 
-Needs Python 3.11 and nothing else. Exit code 1 if there is a problem; each is one line.
+Needs Python 3.11 or newer and nothing else. Exit code 1 if there is a problem; each is one line.
 """
 
 import argparse

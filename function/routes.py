@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from function.calls.health import MODEL, Health
 from function.calls.sessions_api import Rounds
 from function.http.contracts import INTERACTOR_REPLY, TRACKER_REPLY, CvatRequest
 from function.http.messages import Reply, Request
@@ -12,11 +13,14 @@ from function.http.schemas import (
     FrameReply,
     InfoReply,
     LimitsRequest,
+    LiveReply,
     MissingReply,
     MissingRequest,
+    ModelReply,
     OpenRequest,
     PropagateReply,
     PropagateRequest,
+    ReadyReply,
     RevisionRequest,
     RoundReply,
     RoundRequest,
@@ -27,7 +31,9 @@ from function.http.schemas import (
 Answer = Callable[[Request], Reply]
 
 
-def make_routes(cvat: Answer, info: Answer, metrics: Answer, rounds: Rounds, version: str) -> list[Route]:
+def make_routes(
+    cvat: Answer, info: Answer, metrics: Answer, rounds: Rounds, health: Health, version: str
+) -> list[Route]:
     """The table. Order matters only for the OpenAPI document."""
     one = "/v1/sessions/{session}"
 
@@ -48,6 +54,17 @@ def make_routes(cvat: Answer, info: Answer, metrics: Answer, rounds: Rounds, ver
         ),
         Route("GET", "/v1/info", "info", "Who answers, and its limits", info, gives=InfoReply, open=True),
         Route("GET", "/v1/openapi.json", "openapi", "This document", openapi, gives={"type": "object"}, open=True),
+        Route("GET", "/v2/health/live", "live", "Whether it runs", health.live, gives=LiveReply, open=True),
+        Route("GET", "/v2/health/ready", "ready", "Whether it can work", health.ready, gives=ReadyReply, open=True),
+        Route(
+            "GET",
+            f"/v2/models/{MODEL}",
+            "model",
+            "The model, in the words of the Open Inference Protocol",
+            health.model,
+            gives=ModelReply,
+            open=True,
+        ),
         Route("GET", "/v1/metrics", "metrics", "Counters and timings for Prometheus", metrics, gives=TEXT),
         Route(
             "POST",

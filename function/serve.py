@@ -18,7 +18,7 @@ import nuclio_sdk.logger
 import uvicorn
 from nuclio_sdk.event import Event, EventDeserializerKinds
 
-from function.http.messages import ApiError, Busy, Reply, check_parts, too_large
+from function.http.messages import ApiError, Busy, Reply, Request, check_parts, too_large
 from function.main import handler
 from function.runtime.heap import give_back
 from function.runtime.impatience import ImpatientProtocol
@@ -43,6 +43,8 @@ class App:
         self._settings = settings
         self._context = nuclio_sdk.Context(logger=_logger(settings.log_level), worker_id="0")
         self._context.user_data.service = service
+        health = service.health
+        self._probes = {"/v2/health/live": health.live, "/v2/health/ready": health.ready}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="worker")
         self._free = asyncio.Semaphore(1)
 
@@ -100,6 +102,8 @@ class App:
     async def _answer(self, scope: Scope, body: bytes) -> Reply:
         if scope["path"].startswith("/__internal/health"):  # as Nuclio's processor
             return Reply("", content_type="text/plain")
+        if (probe := self._probes.get(scope["path"])) and scope["method"] == "GET":  # also while the worker works
+            return await asyncio.to_thread(probe, Request("GET", scope["path"], b"", {}))
         if scope["method"] == "POST":  # before it becomes objects
             check_parts(body, self._settings.max_parts)
         try:

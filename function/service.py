@@ -6,12 +6,12 @@ import traceback
 from contextlib import nullcontext
 from dataclasses import replace
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 from uuid import uuid4
 
 import numpy as np
 
+from function.calls.health import Health
 from function.calls.interactor import Interactor
 from function.calls.sessions_api import Rounds
 from function.calls.tracker import TrackerCalls
@@ -29,6 +29,7 @@ from siaf import Scribble, Session, load_model
 from siaf.errors import InputError, StateError
 from siaf.model.loaded import Model
 from siaf.session.feature_cache import FeatureCache
+from siaf.version import siaf_version
 
 _WARM_SIZE = (48, 64)
 
@@ -57,7 +58,10 @@ class Service:
         self._rounds = Rounds(self._sessions, settings)
         self._metrics = Metrics()
         self._token = settings.token.get_secret_value() if settings.token else ""
-        self.routes = make_routes(self._cvat, self._info, self._render_metrics, self._rounds, _version())
+        self.health = Health(store)
+        self.routes = make_routes(
+            self._cvat, self._info, self._render_metrics, self._rounds, self.health, siaf_version()
+        )
 
     @classmethod
     def start(cls, settings: Settings) -> "Service":
@@ -124,7 +128,7 @@ class Service:
         settings, model = self._settings, self.model
         info = InfoReply(
             name="siaf",
-            version=_version(),
+            version=siaf_version(),
             model=model.name,
             weights=model.digest,
             device=str(model.device),
@@ -221,10 +225,3 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "not enough memory" in str(error)
     )
-
-
-def _version() -> str:
-    try:
-        return version("siaf-cvat")
-    except PackageNotFoundError:
-        return "0"

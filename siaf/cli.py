@@ -4,13 +4,28 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
-from siaf.commands import bench, demo, evaluate, pseudo_label, segment, serve, train, weights
-from siaf.cvat import cli as cvat
 from siaf.errors import InputError, SiafError
 
-_COMMANDS = (demo, segment, serve, evaluate, bench, train, pseudo_label, weights, cvat)
+_COMMANDS = {
+    "demo": ("siaf.commands.demo", "segment the clip that comes with siaf, in two rounds"),
+    "segment": ("siaf.commands.segment", "segment objects through a video, from scribbles or masks"),
+    "serve": ("siaf.commands.serve", "serve the function over HTTP; reads its settings from SIAF_… variables"),
+    "cvat": ("siaf.cvat.cli", "run rounds on CVAT jobs"),
+    "weights": ("siaf.commands.weights", "list, fetch, import, check and pack weights"),
+    "doctor": ("siaf.commands.doctor", "check this installation, and say what to do about what is wrong"),
+    "evaluate": ("siaf.commands.evaluate", "measure a model on a DAVIS folder"),
+    "bench": ("siaf.commands.bench", "measure speed and memory on this machine"),
+    "train": ("siaf.commands.train", "train the interaction or the propagation network"),
+    "pseudo-label": (
+        "siaf.commands.pseudo_label",
+        "label photos for training with a SAM-like teacher in ONNX (needs onnxruntime)",
+    ),
+    "completion": ("siaf.commands.completion", "print a script that completes siaf's commands in your shell"),
+}
+"""Name → module and what it does. Only the module of the command that is called is loaded: most load torch."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,12 +38,25 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands. Each module of `siaf.commands` adds its own and sets `run`."""
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from siaf.version import siaf_version
+
+        print(f"siaf {siaf_version()}")
+        parser.exit()
+
+
+def parser(called: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentParser:
+    """The parser. Only the commands in `called` know their arguments; a module's `add_arguments` sets `run`."""
     root = _Parser(prog="siaf", description="Segment objects through a video from a few scribbles.")
+    root.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in _COMMANDS:
-        command.add_parser(subparsers)
+    for name, (module, text) in _COMMANDS.items():
+        command = subparsers.add_parser(name, help=text)
+        if name in called:
+            import_module(module).add_arguments(command)
     return root
 
 
@@ -36,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0, 2 for bad input (one line on stderr names it) or 1 for a failure."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        arguments, unknown = parser().parse_known_args(argv)
+        arguments, unknown = parser(argv[:1]).parse_known_args(argv)
         if unknown:
             name = f"siaf {arguments.command}"
             return _fail(f"{name} takes no {' '.join(unknown)}; see {name} --help", 2)

@@ -30,9 +30,10 @@ def atomic_write(path: str | PathLike[str]) -> Iterator[BinaryIO]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        os.close(handle)
+        with open(name, "wb") as file:  # by its name, which not every system can do without
             # mkstemp's files are private, what a plain open() makes is not.
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.chmod(name, 0o666 & ~_umask())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -111,11 +112,11 @@ def _umask() -> int:
 
 def _sync_tree(folder: Path) -> None:
     for entry in folder.rglob("*"):
-        handle = os.open(entry, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        if entry.is_dir():
+            _sync_folder(entry)
+        else:
+            with entry.open("rb+") as file:
+                os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -275,3 +275,33 @@ class InfoReply(_Body):
     autocast: bool
     objects_per_pass: int
     limits: Limits
+
+
+class LiveReply(_Body):
+    """The process answers."""
+
+    live: bool
+
+
+class ReadyReply(_Body):
+    """It can work: model loaded, store within reach."""
+
+    ready: bool
+
+
+class TensorModel(_Body):
+    """An input or output, in the Open Inference Protocol's words; -1 in a shape is any length."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelReply(_Body):
+    """The Open Inference Protocol's metadata of a model. Rounds are not among it: they are calls of `/v1`."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorModel]
+    outputs: list[TensorModel]

@@ -1,6 +1,5 @@
 """Sessions in a folder that several processes may share."""
 
-import fcntl
 import hashlib
 import os
 import threading
@@ -10,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from blake3 import blake3
+from filelock import FileLock, Timeout
 
 from function.store.base import Busy, Unavailable
 from siaf.errors import InputError
@@ -29,7 +29,7 @@ class FileStore:
     """One file a key. A file's modification time is when it expires, its access time when it was last used.
 
     A file begins with a digest of the rest: one that is damaged counts as absent. Files and folders are this user's
-    only. Locks are the kernel's (flock), so that they end with the process that holds them, however it ends. A folder
+    only. Locks are the kernel's, so that they end with the process that holds them, however it ends. A folder
     that somebody removed is made again.
     """
 
@@ -64,13 +64,13 @@ class FileStore:
             try:
                 _make_folders(path.parent, self._data.parent)
                 with atomic_write(path) as file:
-                    os.fchmod(file.fileno(), _PRIVATE_FILE)
+                    os.chmod(file.name, _PRIVATE_FILE)
                     file.write(_MAGIC)
                     file.write(blake3(value).digest(length=_DIGEST))
                     file.write(value)
                     file.flush()
                     now = time.time()
-                    os.utime(file.fileno(), (now, now + ttl))
+                    os.utime(file.name, (now, now + ttl))
                 break
             except OSError as error:
                 raise Unavailable(error.strerror or "cannot write") from None
@@ -113,23 +113,20 @@ class FileStore:
     @contextmanager
     def lock(self, name: str, wait: float) -> Iterator[None]:
         path = self._lock_folder / name
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                _make_folders(path.parent, self._data.parent)
-                handle = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
-            except OSError as error:
-                raise Unavailable(error.strerror or "cannot lock") from None
-            try:
-                if self._try_lock(handle, path):
-                    os.utime(handle)
-                    yield
-                    return
-            finally:
-                os.close(handle)
-            if time.monotonic() >= deadline:
-                raise Busy(name)
-            time.sleep(_POLL_S)
+        held = FileLock(path, mode=_PRIVATE_FILE)  # of this call alone: threads exclude each other as processes do
+        try:
+            _make_folders(path.parent, self._data.parent)
+            held.acquire(timeout=wait, poll_interval=_POLL_S)
+        except Timeout:
+            raise Busy(name) from None
+        except OSError as error:
+            raise Unavailable(error.strerror or "cannot lock") from None
+        try:
+            with suppress(FileNotFoundError):  # a sweep removes locks that nobody has taken for long
+                os.utime(path)
+            yield
+        finally:
+            held.release()
 
     def sweep(self) -> None:
         """Remove what has expired, then what was not used for longest until `max_bytes` suffices; then empty folders.
@@ -186,15 +183,6 @@ class FileStore:
             return False
         os.utime(path, (now, status.st_mtime if ttl is None else now + ttl))
         return True
-
-    @staticmethod
-    def _try_lock(handle: int, path: Path) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A sweep may have removed the file while it was being opened: then others lock another one.
-            return os.fstat(handle).st_ino == path.stat().st_ino
-        except (BlockingIOError, FileNotFoundError):
-            return False
 
 
 def _make_folders(folder: Path, root: Path) -> None:

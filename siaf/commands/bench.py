@@ -6,7 +6,7 @@ import runpy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, positive
+from siaf.commands.common import add_json_argument, add_model_arguments, positive
 from siaf.errors import InputError, SiafError
 from siaf.evaluation.table import Row, markdown, write_csv
 from siaf.model.loaded import Model
@@ -23,9 +23,8 @@ _TABLES = {
 }
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser("bench", help="measure speed and memory on this machine")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     tables = parser.add_subparsers(dest="table", required=True, metavar="TABLE")
     for name, text in _TABLES.items():
         each = tables.add_parser(name, help=text)

@@ -5,7 +5,7 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, print_result
+from siaf.commands.common import add_json_argument, add_model_arguments, print_result
 from siaf.commands.segment import report_lines, segment
 from siaf.davis import read_davis
 from siaf.frames.source import open_video
@@ -15,9 +15,8 @@ from siaf.weights import load_model
 LABELS = {1: "rabbit", 2: "boulders", 3: "wall"}
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser("demo", help="segment the clip that comes with siaf, in two rounds")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     parser.add_argument(
         "--out",
         type=Path,

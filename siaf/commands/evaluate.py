@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siaf.commands.common import Subparsers, add_json_argument, add_model_arguments, natural, positive
+from siaf.commands.common import add_json_argument, add_model_arguments, natural, positive
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
@@ -26,9 +26,8 @@ if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
 Measure = Callable[[Model, LabelledSequence], Iterator[Row]]
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser("evaluate", help="measure a model on a DAVIS folder")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, run, text in (
         ("propagation", run_propagation, "propagate the true mask of the first frame, or of some, to all others"),

@@ -3,14 +3,11 @@
 import argparse
 from pathlib import Path
 
-from siaf.commands.common import Subparsers, positive
+from siaf.commands.common import positive
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser(
-        "pseudo-label", help="label photos for training with a SAM-like teacher in ONNX (needs onnxruntime)"
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     parser.add_argument("photos", type=Path, help="folder of .jpg files")
     parser.add_argument("--encoder", type=Path, required=True, help="the teacher's image encoder, an ONNX file")
     parser.add_argument("--decoder", type=Path, required=True, help="the teacher's mask decoder, an ONNX file")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from siaf.commands.common import (
-    Subparsers,
     adapt_with_progress,
     add_json_argument,
     add_model_arguments,
@@ -37,9 +36,8 @@ from siaf.weights import load_model
 Strokes = dict[int, list[Scribble]]
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser("segment", help="segment objects through a video, from scribbles or masks")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     parser.add_argument("video", help="video file, folder of images, or image file")
     parser.add_argument(
         "--scribbles",

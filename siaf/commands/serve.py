@@ -2,15 +2,11 @@
 
 import argparse
 
-from siaf.commands.common import Subparsers
 from siaf.errors import SiafError
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser(
-        "serve", help="serve the function over HTTP; reads its settings from SIAF_… variables"
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument(
         "--port", type=_port, default=8080, help="port to listen on (default: 8080); 0 picks a free one"

@@ -5,13 +5,12 @@ import math
 import os
 from pathlib import Path
 
-from siaf.commands.common import Subparsers, device_name, natural, positive
+from siaf.commands.common import device_name, natural, positive
 from siaf.errors import InputError
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register the command."""
-    parser = subparsers.add_parser("train", help="train the interaction or the propagation network")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     for stage in ("interaction", "propagation"):
         each = stages.add_parser(stage, help=f"train the {stage} network")

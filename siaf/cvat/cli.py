@@ -37,9 +37,8 @@ DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json"}
 """Formats of `siaf cvat export`, and how the default name of what is written ends."""
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Register `siaf cvat` and its commands."""
-    parser = subparsers.add_parser("cvat", help="run rounds on CVAT jobs")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     each = _add(actions, "setup", run_setup, "add what labelers need to a project or task")

@@ -24,6 +24,7 @@ Values = npt.NDArray[np.generic]
 """A picture's own values, upright: uint8 H×W×3 RGB; or deep ones (over 8 bits, or floats), H×W or H×W×3 RGB."""
 
 _ORIENTATION = 0x0112
+_END_OF_JPEG = b"\xff\xd9"
 _OUTLIERS = 0.05
 """Per cent of a deep picture's pixels at either end that do not count: hot or dead ones must not set its range."""
 
@@ -102,6 +103,8 @@ def read_values(image: ImageFile.ImageFile) -> Values:
 
     Raises what `UNREADABLE` lists for a damaged file.
     """
+    if (decoded := _jpeg(image)) is not None:
+        return _turn(decoded, image.getexif().get(_ORIENTATION, 1))
     coding = image.tile[0][3] if image.tile else None
     coding = coding[0] if isinstance(coding, tuple) and coding else coding
     deep = None
@@ -127,6 +130,30 @@ def as_frame(values: Values, levels: Levels | None = None) -> Frame:
 def is_deep(values: Values) -> bool:
     """Whether they have more than 8 bits, and so need levels."""
     return values.dtype != np.uint8
+
+
+def _jpeg(image: ImageFile.ImageFile) -> npt.NDArray[np.uint8] | None:
+    """A whole JPEG of one or three colours as uint8 H×W×3 RGB; None for what Pillow is to read.
+
+    OpenCV gives the same pixels, as both use libjpeg-turbo, and skips Pillow's copies. But it fills up what a file
+    lacks, which Pillow refuses; and it has ways of its own with CMYK.
+    """
+    file = image.fp
+    if file is None or image.format != "JPEG" or image.mode not in ("RGB", "L"):
+        return None
+    before = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(before)
+    if not data.endswith(_END_OF_JPEG):
+        return None
+    try:
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    if found is None or found.shape != (image.height, image.width, 3):
+        return None
+    return found.astype(np.uint8, copy=False)
 
 
 def _deep_colours(image: ImageFile.ImageFile) -> Values | None:

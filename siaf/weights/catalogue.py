@@ -74,3 +74,6 @@ CATALOGUE: dict[str, Published] = {
         megabytes=None,
     ),
 }
+
+BEST = {"siaf-swinb": "swinb_deaotl", "siaf-r50": "r50_deaotl"}
+"""Model → the best published propagation network with its encoder, the most accurate model first."""

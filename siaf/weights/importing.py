@@ -1,5 +1,6 @@
 """`siaf weights import`, `fetch`, `pack` and `verify`: from published files to weights files, and their proof."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.gated import build_propagation
 from siaf.model.interaction import InteractionNet
 from siaf.model.sam import SegmentAnything
-from siaf.weights.catalogue import CATALOGUE, Published
+from siaf.weights.catalogue import BEST, CATALOGUE, Published
 from siaf.weights.checkpoints import file_sha256, read_checkpoint
 from siaf.weights.download import download
 from siaf.weights.encoders import encoder_shapes
-from siaf.weights.files import Part, differences, read_parts, save_parts, stored_digest
-from siaf.weights.loading import MODELS, check_encoder, weights_folder
+from siaf.weights.files import Part, differences, read_parts, save_parts, stored_digest, weights_info
+from siaf.weights.loading import MODELS, check_encoder, find_weights, weights_folder
 
 
 def import_checkpoint(
@@ -95,6 +96,26 @@ def fetch(
     if offline is None:
         raw.unlink()
     return target, unchecked(published)
+
+
+def best(
+    model: str, *, offline: Path | None = None, progress: Callable[[int, int | None], None] | None = None
+) -> tuple[Path, list[str]]:
+    """Weights of `model` (a name in BEST) from its best published propagation network and siaf-t's interaction network.
+
+    As `fetch`; what is in the weights folder already is not fetched again. The result is checked, and where
+    `load_model(model)` finds it.
+    """
+    name = BEST[model]
+    if not (weights_folder() / f"{name}.safetensors").is_file():
+        fetch(name, offline=offline, progress=progress)
+    files = {"interaction": find_weights("siaf-t"), "propagation": find_weights(name)}
+    sources = {
+        part: (read_parts(file)[part], json.loads(weights_info(file).get("provenance", "{}")))
+        for part, file in files.items()
+    }
+    path = pack(model, sources, None, f"siaf weights best: {name} with siaf-t's interaction network")
+    return path, [*verify(files["propagation"]), *verify(path)]
 
 
 def verify(path: Path) -> list[str]:

@@ -179,9 +179,9 @@ def test_what_the_environment_lacks_is_named(
 def test_the_parser_needs_no_cvat_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     parser = argparse.ArgumentParser()
     before = set(sys.modules)
-    cli.add_parser(parser.add_subparsers())
+    cli.add_arguments(parser)
     assert not [name for name in set(sys.modules) - before if name.startswith("cvat_sdk")]
-    assert parser.parse_args(["cvat", "watch", "--task", "1"]).trigger == "tag"
+    assert parser.parse_args(["watch", "--task", "1"]).trigger == "tag"
 
 
 EVERY_COMMAND = (
@@ -216,7 +216,22 @@ def test_without_its_extra_every_command_says_what_to_install(package: str) -> N
 
 def test_the_function_is_by_default_the_one_that_deploy_sh_makes() -> None:
     parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers())
-    name = parser.parse_args(["cvat", "sync", "--job", "1", "--via", "cvat"]).function
+    cli.add_arguments(parser)
+    name = parser.parse_args(["sync", "--job", "1", "--via", "cvat"]).function
     patch = Path(__file__).parents[2] / "deploy" / "patches" / "tracker.yaml"
     assert yaml.safe_load(patch.read_text())["metadata"]["name"] == name
+
+
+def test_doctor_asks_cvat(run: Run, standin: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    assert "CVAT: http" in (out := capsys.readouterr().out)
+    assert "knows you as" in out
+
+
+def test_doctor_says_what_is_wrong_with_a_token(
+    run: Run, standin: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CVAT_ACCESS_TOKEN", "wrong")
+    assert main(["doctor"]) == 1
+    assert "PROBLEM  CVAT: " in (out := capsys.readouterr().out)
+    assert "check CVAT_HOST and CVAT_ACCESS_TOKEN" in out

@@ -95,6 +95,6 @@ def test_no_secret_is_in_a_file_and_every_key_is_explained(root: Path) -> None:
     assert "kind: Secret" not in text
     assert "stringData" not in text
     keys = set(re.findall(r"secretKeyRef: \{name: siaf, key: ([\w-]+)\}", text))
-    assert keys == {"store", "token", "redis-password"}
+    assert keys == {"store", "token", "redis-password", "cvat-token"}
     guide = (root / "docs/operations.md").read_text()
     assert all(f"--from-literal={key}=" in guide for key in keys)

@@ -16,16 +16,16 @@ def run(root: Path, *command: str) -> None:
 
 
 def test_shellcheck(root: Path, tool: Callable[[str], str]) -> None:
-    run(root, tool("shellcheck"), *map(str, (root / "deploy").glob("*.sh")))
+    run(root, tool("shellcheck"), ".ci/run", *map(str, [*(root / ".ci").glob("*.sh"), *(root / "deploy").glob("*.sh")]))
 
 
 def test_scripts_can_be_started(root: Path) -> None:
-    scripts = [*(root / "deploy").glob("*.sh"), root / "deploy/status.py"]
+    scripts = [*(root / ".ci").iterdir(), *(root / "deploy").glob("*.sh"), root / "deploy/status.py"]
     assert all(script.stat().st_mode & 0o111 for script in scripts)
 
 
 def test_hadolint(root: Path, tool: Callable[[str], str]) -> None:
-    run(root, tool("hadolint"), "Dockerfile")
+    run(root, tool("hadolint"), "Dockerfile", "deploy/agent/Dockerfile")
 
 
 def test_yamllint(root: Path, tool: Callable[[str], str]) -> None:
@@ -34,7 +34,11 @@ def test_yamllint(root: Path, tool: Callable[[str], str]) -> None:
 
 @pytest.mark.parametrize(
     ("schema", "pattern"),
-    [("github-workflows", ".github/workflows/*.yml"), ("compose-spec", "deploy/**/compose*.yml")],
+    [
+        ("github-workflows", ".github/workflows/*.yml"),
+        ("dependabot", ".github/dependabot.yml"),
+        ("compose-spec", "deploy/**/compose*.yml"),
+    ],
 )
 def test_schema(root: Path, tool: Callable[[str], str], schema: str, pattern: str) -> None:
     files = [str(path) for path in root.glob(pattern)]

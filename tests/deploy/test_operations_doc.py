@@ -47,7 +47,8 @@ def test_the_table_of_settings_is_the_functions_own(guide: str) -> None:
 
 def test_every_variable_it_names_is_a_setting(root: Path, guide: str) -> None:
     known = {f"SIAF_{name.upper()}" for name in Settings.model_fields}
-    composed = set(re.findall(r"SIAF_[A-Z_]*[A-Z]", (root / "deploy/cvat-ui/compose.cvat-ui.yml").read_text()))
+    files = (root / "deploy").glob("**/compose*.yml")
+    composed = {name for file in files for name in re.findall(r"SIAF_[A-Z_]*[A-Z]", file.read_text())}
     assert set(re.findall(r"SIAF_[A-Z_]*[A-Z]", guide)) <= known | composed
 
 

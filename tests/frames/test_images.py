@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from siaf.frames.images import ImageError, ImageTooLarge, decode_image
 
@@ -39,6 +39,64 @@ def test_a_picture_is_turned_as_its_exif_orientation_says() -> None:
     exif[0x0112] = 6
     turned = decode(encode(PICTURE, exif=exif))
     assert np.array_equal(turned[1:], np.rot90(np.asarray(PICTURE), -1)[1:])
+
+
+def smooth(height: int, width: int) -> Image.Image:
+    """A picture as cameras make them: colours change slowly, with some noise."""
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / 9 + k) * np.cos(y / (7 + k)) for k in range(3)], axis=2)
+    return Image.fromarray((127 + 90 * waves + RNG.normal(0, 12, waves.shape)).clip(0, 255).astype(np.uint8))
+
+
+JPEGS = {
+    **{f"quality {quality}": {"quality": quality} for quality in (5, 50, 95, 100)},
+    **{f"subsampling {how}": {"subsampling": how} for how in ("4:4:4", "4:2:2", "4:2:0")},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_rows": 1},
+    "RGB inside": {"keep_rgb": True},
+}
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("size", [(64, 96), (61, 35), (1, 1), (17, 300)])
+def test_a_jpegs_pixels_are_those_that_pillow_reads(
+    options: dict[str, object], mode: str, size: tuple[int, int]
+) -> None:
+    data = encode(smooth(*size).convert(mode), "JPEG", **options)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(image.convert("RGB"))
+    assert np.array_equal(decode_image(data, max_pixels=10_000), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_is_turned_as_its_exif_orientation_says(orientation: int, mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(smooth(40, 60).convert(mode), "JPEG", exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert np.array_equal(decode_image(data, max_pixels=10_000), expected)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.7, 0.95])
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["cut off", "cut off and closed"])
+def test_half_a_jpeg_is_treated_as_pillow_treats_it(kept: float, end: bytes) -> None:
+    whole = encode(smooth(64, 96), "JPEG", quality=95)
+    data = whole[: int(len(whole) * kept)] + end
+    with Image.open(io.BytesIO(data)) as image:
+        if end:
+            assert np.array_equal(decode_image(data, max_pixels=10_000), np.asarray(image))
+        else:
+            with pytest.raises(ImageError, match="truncated"):
+                decode_image(data, max_pixels=10_000)
+
+
+def test_bytes_after_a_jpegs_end_change_nothing() -> None:
+    data = encode(smooth(64, 96), "JPEG")
+    frame = decode_image(data, max_pixels=10_000)
+    assert np.array_equal(decode_image(data + bytes(40), max_pixels=10_000), frame)
 
 
 def spread(values: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -1,6 +1,8 @@
 """The OpenAPI document: served, committed, and true."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from function_client import Client
@@ -27,3 +29,25 @@ def test_info_says_what_a_client_must_know(client: Client) -> None:
     assert info["model"] == "siaf-t"
     assert len(info["weights"]) == 32
     assert info["limits"]["max_frames"] == 20_000
+
+
+def test_health_and_metadata_are_the_open_inference_protocols(client: Client) -> None:
+    assert client.ok("GET", "/v2/health/live") == {"live": True}
+    assert client.ok("GET", "/v2/health/ready") == {"ready": True}
+    model = client.ok("GET", "/v2/models/siaf")
+    assert (model["name"], model["platform"]) == ("siaf", "pytorch_safetensors")
+    assert model["versions"] == [client.ok("GET", "/v1/info")["version"]]
+    assert {tensor["name"] for tensor in model["inputs"]} == {"image", "pos_points", "neg_points", "obj_bbox"}
+    assert model["outputs"] == [{"name": "mask", "datatype": "UINT8", "shape": [-1, -1]}]
+    assert client.call("GET", "/v2/models/other")[0] == 404
+
+
+def test_it_is_not_ready_without_its_store(start: Callable[..., Client], tmp_path: Path) -> None:
+    client = start(store=f"file:{tmp_path}/state", token="swordfish")
+    assert client.ok("GET", "/v2/health/ready") == {"ready": True}  # without the token, as probes come
+    shutil.rmtree(tmp_path / "state")
+    (tmp_path / "state").write_text("in the way")
+    status, answer = client.call("GET", "/v2/health/ready")
+    assert (status, answer["error"]["code"]) == (503, "busy")
+    assert "the session store is unavailable" in answer["error"]["message"]
+    assert client.ok("GET", "/v2/health/live") == {"live": True}

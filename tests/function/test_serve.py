@@ -90,3 +90,26 @@ def test_settings_that_cannot_be_met_end_the_command(tmp_path: Path, monkeypatch
     monkeypatch.setenv("SIAF_WEIGHTS", str(tmp_path / "none"))
     with pytest.raises(SiafError, match="SIAF_WEIGHTS: no such file"):
         serve("127.0.0.1", 0)
+
+
+def test_probes_are_answered_while_the_worker_works(server: Worker, jpegs: list[bytes]) -> None:
+    import http.client
+
+    begun = threading.Event()
+
+    def click_long() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        points = [[i % 90, i % 70] for i in range(3000)]
+        body = json.dumps({"image": base64_of(jpegs[0]), "pos_points": points, "neg_points": []})
+        connection.request("POST", "/", body, {"Content-Type": "application/json"})
+        begun.set()
+        connection.getresponse().read()
+
+    threads = [threading.Thread(target=click_long) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    answers = [StubbornClient(server.port).json("GET", f"/v2/health/{what}") for what in ("live", "ready") * 5]
+    for thread in threads:
+        thread.join()
+    assert answers == [{"live": True}, {"ready": True}] * 5

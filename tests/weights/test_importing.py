@@ -11,12 +11,14 @@ from torchvision.models import mobilenet_v2
 
 from siaf.errors import InputError, SiafError, StateError
 from siaf.evaluation.parity import random_state
-from siaf.model.config import PROPAGATION
+from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.gated import build_propagation
-from siaf.weights.catalogue import CATALOGUE
+from siaf.weights import load_model
+from siaf.weights.catalogue import BEST, CATALOGUE
 from siaf.weights.checkpoints import file_sha256
 from siaf.weights.files import read_parts, weights_info
-from siaf.weights.importing import fetch, verify
+from siaf.weights.importing import best, fetch, verify
+from siaf.weights.loading import check_encoder
 
 
 def published(name: str, monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
@@ -73,3 +75,28 @@ def test_unknown_names_and_empty_folders_are_refused(folder: Path, tmp_path: Pat
         fetch("aotx")
     with pytest.raises(InputError, match="from: .* holds no AOTT_PRE_YTB_DAV.pth"):
         fetch("aott", offline=tmp_path)
+
+
+def test_the_best_published_network_becomes_a_model_in_one_step(
+    site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    torch.save({"state_dict": random_state(build_propagation(PROPAGATION["r50_deaotl"]))}, file)
+    site.content = file.getvalue()
+    published("r50_deaotl", monkeypatch, url=site.url)
+    path, unchecked = best("siaf-r50")
+    assert path == folder / "siaf-r50.safetensors"
+    assert "its publisher states no digest" in unchecked[0]
+    model = load_model("siaf-r50", device="cpu")
+    assert model.propagation.config == PROPAGATION["r50_deaotl"]
+    assert model.interaction.config == INTERACTION["siaf-t"]
+    assert site.url in weights_info(path)["provenance"]
+    asked = len(site.asked)
+    assert best("siaf-r50")[0] == path
+    assert len(site.asked) == asked  # it is there already
+
+
+def test_every_best_network_is_published_and_fits_its_model() -> None:
+    for model, name in BEST.items():
+        assert CATALOGUE[name].kind == "propagation"
+        check_encoder(model, name)
