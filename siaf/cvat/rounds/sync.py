@@ -107,6 +107,7 @@ class JobSync:
         self._still_mine: Callable[[], None] = lambda: None
         self._looked = self._started
         self._limits_changed = False
+        self._from_adopted = False
 
     def run(self) -> SyncReport:
         """The whole round. Raises InputError, Busy, ServerFault; after any of them the call may be repeated."""
@@ -226,6 +227,7 @@ class JobSync:
         if self._engine is None:
             if self._frames is None:
                 self._frames = JobFrames(self._server, self._clip)
+            self._from_adopted = ledger.state is not None and not ledger.round
             self._engine = self._engines(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
             ledger.propagated = ledger.propagated and not self._engine.restarted
             if self._limits_changed or ledger.within or ledger.barriers:
@@ -314,7 +316,7 @@ class JobSync:
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
-            self._report.notes.append(_STARTED_ADOPTED if ledger is not None and ledger.round == 1 else _STARTED_AGAIN)
+            self._report.notes.append(_STARTED_ADOPTED if self._from_adopted else _STARTED_AGAIN)
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]
             self._report.suggest = [frame for frame in shown if self._clip.shows(frame)]
