@@ -81,9 +81,21 @@ TORCH_KERNEL = "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"  # i
 STATE_KEYS = {"siaf-state", "masks only", "remembered", "walked", "lanes", "objects_per_pass"}
 """Words of a state file's document that nothing else uses."""
 
-CHANGE_ANNOTATIONS = {"siaf.session.annotations", "siaf.session.session"}
+CHANGE_ANNOTATIONS = {"siaf.session.annotations", "siaf.session.editing", "siaf.session.session"}
 
-CHANGING = {"adopt", "take_over", "let_go", "add", "remove", "discard", "clear", "pop", "update", "setdefault"}
+CHANGING = {
+    "adopt",
+    "take_over",
+    "let_go",
+    "forget_adopted",
+    "add",
+    "remove",
+    "discard",
+    "clear",
+    "pop",
+    "update",
+    "setdefault",
+}
 """Methods of annotations, of their object table, and of dictionaries, that change them."""
 
 REQUEST_FIELDS = {"pos_points", "neg_points", "obj_bbox", "image", "shapes", "states"}

@@ -14,6 +14,7 @@ from function.http.schemas import (
     DeleteReply,
     FrameMasks,
     FrameReply,
+    LimitsRequest,
     MaskModel,
     MissingReply,
     MissingRequest,
@@ -37,6 +38,7 @@ from function.state.frames import FramesMissing
 from function.state.records import Record
 from function.state.sessions import Change, Sessions
 from siaf import Scribble, Session
+from siaf.arguments import frame_range
 from siaf.boxes import as_box
 from siaf.errors import InputError, StateError
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
@@ -152,6 +154,20 @@ class Rounds:
                 shrunk=_shrunk(current) if page.done == total else [],
             )
         return _reply(reply)
+
+    def set_limits(self, request: Request, session: str) -> Reply:
+        """`PUT /v1/sessions/{session}/limits`"""
+        body = parse(LimitsRequest, request)
+        with self.sessions.change(session, _fingerprint("limits", body), body.revision) as change:
+            if not change.repeated:
+                before = change.session.revision
+                within = None if body.within is None else range(*body.within)
+                if within is not None:
+                    frame_range(within, len(change.session.frames), "within")
+                change.session.barriers = body.barriers
+                change.session.within = within
+                change.dirty = change.session.revision != before
+        return _reply(self._describe(change.record, change.session))
 
     def undo(self, request: Request, session: str) -> Reply:
         """`POST /v1/sessions/{session}/undo`"""

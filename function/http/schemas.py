@@ -222,6 +222,16 @@ class PropagateReply(_Body):
     shrunk: list[ShrunkObject] = Field(description="what to look at; empty until all are done")
 
 
+class LimitsRequest(_Body):
+    """Where masks are propagated: `within` is the first frame and the one after the last, null for all; nothing crosses
+    `barriers`. They hold until others are set.
+    """
+
+    revision: int
+    within: Annotated[list[Frame], Field(min_length=2, max_length=2)] | None
+    barriers: list[Frame] = Field(description="each the first frame of a new part", max_length=10_000)
+
+
 class RevisionRequest(_Body):
     """The revision that the client last saw."""
 

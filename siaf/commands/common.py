@@ -37,6 +37,21 @@ def natural(text: str) -> int:
     return _whole(text, 0)
 
 
+def frame_span(text: str) -> tuple[int, int]:
+    """First and last frame, "20-30", of the command line."""
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"must be A-B, as 20-30, not {text!r}")
+    return int(first), int(last)
+
+
+def frame_list(text: str) -> list[int]:
+    """Frames, "120,300", of the command line; [] for "none"."""
+    if text == "none":
+        return []
+    return [natural(part) for part in text.split(",")]
+
+
 def _whole(text: str, least: int) -> int:
     try:
         number = int(text)

@@ -14,6 +14,7 @@ from siaf.commands.common import (
     adapt_with_progress,
     add_json_argument,
     add_model_arguments,
+    frame_list,
     print_result,
     propagate_with_progress,
 )
@@ -76,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A-B",
         help="propagate to these frames only (20-30; the first is 0); others keep the masks of --state, or get none",
     )
+    parser.add_argument(
+        "--barriers",
+        type=frame_list,
+        metavar="F,G",
+        help='frames that nothing crosses, as first ones after cuts; "none" lifts those of --state (default: as there)',
+    )
     add_model_arguments(parser)
     add_json_argument(parser)
     parser.set_defaults(run=run)
@@ -98,6 +105,8 @@ def run(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
     session = Session.load(arguments.state, model, frames) if arguments.state else Session(model, frames)
     _check_tags(session, rounds, masks, labels, notes)
+    if arguments.barriers is not None:
+        session.barriers = arguments.barriers
     result = segment(
         session,
         rounds,
@@ -324,6 +333,8 @@ def _command(arguments: argparse.Namespace, place: Path, done: int) -> str:
         words += ["--label", label]
     if arguments.frames is not None:
         words += ["--frames", arguments.frames]
+    if arguments.barriers is not None:
+        words += ["--barriers", ",".join(map(str, arguments.barriers)) or "none"]
     if arguments.model != "siaf-t":
         words += ["--model", arguments.model]
     if arguments.weights:

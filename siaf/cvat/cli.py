@@ -12,7 +12,10 @@ from siaf.commands.common import (
     Subparsers,
     add_json_argument,
     add_model_arguments,
+    frame_list,
+    frame_span,
     interval,
+    natural,
     positive,
     print_result,
     seconds,
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
     from siaf.cvat.rounds.report import SyncReport
 
 WAYS = ("mask", "polygon-track", "rectangle-track")
+_CONTROLS = {
+    "undo": "take back the last round on a job",
+    "swap": "let two objects change places from a frame on",
+    "merge": "make object B part of object A from a frame on",
+    "split": "make an object a new one from a frame on",
+}
 DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json"}
 """Formats of `siaf cvat export`, and how the default name of what is written ends."""
 
@@ -51,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     each.add_argument(
         "--adapt", action="store_true", help="first adapt the network to the masks that people drew or corrected"
     )
+    each.add_argument("--frames", type=frame_span, metavar="A-B", help="fill these frames only, as CVAT numbers them")
+    each.add_argument(
+        "--barriers",
+        type=frame_list,
+        metavar="F,G",
+        help='frames that nothing crosses, as first ones after cuts; "none" lifts them (default: as before)',
+    )
 
     each = _add(
         actions, "carry", run_carry, "carry objects and memory from one job to another, or through a task", engine=True
@@ -59,6 +75,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     each.add_argument("--to-job", type=positive, metavar="B", help="and carry them to this one")
     each.add_argument("--task", type=positive, metavar="N", help="or carry through all jobs of a task, in order")
     each.add_argument("--as", dest="write_as", choices=WAYS, help="how to write results (default: as before)")
+    _add_overlap(each)
+
+    for name, text in _CONTROLS.items():
+        each = _add(actions, name, run_control, text, store=True)
+        each.add_argument("--job", type=positive, required=True, metavar="N")
+        each.set_defaults(objects=[], from_frame=None)
+        if name in ("swap", "merge"):
+            each.add_argument("--objects", type=positive, nargs=2, required=True, metavar=("A", "B"))
+        elif name == "split":
+            each.add_argument("--object", dest="objects", type=positive, nargs=1, required=True, metavar="A")
+        if name != "undo":
+            each.add_argument("--from-frame", type=natural, required=True, metavar="F", help="as CVAT numbers it")
+        each.add_argument(
+            "--wait", type=seconds, default=0.0, metavar="S", help="wait this many seconds for a round on the job"
+        )
+
+    each = _add(actions, "adopt", run_adopt, "take over automatic masks of an import, to start from", store=True)
+    each.add_argument("--job", type=positive, required=True, metavar="N")
 
     each = _add(actions, "export-state", run_export, "save a job's session as one file", store=True)
     each.add_argument("--job", type=positive, required=True, metavar="N")
@@ -160,6 +194,20 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scribbles", choices=("keep", "mark", "remove"), default="keep", help="what to do with used ones"
     )
+    _add_overlap(parser)
+
+
+def _add_overlap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overlap",
+        choices=("both", "once"),
+        help="masks on frames that two jobs share: in both jobs, or once, in the earlier one (default: as before)",
+    )
+    parser.add_argument(
+        "--advise",
+        choices=("issues", "tags", "none"),
+        help="note the frames to look at next in the job, as issues or as tags 'siaf:next' (default: as before)",
+    )
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -204,11 +252,15 @@ def run_sync(arguments: argparse.Namespace) -> None:
             store=resources.store(arguments),
             engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
+            overlap=arguments.overlap,
+            advise=arguments.advise,
             scribbles=arguments.scribbles,
             dry_run=arguments.dry_run,
             yes=arguments.yes,
             wait_s=arguments.wait,
             adapt=arguments.adapt,
+            frames=arguments.frames,
+            barriers=arguments.barriers,
             progress=progress,
         )
     print_result(report.as_json(), report.lines(), arguments.json)
@@ -229,6 +281,8 @@ def run_carry(arguments: argparse.Namespace) -> None:
             store=resources.store(arguments),
             engines=resources.engines(arguments, client)[0],
             write_as=arguments.write_as,
+            overlap=arguments.overlap,
+            advise=arguments.advise,
             progress=progress,
             left_out=left_out,
         )
@@ -236,6 +290,30 @@ def run_carry(arguments: argparse.Namespace) -> None:
     if left_out:
         lines.append(f"left out: {', '.join(left_out)}")
     print_result({"jobs": [report.as_json() for report in reports], "left_out": left_out}, lines, arguments.json)
+
+
+def run_control(arguments: argparse.Namespace) -> None:
+    """Take a round back, or change objects."""
+    from siaf.cvat import commands
+
+    report = commands.control(
+        resources.client(arguments),
+        arguments.job,
+        arguments.action,
+        store=resources.store(arguments),
+        objects=arguments.objects,
+        from_frame=arguments.from_frame,
+        wait_s=arguments.wait,
+    )
+    print_result(report.as_json(), report.lines(), arguments.json)
+
+
+def run_adopt(arguments: argparse.Namespace) -> None:
+    """Adopt masks."""
+    from siaf.cvat import commands
+
+    report = commands.adopt(resources.client(arguments), arguments.job, store=resources.store(arguments))
+    print_result(report.as_json(), report.lines(), arguments.json)
 
 
 def run_export(arguments: argparse.Namespace) -> None:
@@ -299,6 +377,8 @@ def run_watch(arguments: argparse.Namespace) -> None:
         listen=arguments.listen,
         secret=os.environ.get("SIAF_WEBHOOK_SECRET", ""),
         write_as=arguments.write_as,
+        overlap=arguments.overlap,
+        advise=arguments.advise,
         scribbles=arguments.scribbles,
         on_report=show,
     )
@@ -330,6 +410,8 @@ def run_bulk(arguments: argparse.Namespace) -> None:
         store=resources.store(arguments),
         engines=resources.engines(arguments, client),
         write_as=arguments.write_as,
+        overlap=arguments.overlap,
+        advise=arguments.advise,
         scribbles=arguments.scribbles,
         results=arguments.results,
         adapt=arguments.via is None,  # a session behind CVAT cannot

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from siaf.cvat.export.task import TaskExport
     from siaf.cvat.job.labels import WriteAs
     from siaf.cvat.job.setup import SetupPlan
+    from siaf.cvat.rounds.advice import Advise
     from siaf.cvat.rounds.bulk import BulkRow
+    from siaf.cvat.rounds.control import Action
+    from siaf.cvat.rounds.control_report import ControlReport
     from siaf.cvat.rounds.overview import ObjectRow
     from siaf.cvat.rounds.report import SyncReport
+    from siaf.cvat.rounds.sync import Overlap
     from siaf.cvat.storage.store import StateStore
     from siaf.cvat.writing.used_scribbles import Scribbles
 
@@ -50,23 +54,40 @@ def sync(
     store: "StateStore",
     engines: "EngineFactory",
     write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
     scribbles: "Scribbles" = "keep",
     dry_run: bool = False,
     yes: bool = False,
     wait_s: float = 0.0,
     adapt: bool = False,
+    frames: tuple[int, int] | None = None,
+    barriers: Sequence[int] | None = None,
     progress: "Progress | None" = None,
 ) -> "SyncReport":
     """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again.
 
     `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.rounds.questions`:
     Unanswered). `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or
-    more.
+    more. `overlap`: whether masks on frames that two jobs share are in both, or once, in the earlier one (default: as
+    before). `frames`: fill only these, first and last; others keep their masks. `barriers`: frames that nothing
+    crosses (default: as before). `advise`: note the frames to look at next in the job (default: as before).
     """
     from siaf.cvat.rounds.sync import JobSync, SyncOptions
     from siaf.cvat.server.connection import Server
 
-    options = SyncOptions(write_as, scribbles, dry_run, yes, wait_s, adapt_from=1 if adapt else None)
+    options = SyncOptions(
+        write_as,
+        scribbles,
+        dry_run,
+        yes,
+        wait_s,
+        adapt_from=1 if adapt else None,
+        overlap=overlap,
+        frames=frames,
+        barriers=barriers,
+        advise=advise,
+    )
     if progress is not None:
         options.progress = progress
     server = Server(client)
@@ -82,6 +103,8 @@ def carry(
     store: "StateStore",
     engines: "EngineFactory",
     write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
     wait_s: float = 0.0,
     progress: "Progress | None" = None,
     left_out: list[str] | None = None,
@@ -95,7 +118,7 @@ def carry(
     from siaf.cvat.rounds.sync import SyncOptions
     from siaf.cvat.server.connection import Server
 
-    server, options = Server(client), SyncOptions(write_as, wait_s=wait_s)
+    server, options = Server(client), SyncOptions(write_as, wait_s=wait_s, overlap=overlap, advise=advise)
     if progress is not None:
         options.progress = progress
     if task is not None and from_job is None and to_job is None:
@@ -103,6 +126,40 @@ def carry(
     if task is None and from_job is not None and to_job is not None:
         return [carry_job(server, from_job, to_job, store, engines, options)]
     raise InputError("give --from-job A --to-job B, or --task N", field="from_job")
+
+
+def control(
+    client: "Client",
+    job: int,
+    do: "Action",
+    *,
+    store: "StateStore",
+    objects: Sequence[int] = (),
+    from_frame: int | None = None,
+    wait_s: float = 0.0,
+) -> "ControlReport":
+    """Take the last round of a job back ("undo"), or change objects from a task frame on: "swap" two, "merge" the
+    second into the first, "split" one. Automatic masks and the session follow; what people made stays.
+
+    Raises InputError, Busy or ServerFault; after any of them it may be called again.
+    """
+    from siaf.cvat.rounds.control import Control, JobControl
+    from siaf.cvat.server.connection import Server
+
+    wanted = Control(do, tuple(objects), from_frame)
+    server = Server(client)
+    return JobControl(server, job, store.job(server.url, job), wait_s=wait_s).run(wanted)
+
+
+def adopt(client: "Client", job: int, *, store: "StateStore", wait_s: float = 0.0) -> "ControlReport":
+    """Automatic masks that siaf did not write, those of an import say, become its own, for rounds to start from and to
+    replace. Only for a job without a session.
+    """
+    from siaf.cvat.rounds.adopt import adopt as adopt_masks
+    from siaf.cvat.server.connection import Server
+
+    server = Server(client)
+    return adopt_masks(server, job, store.job(server.url, job), wait_s=wait_s)
 
 
 def export_state(client: "Client", job: int, path: Path, *, store: "StateStore") -> None:
@@ -157,6 +214,8 @@ def bulk(
     store: "StateStore",
     engines: "Sequence[EngineFactory]",
     write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
     scribbles: "Scribbles" = "keep",
     results: Path | None = None,
     adapt: bool = True,
@@ -173,7 +232,7 @@ def bulk(
     server = Server(client)
     left_out: list[BulkRow] = []
     items = read_items(server, jobs, tasks, listing, query, left_out)
-    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None)
+    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None, overlap=overlap, advise=advise)
     return run_bulk(server, items, store, engines, options, left_out=left_out, results=results, on_row=on_row)
 
 
@@ -189,6 +248,8 @@ def watch(
     listen: str | None = None,
     secret: str = "",
     write_as: "WriteAs | None" = None,
+    overlap: "Overlap | None" = None,
+    advise: "Advise | None" = None,
     scribbles: "Scribbles" = "keep",
     on_report: "Callable[[SyncReport], None]" = lambda report: None,
     stop: Callable[[], bool] = lambda: False,
@@ -206,7 +267,7 @@ def watch(
         Server(client),
         store,
         engines,
-        SyncOptions(write_as, scribbles),
+        SyncOptions(write_as, scribbles, overlap=overlap, advise=advise),
         Trigger.parse(trigger),
         project,
         task,

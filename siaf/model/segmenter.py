@@ -58,7 +58,7 @@ class Segmenter:
         if kept is not None:
             return kept
         found: Embedding = self.net.image_encoder(self.prepared(frame))
-        found = found._replace(edges=found.edges.half())
+        found = Embedding(found.cells, found.edges.half())
         with self._lock:
             self._embeddings.put(digest, found)
         return found

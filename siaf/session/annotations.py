@@ -65,6 +65,13 @@ class Annotations:
             self.annotated_tags[frame] -= tags
         self.adopted = {}
 
+    def forget_adopted(self) -> None:
+        """As `let_go`, and the masks lose it too: it may not come again."""
+        for frame, tags in self.adopted.items():
+            mask = self.masks[frame]
+            self.masks[frame] = np.where(np.isin(mask, list(tags)), 0, mask).astype(np.uint8)
+        self.let_go()
+
 
 @dataclass
 class Round:

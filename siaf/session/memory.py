@@ -15,6 +15,7 @@ from siaf.lru import LruCache
 from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameMemory, concatenate
 from siaf.model.trail import Trail
+from siaf.session.barriers import Barriers
 
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
 MAX_TRANSIENT = 2  # read beside a single interacted frame
@@ -25,10 +26,14 @@ MAX_CARRIED = 4  # frames of another clip, its last interacted ones
 
 @dataclass
 class AcrossRoundMemory:
-    """Keys and values of the interacted frames, by frame number; `carried` are those of another clip, always read."""
+    """Keys and values of the interacted frames, by frame number; `carried` are those of another clip, always read.
+
+    Nothing is read across `barriers`.
+    """
 
     entries: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
+    barriers: Barriers = field(default_factory=Barriers)
     _joined: LruCache[tuple[int, ...], tuple[FrameMemory, list[FrameMemory]]] = field(
         default_factory=lambda: LruCache(_KEPT_JOINED)
     )
@@ -53,7 +58,7 @@ class AcrossRoundMemory:
 
         At most MAX_PERMANENT; `among` restricts the choice to these frames.
         """
-        candidates = [f for f in self.entries if among is None or f in among]
+        candidates = [f for f in self.barriers.same_side(frame, self.entries) if among is None or f in among]
         before = max((f for f in candidates if f <= frame), default=None)
         after = min((f for f in candidates if f > frame), default=None)
         first = [f for f in (before, after) if f is not None]
@@ -62,7 +67,11 @@ class AcrossRoundMemory:
 
     def permanent(self, frame: int, among: Collection[int] | None = None) -> list[FrameMemory]:
         """Interacted frames' entries that are read for `frame`, and another clip's, which `among` leaves out."""
-        return [self.entries[f] for f in self.select(frame, among)] + (self.carried if among is None else [])
+        return [self.entries[f] for f in self.select(frame, among)] + (self.taught(frame) if among is None else [])
+
+    def taught(self, frame: int) -> list[FrameMemory]:
+        """Another clip's entries, as far as they are read for `frame`."""
+        return [] if self.barriers.side(frame) else self.carried
 
     def read(self, frame: int, transient: list[FrameMemory], among: Collection[int] | None = None) -> FrameMemory:
         """The long-term memory for `frame`: interacted frames (`permanent`), then predicted ones (`beside`)."""

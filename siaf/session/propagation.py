@@ -128,7 +128,7 @@ class Propagator:
             else:
                 slots = now.objects.channels(self.model.objects_per_pass)[0]
                 select = None if near_only else self.memory.select
-                carried = len(self.memory.carried)
+                carried = len(self.memory.taught(chain.frames[0]))
                 same = self.made.same(chain, versions, slots, select, self.results, carried, decoder)
             if not same:
                 self.lanes[lane] = self._chain(chain.source, now)
@@ -188,7 +188,7 @@ class Propagator:
         They are read in the order in which they came, whether kept reads are found or not: the bits are the same.
         """
         chosen = sorted(self.memory.select(frame), key=lambda f: (since[f], f))
-        entries = [*self.memory.carried, *(self.memory.entries[f] for f in chosen)]
+        entries = [*self.memory.taught(frame), *(self.memory.entries[f] for f in chosen)]
         known, rest = self.reads.find(frame, entries)
         if rest or known is None:
             known = self.model.read(features, rest, groups, known)
@@ -272,6 +272,7 @@ class Propagator:
             confidence=self.confidence,
             memory=self.memory.entries,
             carried=self.memory.carried,
+            barriers=self.memory.barriers,
             remembered=self.remembered,
             plan=self.plan,
             lanes=self.lanes,
@@ -286,6 +287,7 @@ class Propagator:
         for frame, memory in snapshot.memory.items():
             self.memory.put(frame, memory)
         self.memory.carry(snapshot.carried)
+        self.memory.barriers = snapshot.barriers
         self.remembered = snapshot.remembered
         self.plan, self.lanes, self.lost = snapshot.plan, snapshot.lanes, snapshot.lost
         self.made.frames, self.made.walks = snapshot.made, snapshot.walked

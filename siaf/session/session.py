@@ -19,7 +19,9 @@ from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
 from siaf.session.annotations import Annotations, Round, erase_other_tags
+from siaf.session.barriers import Barriers, plan_stages
 from siaf.session.confidence import Confidence, suggest_frames
+from siaf.session.editing import Edit, apply, free_tag, merge, split, swap
 from siaf.session.examples import Annotated
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.interaction import Context, InteractionRequest, run_interaction, to_masks
@@ -27,10 +29,10 @@ from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.session.objects import ObjectTable
 from siaf.session.propagation import Carried, Propagator, Repropagate
-from siaf.session.schedule import CARRIED, Chain, chains, limited, stages, walks
+from siaf.session.schedule import CARRIED
 from siaf.session.shrinking import Shrunk, summarise
 from siaf.session.snapshot import SessionSnapshot
-from siaf.session.standing_strokes import standing_strokes
+from siaf.session.standing_strokes import standing_on
 
 _CONTEXT_FRAMES = 2
 """Interacted frames that take part when a single frame is looked at."""
@@ -112,6 +114,23 @@ class Session:
             self._replan(frames)
 
     @property
+    def barriers(self) -> tuple[int, ...]:
+        """Frames that nothing crosses, ascending: those from one on get nothing from those before it, and the other way
+        round. None by default; frame 0 cannot be one.
+        """
+        return self.memory.barriers.at
+
+    @barriers.setter
+    def barriers(self, frames: Collection[int]) -> None:
+        found = Barriers.of(frames, len(self.frames))
+        if found == self.memory.barriers:
+            return
+        self.memory.barriers = found
+        self._annotations = self._annotations.copy()
+        self._annotations.forget_adopted()
+        self._replan(self.within)
+
+    @property
     def interacted(self) -> list[int]:
         """Frames that a user scribbled on or gave a mask for, ascending."""
         return sorted(self._annotations.interacted)
@@ -170,7 +189,8 @@ class Session:
 
     def suggest(self, count: int = 3) -> list[int]:
         """Propagated frames most worth annotating next: least confident first, not close to each other."""
-        return suggest_frames(self.confidence, len(self.frames), count)
+        propagated = {f: scores for f, scores in self.confidence.items() if f not in self._annotations.interacted}
+        return suggest_frames(propagated, len(self.frames), count)
 
     # -- rounds ---------------------------------------------------------------------------------------------------
 
@@ -283,7 +303,8 @@ class Session:
         given = FramePrompts(list(scribbles), dict(boxes or {}))
         for tag in sorted(given.drawn_tags.union(shown)):
             objects.add(tag)
-        others = sorted(self._annotations.interacted.keys() - {frame}, key=lambda f: (abs(f - frame), f))
+        near = set(self.memory.barriers.same_side(frame, self._annotations.interacted))
+        others = sorted(near - {frame}, key=lambda f: (abs(f - frame), f))
         known = {f: self._annotations.masks[f] for f in others[:_CONTEXT_FRAMES]}
         if before is not None:
             known[frame] = before
@@ -356,6 +377,27 @@ class Session:
         else:  # it may hold walks of the object
             self._replan(self.within)
 
+    def swap_objects(self, first: int, second: int, from_frame: int, keep: Collection[int] = ()) -> None:
+        """Two objects change places from a frame on, in its masks and in all that later rounds start from.
+
+        Frames in `keep` stay as they are. `undo` takes it back as a round. Raises InputError naming "objects",
+        "from_frame", or "round" if a propagation is not finished; the session is then as before.
+        """
+        self._edit(swap(first, second, from_frame), keep)
+
+    def merge_objects(self, into: int, other: int, from_frame: int, keep: Collection[int] = ()) -> None:
+        """From a frame on `other` becomes `into`, and is forgotten if it is on no frame before. As `swap_objects`."""
+        self._edit(merge(into, other, from_frame), keep)
+
+    def split_object(self, tag: int, from_frame: int, new: int | None = None, keep: Collection[int] = ()) -> int:
+        """From a frame on an object is another, `new` one, by default of the lowest free tag, which is returned.
+
+        As `swap_objects`.
+        """
+        other = free_tag(self.objects.tags) if new is None else new
+        self._edit(split(tag, from_frame, other), keep)
+        return other
+
     def inherit(self, state: bytes) -> None:
         """Start from what another clip's session knew: its objects with their tags, and its across-round memory.
 
@@ -415,6 +457,11 @@ class Session:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    def _edit(self, edit: Edit, keep: Collection[int]) -> None:
+        snapshot = self.snapshot()
+        apply(snapshot, edit, self.frame_digest, keep)
+        self.restore(snapshot)
+
     def _run_interaction(self, given: Prompts) -> dict[int, IndexMask]:
         """AFI's index masks of all frames that were drawn on."""
         drawn = given.drawn
@@ -424,8 +471,22 @@ class Session:
         # (DAVIS, one frame a round), for up to three times the frames.
         known = {f: mask for f, here in drawn.items() if (mask := self._mask_before(f, here.mask)) is not None}
         standing = {f: self._standing(f, here.strokes) for f, here in drawn.items() if here.mask is None}
-        request = InteractionRequest(drawn, known, self.objects, standing)
-        return to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+        found: dict[int, IndexMask] = {}
+        for side in self.memory.barriers.sides(sorted(drawn)):
+            here = {f: drawn[f] for f in side}
+            request = InteractionRequest(here, {f: known[f] for f in side if f in known}, self.objects, standing)
+            masks = to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+            found |= masks if not self.barriers else self._without_strangers(masks, given)
+        return found
+
+    def _without_strangers(self, masks: dict[int, IndexMask], given: Prompts) -> dict[int, IndexMask]:
+        """Masks of one side of a barrier without objects that nobody ever drew on that side."""
+        side = self.memory.barriers.same_side(min(masks), range(len(self.frames)))
+        tags = {tag for f in side for tag in self._annotations.annotated_tags.get(f, ())}
+        tags |= {tag for f in side if f in given for tag in given[f].tags}
+        if side[0] == 0 and self.memory.carried:
+            tags |= set(self.objects.tags)
+        return {f: np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8) for f, mask in masks.items()}
 
     def _take_over(self, carried: Carried) -> None:
         """Objects that were carried to an interacted frame become part of its mask."""
@@ -476,20 +537,15 @@ class Session:
         return frozenset(self.confidence.get(frame, ()))
 
     def _standing(self, frame: int, new: Sequence[Scribble] = ()) -> list[Scribble]:
-        """Strokes of earlier rounds on a frame that still hold beside `new` ones: on objects that are still there, and
-        since its mask was given.
-        """
-        rounds: list[list[Scribble]] = []
-        for past in self.rounds:
-            rounds = [] if frame in past.references else rounds
-            rounds.append([s for s in past.scribbles.get(frame, ()) if s.tag == 0 or s.tag in self.objects])
-        return standing_strokes(rounds, new, self.height, self.width)
+        """Strokes of earlier rounds that still hold on a frame beside `new` ones."""
+        return standing_on(frame, self.rounds, (self.height, self.width), tags=self.objects.tags, new=new)
 
     def _estimated_mask(self, frame: int) -> IndexMask | None:
         """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""
         mask = self._current(frame)
-        if mask is None and (self._annotations.interacted or self.memory.carried):
-            nearest = min(self._annotations.interacted, key=lambda f: (abs(f - frame), f), default=CARRIED)
+        near = self.memory.barriers.same_side(frame, self._annotations.interacted)
+        if mask is None and (near or self.memory.taught(frame)):
+            nearest = min(near, key=lambda f: (abs(f - frame), f), default=CARRIED)
             features = self._propagator.features([frame])
             chain = self._propagator.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
             mask = self._propagator.step(features, [frame], [chain], self.objects)[0][0]
@@ -511,13 +567,17 @@ class Session:
 
     def _replan(self, within: range | None) -> None:
         now = self._annotations
-        outward = chains(len(self.frames), now.interacted)
-        if not now.interacted and self.memory.carried:
-            outward = [Chain(CARRIED, tuple(range(len(self.frames))))]
-        if within is not None:
-            outward = limited(outward, within)
-        order = {**now.interacted, CARRIED: 0}
-        self._propagator.restart(stages(walks(now.annotated_tags, self.objects.tags), outward, order), within)
+        carried = bool(self.memory.carried)
+        planned = plan_stages(
+            len(self.frames),
+            now.interacted,
+            now.annotated_tags,
+            self.objects.tags,
+            carried,
+            self.memory.barriers,
+            within,
+        )
+        self._propagator.restart(planned, within)
         self.revision += 1
 
     def _check_frame(self, frame: int, name: str) -> None:

@@ -9,6 +9,7 @@ from siaf.masks import IndexMask
 from siaf.model.loaded import ModelIdentity
 from siaf.model.propagation import FrameMemory
 from siaf.session.annotations import Annotations, Round
+from siaf.session.barriers import Barriers
 from siaf.session.confidence import Confidence
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import ChainMemory
@@ -35,6 +36,7 @@ class PropagationSnapshot:
     lost: dict[int, dict[int, bool]]
     made: dict[int, str]
     walked: dict[str, str]
+    barriers: Barriers
 
 
 @dataclass(kw_only=True)

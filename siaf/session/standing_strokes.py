@@ -4,16 +4,35 @@ A later round's strokes only say what is wrong with the mask. Without the earlie
 loses what these made sure of (measured effect: docs/training.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from siaf.masks import Bitmap
 from siaf.scribbles import Scribble, rasterize
+from siaf.session.annotations import Round
 
 _REACH = 0.01
 """Of the frame's long side: a correction is drawn beside what it corrects, hardly ever all over it."""
+
+
+def standing_on(
+    frame: int,
+    rounds: Sequence[Round],
+    size: tuple[int, int],
+    *,
+    tags: Collection[int],
+    new: Sequence[Scribble] = (),
+) -> list[Scribble]:
+    """Strokes that still hold on a frame of `size` (rows, columns) beside `new` ones: of background and of the objects
+    `tags`, since a mask of the frame was given.
+    """
+    drawn: list[list[Scribble]] = []
+    for past in rounds:
+        drawn = [] if frame in past.references else drawn
+        drawn.append([s for s in past.scribbles.get(frame, ()) if s.tag == 0 or s.tag in tags])
+    return standing_strokes(drawn, new, *size)
 
 
 def standing_strokes(

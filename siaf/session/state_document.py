@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from siaf.masks import MAX_TAG
+from siaf.session.barriers import Barriers
 from siaf.session.memory import MAX_TRANSIENT
 from siaf.session.objects import MAX_PLACES
 from siaf.session.schedule import CARRIED, Chain, Plan
@@ -101,6 +102,8 @@ class PlanEntry(_Part):
     lanes: dict[Count, LaneEntry]
     within: tuple[Count, Count] | None = None
     """First frame that the plan fills, and the one after the last; all are filled where it is missing."""
+    barriers: Annotated[tuple[Count, ...], FailFast()] = ()
+    """As `siaf.session.barriers.Barriers`; earlier versions refuse a state that has some."""
 
 
 class Kind(BaseModel):
@@ -258,10 +261,14 @@ def _check_plan(document: StateDocument) -> None:
     _require(steps <= _MOST_PASSES * document.frames, f"plan.stages: {steps} steps for {document.frames} frames")
     if entry.within is not None:
         _require(entry.within[0] < entry.within[1] <= document.frames, f"plan.within: not of {document.frames} frames")
+    at = (0, *entry.barriers)
+    _require(list(at) == sorted(set(at)) and at[-1] < document.frames, "plan.barriers: not ascending frames from 1 on")
+    barriers = Barriers(entry.barriers)
     for i, stage in enumerate(entry.stages):
         for j, (source, frames, adopts) in enumerate(stage):
             name = f"plan.stages.{i}.{j}"
             _require(source in now.interacted or (source == CARRIED and not adopts), f"{name}: starts nowhere")
+            _require(len(barriers.sides((max(source, 0), *frames))) == 1, f"{name}: crosses a barrier")
             _require(not adopts or frames[-1] in now.interacted, f"{name}: a walk that leads nowhere")
     _check_walks(document)
     plan = Plan(document.chains(), 0)

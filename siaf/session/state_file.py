@@ -6,9 +6,10 @@ from anyone may be read.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from siaf.model.propagation import FrameMemory
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import Decoder
 from siaf.session.annotations import Annotations, Round
+from siaf.session.barriers import Barriers
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import ChainMemory
@@ -43,7 +45,7 @@ from siaf.session.state_document import (
     StrokeEntry,
     read_text,
 )
-from siaf.session.state_tensors import StateTensors, read_masks_tensors, read_tensors, split_file
+from siaf.session.state_tensors import StateTensors, copy_tensors, read_masks_tensors, read_tensors, split_file
 from siaf.session.state_writing import dump_snapshot
 
 
@@ -138,6 +140,10 @@ def made_with(data: bytes, memories: Mapping[str, object], name: str = "state") 
 _MEMORIES = ("model", "weights", "short_side", "autocast", "objects_per_pass")
 
 
+_IDENTITY = {"name": "model", "digest": "weights", **{key: key for key in _MEMORIES[2:]}}
+"""Fields of a model's identity, and what a document calls them."""
+
+
 def _differs(kind: Kind, key: str, ours: object) -> bool:
     """Files of earlier versions do not say all of it."""
     theirs = getattr(kind, key)
@@ -170,6 +176,27 @@ def with_digests(data: bytes, digests: Mapping[int, str]) -> bytes:
     document = json.loads(_text_of(data, "state")[0])
     document["digests"] |= {str(frame): digest for frame, digest in digests.items()}
     return save_tensors(load_tensors(data), {"siaf": json.dumps(document)})
+
+
+def edit_state(data: bytes, change: Callable[[SessionSnapshot], None], name: str = "state") -> bytes:
+    """A state file after `change` of its session's data; for that no model is needed, as memories stay as they are.
+
+    Only of a session whose propagation is finished. Raises InputError naming "round" for others.
+    """
+    text, kind = _text_of(data, name)
+    if kind.model == MASKS_ONLY:
+        raise StateError("holds masks alone, no session", field=name)
+    with _damage(name):
+        document = read_text(text)
+    if document.plan.lanes or document.plan.at < len(Plan(document.chains()).order):
+        raise InputError("the last round is not finished: propagate first", field="round")
+    with _damage(name):
+        made_by: dict[str, Any] = {
+            key: getattr(document, theirs) for key, theirs in _IDENTITY.items()
+        }  # None where an old file says nothing
+        snapshot = _snapshot(document, copy_tensors(data, document), ModelIdentity(**made_by))
+    change(snapshot)
+    return dump_snapshot(snapshot)
 
 
 def read_masks(data: bytes, name: str = "state") -> SessionMasks:
@@ -279,5 +306,6 @@ def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdenti
             lost=document.lost,
             made=document.made,
             walked=document.walked,
+            barriers=Barriers(document.plan.barriers),
         ),
     )

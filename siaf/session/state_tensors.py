@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, deserialize
+from safetensors.torch import load
 from torch import Tensor
 
 from siaf.model.adapted import decoder_parameters
@@ -80,6 +81,35 @@ def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTen
         raise ValueError(f"{unknown[0][:40]}: nothing speaks of this tensor")
     _check_groups(result, document, groups)
     return result
+
+
+def copy_tensors(data: bytes, document: StateDocument) -> StateTensors:
+    """All tensors of a document without running chains as they are, to be written again; `read_tensors` of what is
+    written checks them against a model.
+
+    ValueError, naming the tensor, for one that is missing or damaged.
+    """
+    loaded = load(data)
+
+    def memory(name: str) -> FrameMemory:
+        layers = [(f"{name}.{i}.key", f"{name}.{i}.value") for i in range(len(loaded)) if f"{name}.{i}.key" in loaded]
+        if not layers or any(value not in loaded for _, value in layers):
+            raise ValueError(f"{name}: a tensor is missing")
+        return [(loaded[key], loaded[value]) for key, value in layers]
+
+    return StateTensors(
+        masks=read_masks_tensors(data, document.masks(), document.height, document.width),
+        frames={frame: memory(f"memory.{frame}") for frame in document.remembered},
+        carried=[memory(f"carried.{i}") for i in range(_carried(loaded))],
+        decoders={
+            number: {
+                name.removeprefix(f"decoder.{number}."): tensor
+                for name, tensor in loaded.items()
+                if name.startswith(f"decoder.{number}.")
+            }
+            for number in document.decoders()
+        },
+    )
 
 
 def read_masks_tensors(data: bytes, numbers: Collection[int], height: int, width: int) -> dict[int, bytes]:

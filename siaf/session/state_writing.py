@@ -66,6 +66,7 @@ def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
             "at": running.plan.at,
             "lanes": {str(lane): [len(c.transient), c.since_transient, c.taken] for lane, c in running.lanes.items()},
             **({} if within is None else {"within": [within.start, within.stop]}),
+            **({"barriers": list(running.barriers.at)} if running.barriers.at else {}),
         },
         "lost": {str(frame): {str(t): gone for t, gone in lost.items()} for frame, lost in running.lost.items()},
         "made": {str(frame): made for frame, made in running.made.items()},

@@ -165,6 +165,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (["--frames", "3-x"], "--frames: must be A-B, as 20-30, not '3-x'"),
         (["--frames", "5-3"], "--frames: 5-3 is not in the video, whose frames are 0 to 11"),
         (["--frames", "3-12"], "--frames: 3-12 is not in the video, whose frames are 0 to 11"),
+        (["--barriers", "0"], "barriers: there is nothing before frame 0"),
+        (["--barriers", "3,12"], "barriers: frame 12 is not in the video"),
         (["--masks", "none"], "--masks: none is not a folder"),
         (["--state", "none.siaf"], "none.siaf: No such file"),
         (["--weights", "none.safetensors"], "weights: no such file"),

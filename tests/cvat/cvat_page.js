@@ -16,6 +16,8 @@ async function api(path, options = {}) {
 class Job {
     constructor(id) {
         this.id = id;
+        this.startFrame = settings.start;
+        this.stopFrame = settings.stop;
         this.shapes = [];
         this.unsaved = [];
         this.annotations = {
@@ -32,6 +34,19 @@ class Job {
             commit: async (created, deleted) => { this.committed = [created, deleted]; },
         };
     }
+}
+
+// The dialog asks for what an action declares, each by its name, and hands over numbers for numbers.
+function fields(job, action) {
+    return Object.entries(action.parameters ?? {}).map(([name, { type, values, defaultValue }]) => {
+        const [min, max, step] = typeof values === 'function' ? values({ instance: job }) : values;
+        const value = typeof defaultValue === 'function' ? defaultValue({ instance: job }) : defaultValue;
+        if (type !== 'number' || ![min, max, step, value].every((one) => typeof one === 'string')) {
+            throw new Error(`parameter ${name}`);
+        }
+        const field = Object.assign(document.createElement('input'), { type, min, max, step, value, name });
+        return field;
+    });
 }
 
 class BaseAction {}
@@ -76,6 +91,10 @@ window.job = new Job(settings.job);
 window.state = state;
 let cancelling = false;
 
+element('actions').onchange = () => {
+    const action = registered.find((one) => one.name === element('actions').value);
+    element('parameters').replaceChildren(...fields(window.job, action));
+};
 element('cancel').onclick = () => { cancelling = true; };
 element('run').onclick = async () => {
     cancelling = false;
@@ -85,7 +104,10 @@ element('run').onclick = async () => {
         const action = registered.find((one) => one.name === element('actions').value);
         const { number } = state.annotation.player.frame;
         const onProgress = (message, percent) => { element('progress').textContent = `${percent} % ${message}`; };
-        await actions.run(window.job, action, {}, number, onProgress, () => cancelling);
+        const parameters = Object.fromEntries(
+            [...element('parameters').children].map((field) => [field.name, Number(field.value)]),
+        );
+        await actions.run(window.job, action, parameters, number, onProgress, () => cancelling);
     } catch (error) {
         element('notification').textContent = error.message;
     } finally {

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 PAGE = """<!doctype html><html><head><title>CVAT</title></head><body>
 <script type="application/json" id="settings">{settings}</script>
-<div id="dialog" data-running=""><select id="actions"></select><button id="run">Run</button>
+<div id="dialog" data-running=""><select id="actions"></select><div id="parameters"></div><button id="run">Run</button>
 <button id="cancel">Cancel</button><div id="progress"></div></div><div id="notification"></div>
 <script>{script}</script></body></html>"""
 _CONF = Path(__file__).parents[2] / "deploy/cvat-ui/siaf.conf"
@@ -40,7 +40,7 @@ class CvatSite:
                 query = parse_qs(parts.query)
                 settings = {
                     "job": int(query.get("job", ["0"])[0]),
-                    "frame": int(query.get("frame", ["0"])[0]),
+                    **{name: int(query.get(name, ["0"])[0]) for name in ("frame", "start", "stop")},
                     "lacks": query.get("lacks", []),
                 }
                 page = PAGE.replace("{settings}", json.dumps(settings)).replace("{script}", script)

@@ -15,7 +15,17 @@ from email.parser import BytesParser
 from typing import Any
 
 from standin_annotations import Refused
-from standin_forms import job_form, meta_form, project_form, request_form, self_form, task_form, user_form, webhook_form
+from standin_forms import (
+    issue_form,
+    job_form,
+    meta_form,
+    project_form,
+    request_form,
+    self_form,
+    task_form,
+    user_form,
+    webhook_form,
+)
 from standin_http import Answer, HttpSide, Request
 from standin_lambda import Function, call
 from standin_sessions import check_csrf, sign_in
@@ -284,6 +294,31 @@ class StandIn(HttpSide):
             self._job(request, request.body["job"])
         return Answer(body=call(self.world, function, request.body))
 
+    def issues(self, request: Request) -> Answer:
+        chosen = [i for i in self.world.issues.values() if request.query.get("job_id") in (None, str(i["job"]))]
+        return self._page(request, [issue_form(self.world, self.url, issue["id"]) for issue in chosen])
+
+    def create_issue(self, request: Request) -> Answer:
+        wanted = request.body
+        missing = {
+            name: ["This field is required."] for name in ("frame", "position", "job", "message") if name not in wanted
+        }
+        if missing or not wanted["position"]:
+            raise Refused(400, missing or {"position": ["This list may not be empty."]})
+        self._job(request, wanted["job"])
+        number = self.world.take("issue")
+        self.world.issues[number] = {"resolved": False, **wanted, "id": number, "owner": request.user, "comments": 1}
+        return Answer(201, issue_form(self.world, self.url, number))
+
+    def delete_issue(self, request: Request, number: int) -> Answer:
+        issue = self.world.issues.get(number)
+        if issue is None:
+            raise Refused(404, {"detail": "No Issue matches the given query."})
+        if request.user not in ("admin", issue["owner"]):
+            raise Refused(403, _FORBIDDEN)
+        del self.world.issues[number]
+        return Answer(204)
+
     def create_webhook(self, request: Request) -> Answer:
         wanted = request.body
         bad = [event for event in wanted["events"] if event not in EVENTS]
@@ -369,6 +404,9 @@ _ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
         ("GET PUT PATCH DELETE", r"/api/jobs/(\d+)/annotations", StandIn.job_annotations),
         ("GET", "/api/lambda/functions", StandIn.lambda_list),
         ("GET POST", r"/api/lambda/functions/([\w.-]+)", StandIn.lambda_function),
+        ("GET", "/api/issues", StandIn.issues),
+        ("POST", "/api/issues", StandIn.create_issue),
+        ("DELETE", r"/api/issues/(\d+)", StandIn.delete_issue),
         ("POST", "/api/webhooks", StandIn.create_webhook),
         ("DELETE", r"/api/webhooks/(\d+)", StandIn.delete_webhook),
     )

@@ -230,3 +230,20 @@ def webhook_form(world: World, url: str, number: int, owner: str) -> Json:
         "organization": None,
         **{key: value for key, value in world.webhooks[number].items() if key != "secret"},
     }
+
+
+def issue_form(world: World, url: str, number: int) -> Json:
+    """Not recorded: in the form of CVAT's serializer for reading issues."""
+    issue = world.issues[number]
+    return {
+        "id": number,
+        "frame": issue["frame"],
+        "position": issue["position"],
+        "job": issue["job"],
+        "owner": user_form(world, url, issue["owner"]),
+        "assignee": None,
+        "created_date": now(),
+        "updated_date": now(),
+        "resolved": issue["resolved"],
+        "comments": {"url": f"{url}/api/comments?issue_id={number}", "count": issue["comments"]},
+    }

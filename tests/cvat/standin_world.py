@@ -84,7 +84,8 @@ class World:
         self.labels: dict[int, Json] = {}
         self.annotations = Annotations(self.labels)
         self.webhooks: dict[int, Json] = {}
-        self.next = {"project": 1, "task": 1, "job": 1, "label": 1, "spec": 1, "webhook": 1}
+        self.issues: dict[int, Json] = {}
+        self.next = {"project": 1, "task": 1, "job": 1, "label": 1, "spec": 1, "webhook": 1, "issue": 1}
 
     @property
     def replica(self) -> str:

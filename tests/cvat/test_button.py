@@ -20,7 +20,13 @@ from siaf.cvat.storage.store import StateStore
 pytestmark = pytest.mark.browser
 
 ROUND = "SIAF: commit scribbles and propagate"
+PART = "SIAF: commit scribbles and propagate from frame to frame"
 NEXT = "SIAF: next frame to fix"
+UNDO = "SIAF: undo last round"
+SWAP = "SIAF: swap two objects from a frame on"
+MERGE = "SIAF: merge two objects from a frame on"
+SPLIT = "SIAF: split an object from a frame on"
+CONTROLS = [UNDO, SWAP, MERGE, SPLIT]
 PATIENCE_MS = 240_000
 Open = Callable[..., Any]
 
@@ -72,15 +78,17 @@ def served(site: CvatSite, standin: StandIn, store: StateStore, engines: EngineF
         yield url
 
 
-def press(page: Any, action: str) -> None:
+def press(page: Any, action: str, **parameters: int) -> None:
     page.wait_for_selector(f"#actions option[value='{action}']", state="attached")
     page.select_option("#actions", action)
+    for name, value in parameters.items():
+        page.fill(f"#parameters input[name='{name.replace('_', ' ')}']", str(value))
     page.click("#run")
 
 
-def run(page: Any, action: str) -> str:
+def run(page: Any, action: str, **parameters: int) -> str:
     """Run an action to its end; what the panel, or CVAT's notification, says then."""
-    press(page, action)
+    press(page, action, **parameters)
     page.wait_for_selector("#dialog[data-running='']", state="attached")
     return str(page.inner_text("#notification") or page.inner_text("#siaf-panel"))
 
@@ -187,6 +195,64 @@ def test_the_next_frame_is_jumped_to(
     assert frames == [2, 1, 2]
 
 
+def test_objects_are_swapped_merged_and_split_and_all_of_it_taken_back(
+    bench: Bench, standin: StandIn, served: str, open_page: Open, pictures: Pictures
+) -> None:
+    (job,) = bench.task(pictures[:4])
+    standin.world.jobs[job].assignee = "annot1"
+    for tag, box in {1: (8, 12, 24, 28), 2: (68, 42, 86, 58), 3: (80, 2, 94, 9)}.items():
+        bench.box_mask(job, 0, box, "car", tag)
+    page = open_page("annot1", job, "&frame=2&start=0&stop=3")
+    assert "there is no round to take back" in run(page, UNDO)
+    assert "round 1" in run(page, ROUND)
+    assert {tag for _, tag in bench.masks(job)} == {1, 2, 3}
+
+    def contents() -> list[Any]:
+        """But for scores: on a frame that a change pinned, siaf is as sure as of one that people drew on."""
+        return [{key: value for key, value in entry.items() if key != "score"} for entry in bench.contents(job)]
+
+    rounds, before = [contents()], bench.masks(job)
+    page.select_option("#actions", SWAP)
+    fields = page.evaluate(
+        "[...document.querySelectorAll('#parameters input')].map(i => [i.name, i.min, i.max, i.value])"
+    )
+    assert fields == [
+        ["Object", "1", "255", "1"],
+        ["Other object", "1", "255", "2"],
+        ["From frame", "0", "3", "2"],  # the one that is shown
+    ]
+    assert "swapped; round 2" in run(page, SWAP)
+    after = bench.masks(job)
+    for frame in range(4):
+        one, two = (2, 1) if frame >= 2 else (1, 2)
+        assert (after.get((frame, one)), after.get((frame, two))) == (before.get((frame, 1)), before.get((frame, 2)))
+    rounds.append(contents())
+    assert "merged; round 3" in run(page, MERGE, Object_that_stays=1, Object_that_joins_it=3, From_frame=1)
+    assert {tag for frame, tag in bench.masks(job) if frame} == {1, 2}
+    rounds.append(contents())
+    assert "split; round 4" in run(page, SPLIT, Object=2, From_frame=3)
+    assert {tag for frame, tag in bench.masks(job) if frame == 3} == {1, 4}
+    shown = {shape["id"] for shape in page.evaluate("window.job.shapes")}
+    assert shown == {shape["id"] for shape in bench.everything(job)["shapes"]}  # refreshed in place
+    assert "there is no object 9 in the job" in run(page, SPLIT, Object=9, From_frame=3)
+    for before_round in reversed(rounds):
+        assert "taken back" in run(page, UNDO)
+        assert contents() == before_round
+
+
+def test_a_round_goes_from_frame_to_frame(
+    bench: Bench, standin: StandIn, served: str, open_page: Open, pictures: Pictures
+) -> None:
+    (job,) = bench.task(pictures[:6])
+    standin.world.jobs[job].assignee = "annot1"
+    first_line(bench, job)
+    page = open_page("annot1", job, "&frame=2&start=0&stop=5")
+    assert "scribbles on frames 0" in run(page, PART, To_frame=3)
+    assert {frame for frame, _ in bench.masks(job)} == {0, 2, 3}
+    run(page, ROUND)
+    assert {frame for frame, _ in bench.masks(job)} == set(range(6))
+
+
 def test_who_may_not_write_is_told_so(
     bench: Bench, standin: StandIn, served: str, open_page: Open, pictures: Pictures
 ) -> None:
@@ -245,7 +311,7 @@ def test_another_origin_starts_nothing(
 @pytest.mark.parametrize(
     ("lacks", "left"),
     [
-        ("actionCreators.changeFrameAsync", [ROUND]),
+        ("actionCreators.changeFrameAsync", [ROUND, PART, *CONTROLS]),
         ("actions.register", []),
         ("classes.BaseCollectionAction", []),
         ("window.cvatUI", []),

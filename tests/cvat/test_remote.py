@@ -439,3 +439,25 @@ def test_a_function_adapts_if_asked_or_set_so(
     use(bench, serve(adapt=setting))
     assert masks(adapt=True) == here
     assert masks(adapt=False) == (here if setting else without)
+
+
+def test_limits_and_changed_objects_reach_the_function(
+    bench: Bench, serve: Callable[..., Served], pictures: Pictures
+) -> None:
+    """The function's session is the one before an undo or a swap: it gets the changed state with the next round."""
+    here, there = drawn(bench, pictures), drawn(bench, pictures)
+    local, served = bench.engines, serve()
+    for job in (here, there):
+        if job == there:
+            use(bench, served)
+        else:
+            bench.engines = local
+        bench.sync(job, frames=(1, 2))
+        bench.sync(job, barriers=[2])
+        for do, objects in (("split", [1]), ("undo", []), ("split", [1])):
+            frame = None if do == "undo" else 1
+            commands.control(bench.client, job, do, store=bench.store, objects=objects, from_frame=frame)
+        bench.scribble(job, 4, (60, 50, 70, 50), tag=2, label="person")
+        bench.sync(job)
+    assert bench.contents(there) == bench.contents(here)
+    assert 3 in {tag for _, tag in bench.masks(there)}

@@ -5,7 +5,7 @@ from bench import Bench, Pictures, bitmap
 
 from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.labels import LabelBook, WriteAs
-from siaf.cvat.rounds import sync
+from siaf.cvat.rounds import writer
 from siaf.cvat.writing.changes import Change
 from siaf.errors import InputError
 from siaf.session.state_file import read_masks
@@ -286,7 +286,7 @@ def test_people_may_work_while_siaf_writes(
             anywhere.server.patch_annotations(job, "update", tracks=[edited])
             anywhere.server.patch_annotations(job, "delete", tracks=[deleted])
 
-    monkeypatch.setattr(sync, "check_change", meanwhile)
+    monkeypatch.setattr(writer, "check_change", meanwhile)
     report = anywhere.sync(job, write_as=write_as)
     assert any("because people changed them in the meantime" in note for note in report.notes)
     now = {s["id"]: s for s in (anywhere.shapes(job) if write_as == "mask" else anywhere.tracks(job))}

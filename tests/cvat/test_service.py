@@ -306,3 +306,78 @@ def test_cookies_of_others_do_not_hide_the_session() -> None:
     assert Caller.of({"cookie": "csrftoken=def"}) is None
     with pytest.raises(InputError, match="^org: "):
         Caller.of(headers, "a b")
+
+
+# -- what is done about rounds ----------------------------------------------------------------------------------------
+
+
+def control(browser: Browser, job: int, **wish: object) -> dict[str, object]:
+    status, asked = browser.ask("POST", f"jobs/{job}/rounds", wish)
+    assert status == 202, asked
+    return dict(browser.wait(job))
+
+
+def test_rounds_are_taken_back_and_objects_changed_as_the_person_who_asks(
+    bench: Bench, standin: StandIn, service: str, pictures: Pictures
+) -> None:
+    (job,) = bench.task(pictures[:4])
+    standin.world.jobs[job].assignee = "annot1"
+    for tag, box in {1: (8, 12, 24, 28), 2: (68, 42, 86, 58), 3: (80, 2, 94, 9)}.items():
+        bench.box_mask(job, 0, box, "car", tag)
+    browser = Browser(standin, service, "annot1")
+    browser.start(job)
+    browser.wait(job)
+    before = bench.contents(job)
+    standin.log.clear()
+    swapped = control(browser, job, do="swap", objects=[1, 2], from_frame=2)
+    assert (swapped["state"], swapped["percent"]) == ("done", 100)
+    assert "swapped; round 2" in "\n".join(swapped["lines"])
+    assert {request.user for request in standin.log if request.path.startswith("/api/")} == {"annot1"}
+    assert bench.contents(job) != before
+    undone = control(browser, job, do="undo")
+    assert (undone["report"]["done"], undone["report"]["round"]) == ("undo", 1)
+    assert bench.contents(job) == before
+    failed = control(browser, job, do="merge", objects=[1, 9], from_frame=2)
+    assert (failed["state"], failed["error"]["field"]) == ("failed", "objects")
+    check_ledger(bench, job)
+
+
+def test_a_viewer_takes_nothing_back(bench: Bench, standin: StandIn, service: str, pictures: Pictures) -> None:
+    (job,) = jobs_of(bench, standin, pictures, ["annot1"])
+    first = Browser(standin, service, "annot1")
+    first.start(job)
+    first.wait(job)
+    before = bench.everything(job)
+    assert Browser(standin, service, "viewer").ask("POST", f"jobs/{job}/rounds", {"do": "undo"})[0] == 403
+    assert bench.everything(job) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"do": "jump"}, "do"),
+        ({"do": ["undo"]}, "do"),
+        ({"do": "undo", "yes": True}, "yes"),
+        ({"do": "undo", "objects": [1]}, "objects"),
+        ({"do": "swap", "objects": [1], "from_frame": 2}, "objects"),
+        ({"do": "swap", "objects": "12", "from_frame": 2}, "objects"),
+        ({"do": "swap", "objects": [1, 2]}, "from_frame"),
+        ({"do": "swap", "objects": [1, 2], "from_frame": "2"}, "from_frame"),
+        ({"objects": [1, 2]}, "objects"),
+        ({"from_frame": 3}, "from_frame"),
+        ({"undo": True}, "undo"),
+        ({"frames": [5, 3]}, "frames"),
+        ({"frames": [1]}, "frames"),
+        ({"frames": "1-3"}, "frames"),
+        ({"barriers": ["3"]}, "barriers"),
+        ({"barriers": [-1]}, "barriers"),
+        ({"do": "undo", "frames": [1, 2]}, "frames"),
+    ],
+)
+def test_a_wrong_wish_is_named(
+    bench: Bench, standin: StandIn, service: str, pictures: Pictures, body: dict[str, object], field: str
+) -> None:
+    (job,) = bench.task(pictures[:2])
+    standin.world.jobs[job].assignee = "annot1"
+    status, answer = Browser(standin, service, "annot1").ask("POST", f"jobs/{job}/rounds", body)
+    assert (status, answer["error"]["code"], answer["error"]["field"]) == (400, "bad_request", field)

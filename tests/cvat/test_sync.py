@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from bench import Bench, Pictures, bitmap, rle
 
-from siaf.cvat.rounds import sync
+from siaf.cvat.rounds import writer
 from siaf.errors import InputError
 from siaf.session.shrinking import ranges
 
@@ -136,7 +136,7 @@ def test_a_scribble_that_was_changed_meanwhile_is_not_removed(
         if anywhere.shapes(job, "polyline")[0]["points"] != longer:
             anywhere.edit(job, drawn, points=longer)
 
-    monkeypatch.setattr(sync, "check_change", meanwhile)
+    monkeypatch.setattr(writer, "check_change", meanwhile)
     anywhere.sync(job, scribbles="remove")
     assert [s["points"] for s in anywhere.shapes(job, "polyline")] == [longer]
     assert anywhere.sync(job, scribbles="remove").scribbles == {0: 1}

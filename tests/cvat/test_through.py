@@ -17,6 +17,7 @@ from standin_lambda import Function
 from function.http.messages import Request as Event
 from function.service import Service
 from function.settings import Settings
+from siaf.cvat import commands
 from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.engines.local import local_engines
 from siaf.cvat.engines.through_cvat import through_cvat
@@ -259,3 +260,26 @@ def test_a_function_that_cannot_do_it_is_named(bench: Bench, standin: StandIn, p
     standin.functions["siaf"] = Function("siaf", "tracker", lambda payload: (200, {"states": []}), TYPES)
     with pytest.raises(InputError, match="does not answer like a siaf function"):
         bench.sync(job)
+
+
+def test_objects_are_changed_and_rounds_taken_back(
+    bench: Bench, deploy: Callable[[], None], pictures: Pictures
+) -> None:
+    """There is no session here but its masks: the function is told anew from the interacted frames."""
+    bench.engines = through_cvat(bench.server, "siaf")
+    job = drawn(bench, pictures)
+    bench.sync(job)
+    before = bench.masks(job)
+    commands.control(bench.client, job, "swap", store=bench.store, objects=[1, 2], from_frame=2)
+    names = {1: 2, 2: 1}
+    assert bench.masks(job) == {(f, names[t] if f >= 2 else t): points for (f, t), points in before.items()}
+    changed = bench.masks(job)
+    assert not bench.sync(job).changed
+    bench.scribble(job, 4, (60, 50, 70, 50), tag=1, label="car")
+    bench.sync(job)
+    assert {spot: points for spot, points in bench.masks(job).items() if spot[0] in (1, 2)} == {
+        spot: points for spot, points in changed.items() if spot[0] in (1, 2)
+    }
+    for wanted in (changed, before):
+        commands.control(bench.client, job, "undo", store=bench.store)
+        assert bench.masks(job) == wanted

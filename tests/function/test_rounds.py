@@ -464,3 +464,24 @@ class TestAdaptation:
         refused = client.raw("PUT", f"/v1/sessions/{session}/state", crafted)
         assert refused.status_code == 422
         assert name in json.loads(refused.body)["error"]["message"]
+
+
+def test_limits_are_those_of_a_session(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    path = f"/v1/sessions/{session}"
+    revision = client.ok("GET", path)["revision"]
+    limits = {"revision": revision, "within": [2, 6], "barriers": [5]}
+    revision = client.ok("PUT", path + "/limits", limits)["revision"]
+    assert client.ok("PUT", path + "/limits", {**limits, "revision": revision})["revision"] == revision
+    client.ok("POST", path + "/rounds", round_body(revision, FIRST))
+    found = propagate(client, session)
+    assert sorted(found) == [2, 4, 5]
+    for wrong, field in (
+        ({"within": [6, 2]}, "within"),
+        ({"within": [2, 99]}, "within"),
+        ({"barriers": [0]}, "barriers"),
+        ({"barriers": [99]}, "barriers"),
+    ):
+        revision = client.ok("GET", path)["revision"]
+        status, answer = client.call("PUT", path + "/limits", {**limits, "revision": revision, **wrong})
+        assert (status, answer["error"]["field"]) == (422, field)

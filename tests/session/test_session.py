@@ -439,3 +439,13 @@ def test_an_undo_below_the_groups_of_an_inherited_memory(session: Session, tiny_
     heir.undo()
     run(heir)
     assert (heir.objects.tags, heir.objects.groups(), heir.pending) == ([1], 1, 0)
+
+
+def test_a_frame_that_was_suggested_and_drawn_on_is_suggested_no_more(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    run(session)
+    first = session.suggest(1)
+    session.interact({first[0]: [stroke(1, 30, 20)]})
+    run(session)
+    assert first[0] not in session.suggest(12)
+    assert set(session.suggest(12)) <= set(range(12)) - {3, first[0]}

@@ -2,7 +2,7 @@
 function behind CVAT (`through_cvat`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from siaf.cvat.job.frames import JobFrames
@@ -27,6 +27,12 @@ class Engine(Protocol):
         """Start from another job's state; only for a session without objects.
 
         Of the same frames, the session itself goes on; of others, its objects and memory.
+        """
+
+    def limit(self, within: range | None, barriers: Sequence[int]) -> None:
+        """Where masks are propagated, and what nothing crosses, as `Session.within` and `Session.barriers`.
+
+        Raises InputError naming "frames" or "barriers" if this engine cannot.
         """
 
     def propagate(self, progress: Progress, adapt: bool = False) -> None:

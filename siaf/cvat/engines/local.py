@@ -1,6 +1,6 @@
 """Sessions in this process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from siaf.cvat.engines.base import Engine, EngineFactory, Progress, begin_with_masks
 from siaf.cvat.job.frames import JobFrames
@@ -43,6 +43,11 @@ class LocalEngine:
             self._session = parse_session(state, self._session.model, self._session.frames, digests=self._digests)
         else:
             self._session.inherit(state)
+
+    def limit(self, within: range | None, barriers: Sequence[int]) -> None:
+        """As the session's own."""
+        self._session.barriers = barriers
+        self._session.within = within
 
     def propagate(self, progress: Progress, adapt: bool = False) -> None:
         """As `Session.adapt`, with two verified masks or more, and `Session.propagate`."""

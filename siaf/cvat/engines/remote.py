@@ -1,6 +1,6 @@
 """A session in a deployed function, over its `/v1` calls (docs/openapi.json)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from siaf.cvat.engines.base import Engine, EngineFactory, Progress, begin_with_masks
@@ -99,6 +99,11 @@ class RemoteEngine:
         self._enduring(lambda: self._put_state(self._recognised(state)))
         self._kept = state
         self._tags = [entry["tag"] for entry in self._enduring(self._info)["objects"]]
+
+    def limit(self, within: range | None, barriers: Sequence[int]) -> None:
+        """As `Session.within` and `Session.barriers`."""
+        body = {"within": None if within is None else [within.start, within.stop], "barriers": list(barriers)}
+        self._done = self._change("PUT", "/limits", body, {**_CHANGED, "done": int})["done"]
 
     def propagate(self, progress: Progress, adapt: bool = False) -> None:
         """As `Session.propagate`, in calls of limited time; without `adapt` as the function is set."""

@@ -7,7 +7,7 @@ the masks of the interacted frames.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -74,6 +74,12 @@ class ThroughEngine:
 
     def inherit(self, state: bytes) -> None:
         """Nothing: what the jobs share arrives as references."""
+
+    def limit(self, within: range | None, barriers: Sequence[int]) -> None:
+        """A function behind CVAT takes no limits."""
+        if within is not None or barriers:
+            name = "frames" if within is not None else "barriers"
+            raise InputError("a session that is reached through CVAT knows no limits; use --url", field=name)
 
     def propagate(self, progress: Progress, adapt: bool = False) -> None:
         """Asks for frame after frame, as the function's own plan goes."""

@@ -10,7 +10,7 @@ from siaf.cvat.job.clip import JobClip
 from siaf.cvat.server.connection import Server
 from siaf.errors import SiafError
 from siaf.frames.images import decode_image
-from siaf.frames.source import Frame, FrameSource, open_video
+from siaf.frames.source import Frame, FrameSource, frame_digest, open_video
 from siaf.lru import LruCache
 
 _OPEN_VIDEOS = 2
@@ -52,6 +52,10 @@ class JobFrames(FrameSource):
         if not self._clip.is_video:
             return self._picture(chunk, at)
         return cv2.imencode(".png", self._read(index)[:, :, ::-1])[1].tobytes()
+
+    def digest(self, index: int) -> str:
+        """Content digest of a frame's pixels."""
+        return frame_digest(self[index])
 
     def shows(self, index: int, digest: str) -> bool:
         """As FrameSource; a video's chunk knows how siaf read videos before."""

@@ -163,6 +163,10 @@ class LabelBook:
         known = ", ".join(repr(label.name) for label in self.objects) or "none"
         raise InputError(f"there is no label {name!r} for objects here (known: {known})", field="label")
 
+    def named_tag(self, name: str) -> Label | None:
+        """The label of this name that tags of whole frames may have."""
+        return next((la for la in self._labels.values() if la.name == name and la.type in ("tag", "any")), None)
+
     def is_object(self, label_id: int) -> bool:
         """Whether masks of this label are objects."""
         return any(label.id == label_id for label in self.objects)

@@ -14,6 +14,8 @@ from siaf.cvat.server.connection import Action, Json
 from siaf.errors import StateError
 
 VERSION = 2
+_LATER = ("undone", "overlap", "within", "barriers", "advise", "advised")
+"""What earlier versions do not know; it is only written where it says something."""
 
 
 @dataclass
@@ -72,6 +74,10 @@ class Ledger:
     """`shapes`, `tracks` by CVAT id, which is below 0 for a shape that is known to be gone; `human` by "s<id>" or, for
     keyframes, "t<id>:<frame>"; frames are the task's. `labels`: the job's label names by id, as of the last sync.
     `undecided`: earlier writes that were not answered and could not be seen in the job: CVAT may do them yet.
+    `undone`: what the job held that no round had taken when the last round was taken back (siaf.cvat.rounds.undone).
+    `overlap`: "once" if masks that an earlier job shows on shared frames are not written. `within`: first frame of the
+    session that the last round filled, and the one after the last; [] = all. `barriers`: those that nothing crosses.
+    `advise`: how frames to look at next are noted in the job; `advised`: ids of issues or tags by frame.
     """
 
     job: int
@@ -93,6 +99,12 @@ class Ledger:
     data_version: str = ""
     digests: dict[int, str] = field(default_factory=dict)
     remote: dict[str, str] = field(default_factory=dict)
+    undone: list[str] = field(default_factory=list)
+    overlap: str = "both"
+    within: list[int] = field(default_factory=list)
+    barriers: list[int] = field(default_factory=list)
+    advise: str = "none"
+    advised: dict[int, int] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -103,6 +115,9 @@ class Ledger:
         """As JSON."""
         document = asdict(self)
         document["absent"] = sorted(self.absent)
+        for name in _LATER:
+            if document[name] == getattr(Ledger(0), name):  # earlier versions can then read the rest
+                del document[name]
         return json.dumps({"version": VERSION, **document}).encode()
 
     @classmethod
@@ -127,6 +142,7 @@ class Ledger:
                     "carried": {int(k): v for k, v in document["carried"].items()},
                     "digests": {int(k): v for k, v in document["digests"].items()},
                     "pending": pending and _pending(pending),
+                    "advised": {int(k): v for k, v in document.get("advised", {}).items()},
                     "undecided": [_pending(write) for write in document.get("undecided", [])],
                 }
             )

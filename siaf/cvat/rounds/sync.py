@@ -1,9 +1,10 @@
 """One round on a job: read, interact, propagate, write. Stopped anywhere, the next call ends where this one would."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,24 +12,28 @@ from siaf.cvat.engines.base import Engine, EngineFactory, Progress
 from siaf.cvat.job.adopting import adopt_equal_masks, imported_frames
 from siaf.cvat.job.clip import JobClip, open_job
 from siaf.cvat.job.frames import JobFrames
-from siaf.cvat.job.labels import USED, LabelBook, WriteAs
-from siaf.cvat.job.ledger import Ledger, Pending
-from siaf.cvat.job.reading import Reading, marks_of, read_job
+from siaf.cvat.job.labels import LabelBook, WriteAs
+from siaf.cvat.job.ledger import Ledger
+from siaf.cvat.job.reading import Reading, read_job
+from siaf.cvat.rounds.advice import Advise, Advisor, check_advice
 from siaf.cvat.rounds.engine_calls import run_round
 from siaf.cvat.rounds.planning import RoundInput, plan_round
 from siaf.cvat.rounds.questions import Unanswered
 from siaf.cvat.rounds.report import SyncReport, ignored_lines
-from siaf.cvat.server.connection import Json, Server
+from siaf.cvat.rounds.undone import HELD, unseen
+from siaf.cvat.rounds.writer import JobWriter
+from siaf.cvat.server.connection import Server
 from siaf.cvat.storage.store import JobStore
-from siaf.cvat.writing.changes import Change, Wanted, batches, plan_changes
-from siaf.cvat.writing.checks import check_change
-from siaf.cvat.writing.used_scribbles import Scribbles, plan_tidying
+from siaf.cvat.writing.used_scribbles import Scribbles
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 from siaf.session.shrinking import summarise
 from siaf.session.snapshot import SessionMasks
 from siaf.session.state_file import read_masks, read_summary
 
+_STARTED_ADOPTED = "this round started from adopted masks"
+_STARTED_AGAIN = "the session had another model or input size, so this round started from the annotated frames' masks"
+Overlap = Literal["both", "once"]
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
 
@@ -54,6 +59,10 @@ class SyncOptions:
     """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions.
 
     `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
+    `overlap`: whether masks on frames that two jobs share are in both, or only in the one that begins earlier; None =
+    as before, at first both. `frames`: first and last task frame that the round fills; None = all. `barriers`: task
+    frames that nothing crosses; None = as before. `advise`: how frames to look at next are noted in the job (None = as
+    before, at first not at all).
     """
 
     write_as: WriteAs | None = None
@@ -63,6 +72,10 @@ class SyncOptions:
     wait_s: float = 0.0
     progress: Progress = lambda done, total: None
     adapt_from: int | None = None
+    overlap: Overlap | None = None
+    frames: tuple[int, int] | None = None
+    barriers: Sequence[int] | None = None
+    advise: Advise | None = None
 
 
 class JobSync:
@@ -93,6 +106,8 @@ class JobSync:
         self._frames: JobFrames | None = None
         self._still_mine: Callable[[], None] = lambda: None
         self._looked = self._started
+        self._limits_changed = False
+        self._from_adopted = False
 
     def run(self) -> SyncReport:
         """The whole round. Raises InputError, Busy, ServerFault; after any of them the call may be repeated."""
@@ -118,6 +133,8 @@ class JobSync:
         if ledger.data_version != self._clip.data_version:
             ledger.data_version, ledger.digests = self._clip.data_version, {}
         ledger.follow_labels(self._book.names)
+        self._limit(ledger)
+        check_advice(self._options.advise or ledger.advise, self._book)
         annotations = self._server.annotations(self._clip.id)
         reading = read_job(annotations, self._clip, self._book, ledger)
         if reading.lost:
@@ -134,14 +151,21 @@ class JobSync:
                 data_version=ledger.data_version,
                 digests=ledger.digests,
                 labels=ledger.labels,
+                within=ledger.within,
+                barriers=ledger.barriers,
             )
         self._adopt(ledger, reading)
         carried = {}
         if self._carried is not None:
             carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
-        planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
+        held = bool(ledger.undone) and self._carried is None and unseen(reading, ledger) == set(ledger.undone)
+        if held:
+            self._report.notes.append(HELD)
+            planned = RoundInput(objects=dict(ledger.objects))
+        else:
+            planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
         ignored = {**reading.ignored, **planned.ignored}
-        if planned.empty and ledger.state is None and self._carried is None:
+        if planned.empty and ledger.state is None and self._carried is None and not held:
             raise NothingDrawn(self._clip.id, self._book, ignored)
         if planned.questions and not (self._options.yes or self._options.dry_run):
             raise Unanswered(self._clip.id, planned.questions)
@@ -150,6 +174,25 @@ class JobSync:
         for known in planned.objects.values():
             self._book.check_writable(known.label, self._write_as(ledger))
         return ledger, reading, planned
+
+    def _limit(self, ledger: Ledger) -> None:
+        """Where this round goes. What was filled in part, or across a barrier, is not finished any more."""
+        within, barriers = [], ledger.barriers
+        if self._options.frames is not None:
+            first, last = self._options.frames
+            if not self._clip.start <= first <= last <= self._clip.stop:
+                shown = f"the job has {self._clip.start} to {self._clip.stop}"
+                raise InputError(f"{first}-{last} is no range of its frames: {shown}", field="frames")
+            within = [self._clip.to_clip(first), self._clip.to_clip(last) + 1]
+        if self._options.barriers is not None:
+            wrong = [f for f in self._options.barriers if not self._clip.start < f <= self._clip.stop]
+            if wrong:
+                shown = f"{self._clip.start + 1} to {self._clip.stop}"
+                raise InputError(f"{wrong[0]} is not one of the job's later frames, {shown}", field="barriers")
+            barriers = sorted({self._clip.to_clip(frame) for frame in self._options.barriers})
+        self._limits_changed = (within, barriers) != (ledger.within, ledger.barriers)
+        ledger.propagated = ledger.propagated and not (self._limits_changed and ledger.state is not None)
+        ledger.within, ledger.barriers = within, barriers
 
     def _adopt(self, ledger: Ledger, reading: Reading) -> None:
         state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
@@ -161,15 +204,18 @@ class JobSync:
 
     def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
         ledger.write_as = self._write_as(ledger)
+        ledger.overlap = self._options.overlap or ledger.overlap
         if planned.empty and not (self._engine is not None and ledger.state is None):
             return ledger
         self._server.check_may_write(self._clip.id)  # now, not after minutes of propagation
+        self._jobs.keep_before(ledger.round + 1)
         engine = self._open(ledger)
         for tag in planned.removed & set(engine.tags()):
             engine.remove_object(tag)
         if planned.draws:
             run_round(engine, planned)
         ledger.round += 1
+        ledger.undone = []
         ledger.propagated = ledger.propagated and not (planned.draws or ledger.state is None)
         ledger.objects, ledger.absent, ledger.human = planned.objects, planned.absent, planned.human
         ledger.strokes |= dict.fromkeys(planned.used, ledger.round)
@@ -181,8 +227,11 @@ class JobSync:
         if self._engine is None:
             if self._frames is None:
                 self._frames = JobFrames(self._server, self._clip)
+            self._from_adopted = ledger.state is not None and not ledger.round
             self._engine = self._engines(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
             ledger.propagated = ledger.propagated and not self._engine.restarted
+            if self._limits_changed or ledger.within or ledger.barriers:
+                self._engine.limit(range(*ledger.within) if ledger.within else None, ledger.barriers)
         return self._engine
 
     def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:
@@ -233,72 +282,12 @@ class JobSync:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def _write(self, ledger: Ledger) -> None:
-        annotations = self._server.annotations(self._clip.id)  # read again: people work while siaf propagates
-        reading = read_job(annotations, self._clip, self._book, ledger)
-        _forget_replaced(ledger, annotations, reading)
         state = self._jobs.state(ledger)
-        if state is None:
-            return
-        wanted = Wanted(
-            read_masks(state),
-            {tag: known for tag, known in ledger.objects.items() if tag not in reading.gone},
-            ledger.absent | reading.missing,
-            reading.human_at(),
-        )
-        changes = plan_changes(wanted, annotations, reading, self._clip, self._book, ledger, self._write_as(ledger))
-        for change in changes:
-            check_change(change, self._clip, self._book)
-        for change in changes:
-            for batch in batches(change):
-                self._send(batch, annotations, ledger)
-        self._report.human = sum(key.startswith("s") for key in reading.human)
-        self._report.human_keyframes = len(reading.human) - self._report.human
-        self._put_scribbles_away(reading, annotations, ledger)
-        self._jobs.save(ledger)
-
-    def _send(self, batch: Change, planned_on: Json, ledger: Ledger) -> None:
-        batch = self._untouched(batch, planned_on)
-        if not len(batch):
-            return
-        ledger.pending = Pending(batch.action, batch.ids, batch.own_shapes, batch.own_tracks)
-        self._jobs.save(ledger)
-        answer = self._server.patch_annotations(
-            self._clip.id, batch.action, shapes=batch.shapes, tracks=batch.tracks, before=self._still_mine
-        )
-        ledger.done([entry["id"] for entry in (*answer["shapes"], *answer["tracks"])])
-        self._jobs.save(ledger)
-        self._report.count(batch)
-
-    def _untouched(self, batch: Change, planned_on: Json) -> Change:
-        """The part of an update or deletion that no human worked on since the job was read.
-
-        CVAT has no locks, and an update of a shape that is gone makes it anew. What is left out here is a correction
-        that the next round takes.
-        """
-        if batch.action == "create":
-            return batch
-        before = marks_of(planned_on, self._book)
-        now = marks_of(self._server.annotations(self._clip.id), self._book)
-        left = batch.only({key for key, mark in now.items() if before.get(key) == mark})
-        if len(left) < len(batch):
-            self._report.notes.append(
-                f"{len(batch) - len(left)} shapes were left alone, because people changed them in the meantime"
-            )
-        return left
-
-    def _put_scribbles_away(self, reading: Reading, planned_on: Json, ledger: Ledger) -> None:
-        change, unmarkable = plan_tidying(reading.strokes, ledger.strokes, self._options.scribbles, self._book)
-        if unmarkable:
-            self._report.notes.append(f"{unmarkable} used scribbles cannot be marked: their label has no {USED!r}")
-        if change is None or not len(change):
-            return
-        change = self._untouched(change, planned_on)
-        if len(change):
-            self._server.patch_annotations(
-                self._clip.id, change.action, shapes=change.shapes, tracks=change.tracks, before=self._still_mine
-            )
-            done = "removed" if change.action == "delete" else "marked"
-            self._report.notes.append(f"{len(change)} used scribbles {done}")
+        masks = None if state is None else read_masks(state)
+        writer = JobWriter(self._server, self._clip, self._book, self._jobs, self._report, lambda: self._still_mine())
+        writer.write(ledger, masks, self._write_as(ledger), self._options.scribbles)
+        advisor = Advisor(self._server, self._clip, self._book, lambda: self._jobs.save(ledger))
+        self._report.notes += advisor.update(ledger, self._options.advise or ledger.advise, masks)
 
     # -- the report -----------------------------------------------------------------------------------------------
 
@@ -314,7 +303,8 @@ class JobSync:
         self._report.removed = sorted(planned.removed)
         self._report.relabelled = planned.relabelled
         self._report.round = ledger.round if planned.empty else ledger.round + 1
-        self._report.resumed = planned.empty and ledger.state is not None and not ledger.propagated
+        stopped = planned.empty and ledger.state is not None and not ledger.propagated
+        self._report.resumed = stopped and not self._limits_changed
         self._report.objects = {tag: known.label for tag, known in sorted(planned.objects.items())}
         self._report.notes += planned.questions
         imported = imported_frames(reading, ledger, self._clip)
@@ -326,9 +316,7 @@ class JobSync:
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
         if self._engine is not None and self._engine.restarted:
-            self._report.notes.append(
-                "the session had another model or input size, so this round started from the annotated frames' masks"
-            )
+            self._report.notes.append(_STARTED_ADOPTED if self._from_adopted else _STARTED_AGAIN)
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]
             self._report.suggest = [frame for frame in shown if self._clip.shows(frame)]
@@ -353,14 +341,6 @@ def _forget_lost(ledger: Ledger, reading: Reading) -> None:
     """What a human deleted or changed is not siaf's any more."""
     ledger.shapes = {number: own for number, own in ledger.shapes.items() if number in reading.own | reading.hidden}
     ledger.tracks = {number: own for number, own in ledger.tracks.items() if number in reading.tracks}
-
-
-def _forget_replaced(ledger: Ledger, annotations: Json, reading: Reading) -> None:
-    """A shape that is gone though nobody deleted its mask: another one of siaf's is in its place."""
-    here = {shape["id"] for shape in annotations["shapes"]}
-    for number, own in list(ledger.shapes.items()):
-        if number not in here and (own.frame, own.tag) not in reading.missing and own.tag not in reading.gone:
-            del ledger.shapes[number]
 
 
 def _adaptation_note(adapted: bool | None) -> str:

@@ -45,6 +45,7 @@ ANNOTATIONS: Form = {
     ],
     "tags": [{"id": int, "label_id": int}],
 }
+ISSUE: Mapping[str, Form] = {"id": int, "frame": int, "resolved": object}
 WRITTEN: Form = {"shapes": [{"id": int}], "tracks": [{"id": int}]}
 
 

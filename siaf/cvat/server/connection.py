@@ -17,6 +17,7 @@ from cvat_sdk.core.client import AccessTokenCredentials, Client
 
 from siaf.cvat.server.answers import (
     ANNOTATIONS,
+    ISSUE,
     JOB,
     LABEL,
     LISTED_JOB,
@@ -208,6 +209,30 @@ class Server:
     def check_may_write(self, job: int) -> None:
         """Raises Refusal if this token may not write to the job; an empty write tells, and changes nothing."""
         self.patch_annotations(job, "create")
+
+    def create_tag(self, job: int, tag: Json) -> int:
+        """A tag (an annotation of a whole frame); its id."""
+        body = {"version": 0, "tags": [tag], "shapes": [], "tracks": []}
+        endpoint, what = self.api.jobs_api.partial_update_annotations_endpoint, f"job {job}"
+        answer = self._send(endpoint, {"id": job}, body, what=what, query={"action": "create"})
+        self._expect(answer, {"tags": [{"id": int}]}, what)
+        return int(answer["tags"][0]["id"])
+
+    def issues(self, job: int) -> list[Json]:
+        """All issues of a job."""
+        return self._pages(self.api.issues_api.list_endpoint, f"issues of job {job}", ISSUE, job_id=job)
+
+    def create_issue(self, job: int, frame: int, position: Sequence[float], message: str) -> int:
+        """An issue on a task frame, at left, top, right, bottom; its id."""
+        body = {"job": job, "frame": frame, "position": list(position), "message": message, "resolved": False}
+        what = f"issues of job {job}"
+        answer = self._send(self.api.issues_api.create_endpoint, {}, body, what=what)
+        self._expect(answer, ISSUE, what)
+        return int(answer["id"])
+
+    def delete_issue(self, number: int) -> None:
+        """Delete an issue with its comments."""
+        self._send(self.api.issues_api.destroy_endpoint, {"id": number}, None, what=f"issue {number}")
 
     def delete_tags(self, job: int, tags: Sequence[Json]) -> None:
         """Delete tags (annotations of whole frames) of a job."""

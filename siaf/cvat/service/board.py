@@ -13,6 +13,7 @@ from siaf.cvat.server.connection import Server
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.round import STOPPED, Round
 from siaf.cvat.service.running import run_round
+from siaf.cvat.service.wishes import Wish
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import SiafError
 
@@ -54,13 +55,13 @@ class Board:
         self._store, self._site, self._options, self._metrics = store, site, options, metrics
         self._lock, self._notes = threading.Condition(), threading.Lock()
         self._latest: dict[int, Round] = {}
-        self._queue: deque[tuple[Round, Server, bool]] = deque()
+        self._queue: deque[tuple[Round, Server, Wish]] = deque()
         self._closed = False
         self._workers = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in engines]
         for worker in self._workers:
             worker.start()
 
-    def ask(self, server: Server, job: int, by: str, *, yes: bool = False) -> Round:
+    def ask(self, server: Server, job: int, by: str, wish: Wish) -> Round:
         """Put a round into the queue. Raises Taken, Full."""
         with self._lock:
             latest = self._latest.get(job)
@@ -70,7 +71,7 @@ class Board:
                 raise Full("this service is stopping" if self._closed else f"{len(self._queue)} rounds wait already")
             asked = Round(uuid.uuid4().hex, job, by)
             self._latest[job] = asked
-            self._queue.append((asked, server, yes))
+            self._queue.append((asked, server, wish))
             self._gauge()
             self._lock.notify()
         self._remember(asked)
@@ -132,13 +133,13 @@ class Board:
                 self._lock.wait_for(lambda: self._queue or self._closed)
                 if self._closed:
                     return
-                asked, server, yes = self._queue.popleft()
+                asked, server, wish = self._queue.popleft()
                 asked.begin()
                 self._gauge()
             self._remember(asked)
             began = monotonic()
             jobs = self._store.job(self._site, asked.job)
-            run_round(asked, server, jobs, engine, self._options, yes=yes, closing=lambda: self._closed)
+            run_round(asked, server, jobs, engine, self._options, wish, closing=lambda: self._closed)
             del server  # and with it the session of whoever asked
             self._metrics.ended(asked.state, monotonic() - began)
             self._remember(asked)

@@ -11,6 +11,7 @@ from siaf.cvat.service.board import Board, Full, NoRound, Taken
 from siaf.cvat.service.http import ApiError, Reply, Request, as_api_error, check_came_from_site
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.site import Caller, Site
+from siaf.cvat.service.wishes import Wish
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import SiafError
 
@@ -85,18 +86,12 @@ class Calls:
     # -- on a job -------------------------------------------------------------------------------------------------
 
     def start(self, request: Request, job: int) -> Reply:
-        """Ask for a round."""
+        """Ask for a round, or for what is done about rounds."""
         server = self._writing(request, job)
-        body = request.json()
-        unknown = sorted(body.keys() - {"yes"})
-        if unknown:
-            raise ApiError(400, "bad_request", "there is no such option; there is: yes", unknown[0])
-        yes = body.get("yes", False)
-        if not isinstance(yes, bool):
-            raise ApiError(400, "bad_request", "must be true or false", "yes")
+        wish = Wish.read(request.json())
         user = server.call(server.api.users_api.retrieve_self, what="user")
         try:
-            asked = self._board.ask(server, job, str((user or {}).get("username", "somebody")), yes=yes)
+            asked = self._board.ask(server, job, str((user or {}).get("username", "somebody")), wish)
         except Taken as taken:
             raise ApiError(409, "taken", str(taken), f"job {job}", round=taken.round.as_json()) from None
         except Full as full:

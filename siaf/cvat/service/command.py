@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
 def make_app(site: Site, arguments: argparse.Namespace) -> App:
     """The application that arguments describe."""
     store, metrics = resources.store(arguments), Metrics()
-    options = SyncOptions(arguments.write_as, arguments.scribbles)
+    options = SyncOptions(arguments.write_as, arguments.scribbles, overlap=arguments.overlap, advise=arguments.advise)
     board = Board(store, site.origin, _engines(arguments), options, metrics)
     return App(Calls(site, store, board, metrics), board)
 

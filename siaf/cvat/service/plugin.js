@@ -6,7 +6,17 @@
 
     const TITLE = 'SIAF';
     const ROUND = 'SIAF: commit scribbles and propagate';
+    const PART = 'SIAF: commit scribbles and propagate from frame to frame';
     const NEXT = 'SIAF: next frame to fix';
+    const UNDO = 'SIAF: undo last round';
+    const CHANGES = {
+        swap: { name: 'SIAF: swap two objects from a frame on', objects: ['Object', 'Other object'] },
+        merge: { name: 'SIAF: merge two objects from a frame on', objects: ['Object that stays', 'Object that joins it'] },
+        split: { name: 'SIAF: split an object from a frame on', objects: ['Object'] },
+    };
+    const FRAME = 'From frame';
+    const LAST = 'To frame';
+    const MOST_OBJECTS = 255;
     const FALLBACK = 'Ask for a round with the tag siaf:run instead, if your team watches for it.';
     const POLL_MS = 1000;
     const LATE_MS = 60000; // CVAT's application has started by then, or has no such hook
@@ -81,9 +91,9 @@
     }
 
     // A new round; or, where the job has one already (of a page that was reloaded, or of a colleague), that one.
-    async function start(store, job) {
+    async function start(store, job, wish) {
         try {
-            return { round: await ask(store, 'POST', `jobs/${job}/rounds`, {}), intro: '' };
+            return { round: await ask(store, 'POST', `jobs/${job}/rounds`, wish), intro: '' };
         } catch (error) {
             const round = error.body?.round;
             if (error.status !== 409 || !round) throw error;
@@ -132,18 +142,27 @@
             isApplicableForObject() { return false; }
         }
 
+        const frames = (defaultValue) => ({
+            type: 'number',
+            values: ({ instance }) => [instance.startFrame ?? 0, instance.stopFrame ?? 0, 1].map((value) => `${value}`),
+            defaultValue,
+        });
+        const shownFrame = () => `${store.getState().annotation.player.frame.number}`;
+
         class RoundAction extends SiafAction {
             get name() { return ROUND; }
+
+            get wish() { return {}; }
 
             async run({ onProgress, cancelled }) {
                 const { job } = this;
                 onProgress('saving', 0);
                 await job.annotations.save();
-                let round = await follow(store, job.id, await start(store, job.id), onProgress, cancelled);
+                let round = await follow(store, job.id, await start(store, job.id, this.wish), onProgress, cancelled);
                 if (round.error?.code === 'questions') {
                     const asked = round.error.questions.map((question) => `• ${question}`).join('\n');
                     if (window.confirm(`${TITLE} asks before it goes on:\n\n${asked}\n\nTake the masks as they are?`)) {
-                        round = await ask(store, 'POST', `jobs/${job.id}/rounds`, { yes: true });
+                        round = await ask(store, 'POST', `jobs/${job.id}/rounds`, { ...this.wish, yes: true });
                         round = await follow(store, job.id, { round, intro: '' }, onProgress, cancelled);
                     }
                 }
@@ -151,6 +170,71 @@
                 show(round.state === 'done' ? round.lines : [round.message], round.state !== 'done');
                 return { created: NOTHING, deleted: NOTHING };
             }
+        }
+
+        class PartAction extends RoundAction {
+            get name() { return PART; }
+
+            get parameters() {
+                return { [FRAME]: frames(shownFrame), [LAST]: frames(({ instance }) => `${instance.stopFrame ?? 0}`) };
+            }
+
+            async init(instance, parameters) {
+                await super.init(instance);
+                this.range = [Number(parameters[FRAME]), Number(parameters[LAST])];
+            }
+
+            get wish() { return { frames: this.range }; }
+        }
+
+        // What is done about rounds goes through the same queue. A round of somebody else is not taken for it.
+        class ControlAction extends SiafAction {
+            async control(wish, { onProgress, cancelled }) {
+                const { job } = this;
+                onProgress('saving', 0);
+                await job.annotations.save();
+                const round = await ask(store, 'POST', `jobs/${job.id}/rounds`, wish);
+                const ended = await follow(store, job.id, { round, intro: '' }, onProgress, cancelled);
+                await refresh(job);
+                show(ended.state === 'done' ? ended.lines : [ended.message], ended.state !== 'done');
+                return { created: NOTHING, deleted: NOTHING };
+            }
+        }
+
+        class UndoAction extends ControlAction {
+            get name() { return UNDO; }
+
+            async run(input) { return this.control({ do: 'undo' }, input); }
+        }
+
+        class ChangeAction extends ControlAction {
+            constructor(what) {
+                super();
+                this.what = what;
+            }
+
+            get name() { return CHANGES[this.what].name; }
+
+            get parameters() {
+                const values = ['1', `${MOST_OBJECTS}`, '1'];
+                const object = (number) => ({ type: 'number', values, defaultValue: `${number}` });
+                const { objects } = CHANGES[this.what];
+                return {
+                    ...Object.fromEntries(objects.map((name, index) => [name, object(index + 1)])),
+                    [FRAME]: frames(shownFrame),
+                };
+            }
+
+            async init(instance, parameters) {
+                await super.init(instance);
+                this.wish = {
+                    do: this.what,
+                    objects: CHANGES[this.what].objects.map((name) => Number(parameters[name])),
+                    from_frame: Number(parameters[FRAME]),
+                };
+            }
+
+            async run(input) { return this.control(this.wish, input); }
         }
 
         class NextAction extends SiafAction {
@@ -169,7 +253,9 @@
             }
         }
 
-        return actionCreators?.changeFrameAsync ? [new RoundAction(), new NextAction()] : [new RoundAction()];
+        const jumping = actionCreators?.changeFrameAsync ? [new NextAction()] : [];
+        const changes = Object.keys(CHANGES).map((what) => new ChangeAction(what));
+        return [new RoundAction(), new PartAction(), ...jumping, new UndoAction(), ...changes];
     }
 
     function lacks({ core, actionCreators }) {

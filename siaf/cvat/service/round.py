@@ -17,8 +17,8 @@ _READING, _PLACING, _WRITING = 1, 5, 95
 @dataclass
 class Round:
     """`percent` 0 to 100; `left_s` seconds that the propagation still takes, once that can be told; `ahead` rounds that
-    come before. `report` is the `SyncReport` of one that is done, `lines` the same for people; `error` has code,
-    message, field and, if the round has questions, those.
+    come before. `report` is the `SyncReport` or `ControlReport` of one that is done, `lines` the same for people;
+    `error` has code, message, field and, if the round has questions, those.
     """
 
     id: str
@@ -56,6 +56,10 @@ class Round:
     def placing(self) -> None:
         """The job is read, the session opens."""
         self.percent, self.message = _PLACING, "placing the objects"
+
+    def changing(self) -> None:
+        """Masks are changed without a propagation."""
+        self.percent, self.message = _PLACING, "changing masks"
 
     def progress(self, done: int, total: int) -> None:
         """So many frames are filled."""

@@ -6,11 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from siaf.cvat.job.frames import JobFrames
+from siaf.cvat.rounds.control import JobControl
+from siaf.cvat.rounds.control_report import ControlReport
 from siaf.cvat.rounds.questions import Unanswered
+from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.rounds.sync import JobSync, NothingDrawn, SyncOptions
 from siaf.cvat.server.connection import Refusal, Server
 from siaf.cvat.server.faults import ServerFault
 from siaf.cvat.service.round import STOPPED, Round
+from siaf.cvat.service.wishes import Wish
 from siaf.cvat.storage.store import Busy, JobStore
 from siaf.errors import InputError, SiafError
 
@@ -32,8 +36,8 @@ def run_round(
     jobs: JobStore,
     engine: "EngineMaker",
     options: SyncOptions,
+    wish: Wish,
     *,
-    yes: bool,
     closing: Callable[[], bool],
 ) -> None:
     """Run it to its end, whatever that is; `closing` tells a stop of the service from a cancelled round."""
@@ -53,7 +57,13 @@ def run_round(
 
     try:
         look()
-        report = JobSync(server, asked.job, jobs, opened, replace(options, yes=yes, progress=progress)).run()
+        report: SyncReport | ControlReport
+        if wish.control is None:
+            wanted = replace(options, yes=wish.yes, progress=progress, frames=wish.frames, barriers=wish.barriers)
+            report = JobSync(server, asked.job, jobs, opened, wanted).run()
+        else:
+            asked.changing()
+            report = JobControl(server, asked.job, jobs).run(wish.control)
     except Stopped:
         if closing():
             asked.end("interrupted", STOPPED)

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,11 +16,14 @@ from urllib.parse import urlsplit
 import fsspec
 
 from siaf.cvat.job.ledger import Ledger
-from siaf.errors import InputError, SiafError
+from siaf.cvat.server.connection import Json
+from siaf.errors import InputError, SiafError, StateError
 from siaf.files import atomic_write
 
 LEASE_S = 300.0
 """A lock that was not renewed for so long belongs to a sync that died."""
+KEPT_ROUNDS = 5
+"""So many of the last rounds of a job can be taken back: each keeps a state."""
 _SETTLE_S = 0.5
 _mine: set[str] = set()
 
@@ -154,9 +158,7 @@ class JobStore:
         self._store.write(f"{self._folder}/ledger.json", ledger.dump())
         if state is not None:
             self._still_mine()
-            for name in self._store.names(self._folder):
-                if name.startswith("state-") and name != ledger.state:
-                    self._store.delete(f"{self._folder}/{name}")
+            self._sweep(ledger)
 
     def state(self, ledger: Ledger) -> bytes | None:
         """The session's state that goes with the ledger. Raises SiafError if it is lost."""
@@ -170,6 +172,65 @@ class JobStore:
                 "the job's automatic masks in CVAT and sync from what people drew"
             )
         return data
+
+    # -- rounds that can be taken back ----------------------------------------------------------------------------
+
+    def keep_before(self, number: int) -> None:
+        """Keep the ledger and the state that the store has now: how the job stood before round `number`."""
+        data = self._store.read(f"{self._folder}/ledger.json") or Ledger(self._job).dump()
+        state = Ledger.parse(data, "ledger.json").state
+        self._still_mine()
+        for name in self._kept("before"):
+            if _number(name) >= number or _number(name) <= number - KEPT_ROUNDS:
+                self._store.delete(f"{self._folder}/{name}")
+        for name in self._kept("scribbles"):
+            if _number(name) <= number - KEPT_ROUNDS:
+                self._store.delete(f"{self._folder}/{name}")
+        self._store.write(f"{self._folder}/before-{number:06d}-{state or 'none'}.json", data)
+
+    def before(self, number: int) -> Ledger | None:
+        """The ledger as `keep_before` kept it; its state is kept too. None if it was not, or no longer is."""
+        for name in self._kept("before"):
+            path = f"{self._folder}/{name}"
+            data = self._store.read(path) if _number(name) == number else None
+            if data is not None:
+                return Ledger.parse(data, path)
+        return None
+
+    def forget_before(self, number: int, ledger: Ledger) -> None:
+        """Round `number` was taken back: what was kept for that goes, and states that nothing names any more."""
+        for name in (*self._kept("before"), *self._kept("scribbles")):
+            if _number(name) >= number:
+                self._store.delete(f"{self._folder}/{name}")
+        self._sweep(ledger)
+
+    def keep_scribbles(self, number: int, shapes: Sequence[Json], tracks: Sequence[Json]) -> None:
+        """Keep scribbles that are about to be removed from the job after round `number`."""
+        before = self.scribbles(number)
+        content = {"shapes": [*before["shapes"], *shapes], "tracks": [*before["tracks"], *tracks]}
+        self._store.write(f"{self._folder}/scribbles-{number:06d}.json", json.dumps(content).encode())
+
+    def scribbles(self, number: int) -> dict[str, list[Json]]:
+        """Shapes and tracks that `keep_scribbles` kept. Raises StateError if they are damaged."""
+        path = f"{self._folder}/scribbles-{number:06d}.json"
+        data = self._store.read(path)
+        if data is None:
+            return {"shapes": [], "tracks": []}
+        try:
+            content = json.loads(data)
+            return {"shapes": list(content["shapes"]), "tracks": list(content["tracks"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(f"damaged: {error}", field=path) from None
+
+    def _kept(self, kind: str) -> list[str]:
+        return [name for name in self._store.names(self._folder) if re.fullmatch(rf"{kind}-\d{{6}}\b.*\.json", name)]
+
+    def _sweep(self, ledger: Ledger) -> None:
+        """Delete states that neither the ledger nor a round that can be taken back names."""
+        named = {ledger.state, *(name.split("-", 2)[2].removesuffix(".json") for name in self._kept("before"))}
+        for name in self._store.names(self._folder):
+            if name.startswith("state-") and name not in named:
+                self._store.delete(f"{self._folder}/{name}")
 
     @contextmanager
     def locked(self, *, wait_s: float = 0.0) -> Iterator[Callable[[], None]]:
@@ -243,6 +304,11 @@ class JobStore:
     def _holder(self, path: str) -> str:
         lease = self._lease(path)
         return f"process {lease.get('pid', '?')} on {lease.get('host', '?')}"
+
+
+def _number(name: str) -> int:
+    """The round in the name of a kept file."""
+    return int(name.split("-")[1].split(".")[0])
 
 
 def _lease(token: str) -> bytes:

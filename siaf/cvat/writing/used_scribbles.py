@@ -44,9 +44,26 @@ def plan_tidying(
     return change, unmarkable
 
 
-def _marked(entry: Json, used: Attribute) -> Json:
+def plan_return(strokes: Sequence[Stroke], taken: Container[str], book: LabelBook) -> Change:
+    """Marked scribbles that no round took (any more) lose their mark."""
+    change = Change("update")
+    done: set[int] = set()
+    for stroke in strokes:
+        label = book[stroke.shape["label_id"]]
+        attribute = label.attribute(USED) if label is not None else None
+        if stroke.used(taken) or label is None or attribute is None or label.value(stroke.shape, USED) != "true":
+            continue
+        if stroke.track is None:
+            change.shapes.append(_marked(stroke.shape, attribute, "false"))
+        elif stroke.track["id"] not in done:
+            done.add(stroke.track["id"])
+            change.tracks.append(_marked(stroke.track, attribute, "false"))
+    return change
+
+
+def _marked(entry: Json, used: Attribute, value: str = "true") -> Json:
     """A shape or track with its attribute set; a track's keyframes have those that may change on the way."""
     if used.mutable and "shapes" in entry:
-        return {**as_sent(entry), "shapes": [_marked(keyframe, used) for keyframe in entry["shapes"]]}
-    values = {a["spec_id"]: a["value"] for a in entry["attributes"]} | {used.id: "true"}
+        return {**as_sent(entry), "shapes": [_marked(keyframe, used, value) for keyframe in entry["shapes"]]}
+    values = {a["spec_id"]: a["value"] for a in entry["attributes"]} | {used.id: value}
     return {**as_sent(entry), "attributes": [{"spec_id": k, "value": v} for k, v in values.items()]}
