@@ -104,6 +104,7 @@ def test_a_tag_put_while_a_round_runs_asks_for_another(anywhere: Bench, pictures
 def test_replicas_are_watched_and_why_ground_truth_is_not_is_said(
     bench: Bench, each_version: StandIn, pictures: Pictures, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "siaf.cvat.rounds.watch")  # whatever other tests have left behind
     standin = each_version
     job = drawn_job(bench, pictures)
     task = standin.world.jobs[job].task
@@ -122,6 +123,7 @@ def test_replicas_are_watched_and_why_ground_truth_is_not_is_said(
 def test_a_tag_in_a_completed_job_is_answered_with_the_reason_once(
     bench: Bench, pictures: Pictures, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "siaf.cvat.rounds.watch")  # whatever other tests have left behind
     job = drawn_job(bench, pictures)
     watch, reports = watcher(bench, job)
     ask(bench, job, 1)

@@ -58,7 +58,7 @@ class _Silent:
 @pytest.fixture
 def function(tiny_model: Model) -> Callable[..., dict[str, Any]]:
     """CVAT's calls to the function with the same networks: a frame and the body's other keys in, the answer out."""
-    service = Service(tiny_model, open_store("memory:", 2**26), Settings())
+    service = Service(tiny_model, open_store("memory:", 2**26), Settings(interactor_reply="mask"))
 
     def call(frame: Frame, **body: Any) -> dict[str, Any]:
         picture = io.BytesIO()

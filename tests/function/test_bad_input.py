@@ -409,7 +409,7 @@ def test_the_token_is_asked_for(start: Callable[..., Client], jpegs: list[bytes]
         assert (status, answer["error"]["code"]) == (401, "unauthorized")
     assert client.call("POST", "/v1/sessions", body, Authorization="Bearer swordfish")[0] == 201
     assert client.call("GET", "/v1/info")[0] == 200
-    assert client.cvat(jpegs[0], pos_points=[[20, 20]], neg_points=[])["mask"]
+    assert client.cvat(jpegs[0], pos_points=[[20, 20]], neg_points=[])["shapes"]
 
 
 def test_a_failing_store_is_503_and_a_bug_is_500_without_a_traceback(

@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -108,12 +109,12 @@ class TestObjects:
         picture = base64_of(encode(np.zeros((400, 400, 3), np.uint8)))
         body = {"image": picture, "pos_points": [] if box else [[200, 200]], "obj_bbox": box}
         most = 3 * 400 * 400 if box else 2 * 400 * 400 - 1
-        status, answer = start(max_body_bytes=most).call("POST", "/", body)
+        status, answer = start(max_body_bytes=most, interactor_reply="mask").call("POST", "/", body)
         assert status == 413
         assert answer["error"]["field"] == "image"
         assert "SIAF_MAX_BODY_BYTES" in answer["error"]["message"]
         assert start(max_body_bytes=most, interactor_reply="shapes").call("POST", "/", body)[0] == 200
-        assert start(max_body_bytes=4 * 400 * 400).call("POST", "/", body)[0] == 200
+        assert start(max_body_bytes=4 * 400 * 400, interactor_reply="mask").call("POST", "/", body)[0] == 200
 
 
 class TestForeignSession:
@@ -357,7 +358,8 @@ def test_only_this_machine_needs_no_token(
     import function.serve as module
 
     monkeypatch.setattr(module.uvicorn, "run", lambda *args, **kwargs: None)
-    monkeypatch.setattr(module.Service, "start", lambda settings: None)
+    idle = SimpleNamespace(health=SimpleNamespace(live=None, ready=None))
+    monkeypatch.setattr(module.Service, "start", lambda settings: idle)
     monkeypatch.setattr(module, "_check_address", lambda host, port: None)  # not every machine has IPv6
     for token, warned in ((None, not own), ("swordfish", False)):
         module.serve(host, 0, settings(token=token))

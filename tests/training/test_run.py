@@ -149,6 +149,9 @@ def test_packaged_configurations_hold_what_a_run_needs(path: Path) -> None:
         assert sum(InteractionRecipe(**recipe).frames) == pytest.approx(1)
         assert settings["model"] in INTERACTION
         ClipForm(**settings["clips"], length=1)
+    elif "pictures" in recipe:  # the segmenter's
+        assert recipe["pictures"] > 0
+        ClipForm(**settings["clips"], length=1)
     else:
         PropagationRecipe(**recipe)
         assert settings["model"] in MODELS
