@@ -207,7 +207,7 @@ def _strokes(snapshot: SessionSnapshot, edit: Edit, keep: Collection[int]) -> di
     """All strokes that stand on the frames that change, with their new tags, where one of them has any."""
     drawn = {frame for past in snapshot.rounds for frame in past.scribbles if frame >= edit.start and frame not in keep}
     size, tags = (snapshot.height, snapshot.width), snapshot.annotations.objects.tags
-    standing = {frame: standing_on(frame, snapshot.rounds, size, tags=tags) for frame in sorted(drawn)}
+    standing = {frame: standing_on(frame, snapshot.rounds, size, tags) for frame in sorted(drawn)}
     return {
         frame: [edit.stroke(stroke) for stroke in strokes]
         for frame, strokes in standing.items()

@@ -369,6 +369,9 @@ class Session:
             each.annotated_tags = {frame: tags - {tag} for frame, tags in each.annotated_tags.items()}
             each.adopted = {frame: tags - {tag} for frame, tags in each.adopted.items()}
             erase_other_tags(each.masks, keep=each.objects.tags)
+        for past in self.rounds:  # nor a later object of the same tag find its strokes
+            for frame, strokes in past.scribbles.items():
+                past.scribbles[frame] = [stroke for stroke in strokes if stroke.tag != tag]
         erase_other_tags(self._propagator.results, keep=self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
@@ -538,7 +541,7 @@ class Session:
 
     def _standing(self, frame: int, new: Sequence[Scribble] = ()) -> list[Scribble]:
         """Strokes of earlier rounds that still hold on a frame beside `new` ones."""
-        return standing_on(frame, self.rounds, (self.height, self.width), tags=self.objects.tags, new=new)
+        return standing_on(frame, self.rounds, (self.height, self.width), self.objects.tags, new)
 
     def _estimated_mask(self, frame: int) -> IndexMask | None:
         """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""

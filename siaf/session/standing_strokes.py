@@ -18,15 +18,10 @@ _REACH = 0.01
 
 
 def standing_on(
-    frame: int,
-    rounds: Sequence[Round],
-    size: tuple[int, int],
-    *,
-    tags: Collection[int],
-    new: Sequence[Scribble] = (),
+    frame: int, rounds: Sequence[Round], size: tuple[int, int], tags: Collection[int], new: Sequence[Scribble] = ()
 ) -> list[Scribble]:
-    """Strokes that still hold on a frame of `size` (rows, columns) beside `new` ones: of background and of the objects
-    `tags`, since a mask of the frame was given.
+    """Strokes that still hold on a frame of `size` (rows, columns) beside `new` ones: those of background and of the
+    objects `tags`, since a mask of the frame was given.
     """
     drawn: list[list[Scribble]] = []
     for past in rounds:
@@ -44,19 +39,31 @@ def standing_strokes(
     """
     standing: list[Scribble] = []
     for later in (*rounds, new):
-        standing = [piece for stroke in standing for piece in _uncontradicted(stroke, later, height, width)]
+        standing = _uncontradicted(standing, later, height, width)
         if later is not new:
             standing += later
     return standing
 
 
-def _uncontradicted(stroke: Scribble, later: Sequence[Scribble], height: int, width: int) -> list[Scribble]:
-    against = [other for other in later if _contradicts(other, stroke)]
-    if not against:
+def _uncontradicted(strokes: Sequence[Scribble], later: Sequence[Scribble], height: int, width: int) -> list[Scribble]:
+    kept: list[Scribble] = []
+    denied: dict[tuple[int, str], Bitmap | None] = {}  # alike for all strokes that say the same: a bitmap takes time
+    for stroke in strokes:
+        says = stroke.tag, stroke.polarity
+        if says not in denied:
+            against = [other for other in later if _contradicts(other, stroke)]
+            denied[says] = _around(against, height, width) if against else None
+        area = denied[says]
+        kept += [stroke] if area is None else _outside(stroke, area)
+    return kept
+
+
+def _outside(stroke: Scribble, area: Bitmap) -> list[Scribble]:
+    """The pieces of a stroke whose points are not in an area; the stroke itself if none is."""
+    columns, rows = np.clip(np.rint(stroke.points).astype(int), 0, np.array(area.shape[::-1]) - 1).T
+    holds = ~area[rows, columns]
+    if holds.all():
         return [stroke]
-    denied = _around(against, height, width)
-    columns, rows = np.clip(np.rint(stroke.points).astype(int), 0, (width - 1, height - 1)).T
-    holds = ~denied[rows, columns]
     runs = np.split(np.arange(len(holds)), np.flatnonzero(np.diff(holds)) + 1)
     return [replace(stroke, points=stroke.points[run]) for run in runs if holds[run[0]]]
 

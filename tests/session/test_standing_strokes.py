@@ -1,5 +1,7 @@
 """What was drawn in earlier rounds counts until something else is drawn there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -79,3 +81,17 @@ def test_a_mask_and_undo_end_what_was_drawn_before(tiny_model: Model, clip: Fram
     again.interact({0: [line(1, 70, 90, 10)]})
     again.undo()
     assert np.array_equal(again.interact({0: [line(1, 5, 30, 45)]})[0], mask)
+
+
+def test_a_removed_objects_strokes_are_not_those_of_a_later_one_of_its_number(
+    tiny_model: Model, clip: Frames, tmp_path: Path
+) -> None:
+    session = Session(tiny_model, clip)
+    session.interact({0: [line(1, 5, 30, 15), line(2, 60, 90, 15)], 3: [line(1, 5, 30, 15)]})
+    session.remove_object(1)
+    session.save(tmp_path / "session.siaf")
+    for each in (session, Session.load(tmp_path / "session.siaf", tiny_model, clip)):
+        assert each.rounds[0].scribbles == {0: [line(2, 60, 90, 15)], 3: []}
+        mask = each.interact({0: [line(1, 5, 30, 60)]})[0]
+        assert not (mask[15, 5:31] == 1).all()
+        assert (mask[15, 60:91] == 2).all()
