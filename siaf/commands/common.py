@@ -81,6 +81,14 @@ def interval(text: str) -> float:
     return number
 
 
+def minutes(text: str) -> float:
+    """A number of minutes above 0, of the command line."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

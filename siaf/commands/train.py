@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from siaf.commands import train_segmenter
-from siaf.commands.common import device_name, natural, positive
+from siaf.commands.common import device_name, minutes, natural, positive
 from siaf.errors import InputError
 
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         begin.add_argument("--start", type=Path, help="start from this weights file, or another run's checkpoint")
         each.add_argument("--out", type=Path, required=True, help="folder for the checkpoint, log and sample pictures")
         each.add_argument("--resume", type=Path, help="resume from this checkpoint")
-        each.add_argument("--minutes", type=_minutes, default=math.inf, help="end a longer schedule after this time")
+        each.add_argument("--minutes", type=minutes, default=math.inf, help="end a longer schedule after this time")
         if stage == "propagation":
             each.add_argument(
                 "--evaluate",
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         each.set_defaults(run=run)
     train_segmenter.add_stage(stages)
     check = stages.add_parser("check", help="check every file that a configuration trains on")
-    check.add_argument("--stage", dest="of", choices=("interaction", "propagation"), default="propagation")
+    check.add_argument("--stage", dest="of", choices=("interaction", "propagation", "segmenter"), default="propagation")
     _add_data(check)
     check.set_defaults(run=run_check)
 
@@ -102,14 +102,6 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             print(markdown({"folder": folder.name, **row}, header=not table), flush=True)
             table.append({"folder": folder.name, **row})
     write_csv(arguments.out / "evaluation.csv", table)
-
-
-def _minutes(text: str) -> float:
-    """A time of the command line."""
-    minutes = float(text)
-    if not 0 < minutes < math.inf:
-        raise argparse.ArgumentTypeError("must be above 0")
-    return minutes
 
 
 def run_check(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siaf.commands.common import Subparsers, device_name, positive
+from siaf.commands.common import Subparsers, device_name, minutes, positive
 from siaf.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def add_stage(stages: Subparsers) -> None:
     stage.add_argument("--config", type=Path, help="TOML file (default: the packaged segmenter.toml)")
     stage.add_argument("--out", type=Path, required=True, help=f"folder for examples, checkpoint, log and {FILE}")
     stage.add_argument("--resume", type=Path, help="resume from this checkpoint; examples go on by themselves")
-    stage.add_argument("--minutes", type=float, default=math.inf, help="end a longer schedule after this time")
+    stage.add_argument("--minutes", type=minutes, default=math.inf, help="end a longer schedule after this time")
+    stage.add_argument("--checked", action="store_true", help="skip the check of the data")
     stage.add_argument("--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda"')
     stage.add_argument("--threads", type=positive, help="CPU threads; default: torch's")
     stage.set_defaults(run=run)
@@ -39,18 +40,22 @@ def run(arguments: argparse.Namespace) -> None:
     from siaf.training.data import batches
     from siaf.training.datasets import open_data
     from siaf.training.loop import Schedule, Trainer, averaged_checkpoint
-    from siaf.training.run import read_config
+    from siaf.training.run import read_config, refuse
     from siaf.training.segmenter import example_batches, freeze, segmenter_loss
     from siaf.weights.files import Part, save_parts
     from siaf.weights.loading import SEGMENTER, load_model, load_segmenter
 
-    if not arguments.minutes > 0:
-        raise InputError("must be above 0", field="minutes")
+    if not arguments.data.is_dir():
+        raise InputError(f"{arguments.data} is no folder", field="--data")
+    if arguments.resume is not None and not math.isinf(arguments.minutes):
+        raise InputError("a run that the clock ends cannot be resumed", field="minutes")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     settings = read_config("segmenter", arguments.config)
     schedule = Schedule(**settings["schedule"])
     material = open_data(arguments.data, settings.get("data", []), settings["clips"]["size"])
+    if not arguments.checked and arguments.resume is None:
+        refuse(list(material.problems()), arguments.data)
     model = load_model(settings["model"], device=arguments.device)
     files = _examples(model, material, settings, arguments.out / "examples", schedule.seed)
     segmenter = load_segmenter(model.device)
@@ -76,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _examples(model: "Model", material: "Mixture", settings: dict[str, Any], folder: Path, seed: int) -> list[Path]:
     """Files of as many pictures as the recipe wants; those that are there stay."""
-    from siaf.evaluation.asking import asked_on
+    from siaf.evaluation.prompt_recording import record_prompts
     from siaf.training.datasets import ClipForm
     from siaf.training.segmenter import write_examples
     from siaf.training.synthesis import STILL_GAPS
@@ -90,7 +95,7 @@ def _examples(model: "Model", material: "Mixture", settings: dict[str, Any], fol
         if not path.exists():
             rng = np.random.default_rng((seed, number))
             clip = clips.sample(rng)
-            examples = asked_on(model, clip.frames[0], clip.labels[0], rng)
+            examples = record_prompts(model, clip.frames[0], clip.labels[0], rng)
             if examples:
                 assert model.segmenter is not None
                 write_examples(path, model.segmenter, clip.frames[0], examples)

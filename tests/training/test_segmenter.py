@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from siaf.boxes import mask_box
 from siaf.cli import main
-from siaf.evaluation.asking import asked_on
+from siaf.evaluation.prompt_recording import record_prompts
 from siaf.model.loaded import Model
 from siaf.training.segmenter import example_batches, freeze, segmenter_loss, write_examples
 from siaf.weights import load_model
@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_box_clicks_and_strokes_are_asked_with_their_objects(model: Model) -> None:
     frame, labels = picture()
-    examples = asked_on(model, frame, labels, np.random.default_rng(1))
+    examples = record_prompts(model, frame, labels, np.random.default_rng(1))
     box = examples[0].prompt.box
     assert box in [mask_box(labels == tag) for tag in (1, 2)]
     clicked = [e for e in examples if e.share == 1]
@@ -78,7 +78,7 @@ def test_a_box_clicks_and_strokes_are_asked_with_their_objects(model: Model) -> 
 
 def test_what_is_written_is_what_the_decoder_was_asked(model: Model, tmp_path: Path) -> None:
     frame, labels = picture()
-    examples = asked_on(model, frame, labels, np.random.default_rng(1))
+    examples = record_prompts(model, frame, labels, np.random.default_rng(1))
     segmenter = model.segmenter
     assert segmenter is not None
     write_examples(tmp_path / "0.safetensors", segmenter, frame, examples)
@@ -99,7 +99,7 @@ def test_the_loss_falls_on_what_it_was_trained_on(tmp_path: Path) -> None:
     frame, labels = picture()
     segmenter = model.segmenter
     assert segmenter is not None
-    examples = asked_on(model, frame, labels, np.random.default_rng(1))[:1]
+    examples = record_prompts(model, frame, labels, np.random.default_rng(1))[:1]
     write_examples(tmp_path / "0.safetensors", segmenter, frame, examples)
     drawn = example_batches([tmp_path / "0.safetensors"])(np.random.default_rng(0))
     batch = {key: torch.from_numpy(value) for key, value in drawn.items()}
@@ -141,9 +141,26 @@ def test_pictures_without_an_object_large_enough_are_passed_over(
     frame, _ = picture()
     small = np.zeros(frame.shape[:2], np.uint8)
     small[4:7, 4:7] = 1
-    assert asked_on(model, frame, small, np.random.default_rng(0)) == []
+    assert record_prompts(model, frame, small, np.random.default_rng(0)) == []
 
-    monkeypatch.setattr("siaf.evaluation.asking.asked_on", lambda *_: [])
+    monkeypatch.setattr("siaf.evaluation.prompt_recording.record_prompts", lambda *_: [])
     arguments = ["train", "segmenter", "--data", folder, "--config", folder / "config.toml", "--out", tmp_path]
     assert main([str(a) for a in arguments]) == 2
     assert "data: its pictures show no object that is large enough" in capsys.readouterr().err
+
+
+def test_data_is_checked_first_and_a_run_by_the_clock_is_not_resumed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "0.png").write_bytes(b"no picture")
+    common = ["train", "segmenter", "--config", str(folder / "config.toml"), "--out", str(tmp_path / "out"), "--data"]
+    assert main([*common, str(tmp_path)]) == 2
+    assert "0.png: cannot be read as an image" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*common, str(folder), "--minutes", "5", "--resume", "x.safetensors"]) == 2
+    assert "minutes: a run that the clock ends cannot be resumed" in capsys.readouterr().err
+    check = ["train", "check", "--stage", "segmenter", "--config", str(folder / "config.toml"), "--data", str(folder)]
+    assert main(check) == 0
+    assert capsys.readouterr().out == "no problems\n"

@@ -31,7 +31,9 @@ _MOST_CLICKS = 4
 _NONE = np.zeros((0, 2))
 
 
-def asked_on(model: Model, picture: NDArray[np.uint8], labels: IndexMask, rng: np.random.Generator) -> list[Example]:
+def record_prompts(
+    model: Model, picture: NDArray[np.uint8], labels: IndexMask, rng: np.random.Generator
+) -> list[Example]:
     """All that the model's segmenter is asked on a picture uint8 H×W×3 whose objects are `labels`, uint8 H×W.
 
     A box and some clicks for one object, and one or two rounds of strokes for two at most. Nothing if all are small.
@@ -43,42 +45,41 @@ def asked_on(model: Model, picture: NDArray[np.uint8], labels: IndexMask, rng: n
     if not tags:
         return []
     tags = rng.permutation(tags).tolist()[:_OBJECTS]
-    listener = _Listener(model.segmenter)
-    model = replace(model, segmenter=listener)
+    recorder = _RecordingSegmenter(model.segmenter, picture.shape)
+    model = replace(model, segmenter=recorder)
     truth = labels == tags[0]
     siaf_segmenter(model, picture)(Clicks(_NONE, _NONE, (mask_box(truth),)))
-    found = [Example(p, listener.cells(truth), SHARE) for p in listener.heard()]
-    for number, prompts in enumerate(_clicked(model, listener, picture, truth, rng)):
-        found += [Example(p, listener.cells(truth), 1.0 if number else SHARE) for p in prompts]
+    found = [Example(p, recorder.cells(truth), SHARE) for p in recorder.taken()]
+    for number, prompts in enumerate(_clicked(model, recorder, picture, truth, rng)):
+        found += [Example(p, recorder.cells(truth), 1.0 if number else SHARE) for p in prompts]
     table = np.zeros(256, np.uint8)
     table[tags] = np.arange(1, len(tags) + 1)
     known = table[labels]
     answer, mask = siaf_answer(model, picture), np.zeros_like(known)
     for _ in range(int(rng.integers(1, 3))):
         mask = answer(robot_scribbles(mask, known, [*range(1, len(tags) + 1)]))
-        for prompt in listener.heard():
+        for prompt in recorder.taken():
             own = known == _meant(prompt, known)
-            found.append(Example(prompt, listener.cells(own), SHARE))
+            found.append(Example(prompt, recorder.cells(own), SHARE))
     return found
 
 
-class _Listener(Segmenter):
+class _RecordingSegmenter(Segmenter):
     """A segmenter that remembers what it was asked on one picture, not on close-ups of it."""
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: Segmenter, size: tuple[int, ...]) -> None:
         super().__init__(segmenter.net, segmenter.device)
-        self._asked: list[Prompt] = []
-        self._size: tuple[int, ...] | None = None
+        self._recorded: list[Prompt] = []
+        self._size = size
 
     def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> Tensor:
-        self._size = self._size or frame.shape
         if frame.shape == self._size:
-            self._asked.append(prompt)
+            self._recorded.append(prompt)
         return super().segment(frame, prompt)
 
-    def heard(self) -> list[Prompt]:
+    def taken(self) -> list[Prompt]:
         """What was asked since the last call."""
-        asked, self._asked = self._asked, []
+        asked, self._recorded = self._recorded, []
         return asked
 
     def cells(self, truth: Bitmap) -> Tensor:
@@ -88,7 +89,7 @@ class _Listener(Segmenter):
 
 
 def _clicked(
-    model: Model, listener: _Listener, picture: NDArray[np.uint8], truth: Bitmap, rng: np.random.Generator
+    model: Model, recorder: _RecordingSegmenter, picture: NDArray[np.uint8], truth: Bitmap, rng: np.random.Generator
 ) -> Iterator[list[Prompt]]:
     """What some clicks on an object ask, click by click. The first hits it anywhere, the next its largest error."""
     segment = siaf_segmenter(model, picture)
@@ -107,7 +108,7 @@ def _clicked(
         points[positive].append((x, y))
         positive_points, negative_points = (np.array(points[k], np.float64).reshape(-1, 2) for k in (True, False))
         mask = segment(Clicks(positive_points, negative_points))
-        yield listener.heard()
+        yield recorder.taken()
 
 
 def _meant(prompt: Prompt, known: IndexMask) -> int:
