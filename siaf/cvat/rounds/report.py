@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # loads torch
-    from siaf.cvat.writing.changes import Change
+from siaf.cvat.rounds.write_counts import WriteCounts
 
 
 @dataclass
-class SyncReport:
+class SyncReport(WriteCounts):
     """One round of a job; frames are the task's.
 
     `scribbles`: frame → number of strokes taken, `boxes` the same; `references`: frames with masks of people, or of
     another job. `ignored`: what the job holds and the round did not use, names by reason.
-    `resumed`: nothing is new, but an earlier call stopped before its end, and this one went on. `created`, `updated`
-    and `deleted` count masks, `tracks` the tracks by the same words. `human` counts the human masks that were left as
-    they are, `human_keyframes` those of tracks; `requests` and `received` what CVAT was asked,
-    `calls` what a function was asked directly, `uploaded` bytes of frames sent to it.
+    `resumed`: nothing is new, but an earlier call stopped before its end, and this one went on. `requests` and
+    `received` count what CVAT was asked, `calls` what a function was asked directly, `uploaded` bytes of frames sent to
+    it.
     """
 
     job: int
@@ -31,15 +29,8 @@ class SyncReport:
     removed: list[int] = field(default_factory=list)
     relabelled: list[int] = field(default_factory=list)
     frames: int = 0
-    created: int = 0
-    updated: int = 0
-    deleted: int = 0
-    tracks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("created", "updated", "deleted"), 0))
-    human: int = 0
-    human_keyframes: int = 0
     suggest: list[int] = field(default_factory=list)
     shrunk: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     requests: int = 0
     received: int = 0
@@ -70,12 +61,6 @@ class SyncReport:
             return "nothing new was drawn; what the job lacked was written"
         return "nothing new was drawn"
 
-    def count(self, change: "Change") -> None:
-        """Add a write that was done."""
-        name = {"create": "created", "update": "updated", "delete": "deleted"}[change.action]
-        setattr(self, name, getattr(self, name) + len(change.shapes))
-        self.tracks[name] += len(change.tracks)
-
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
@@ -99,15 +84,7 @@ class SyncReport:
         objects = ", ".join(f"{tag} {label}" for tag, label in self.objects.items())
         lines.append(f"  objects: {objects or 'none'}")
         if not self.dry_run:
-            lines.append(
-                f"  masks: {self.created} new, {self.updated} changed, {self.deleted} removed; "
-                f"{self.human} by people, left alone"
-            )
-            if any(self.tracks.values()) or self.human_keyframes:
-                lines.append(
-                    f"  tracks: {self.tracks['created']} new, {self.tracks['updated']} changed, "
-                    f"{self.tracks['deleted']} removed; {self.human_keyframes} keyframes by people, left alone"
-                )
+            lines += self.written_lines()
         lines += [f"  please check: {one} (task frames)" for one in self.shrunk]
         if self.suggest:
             lines.append(f"  annotate next: frames {_list(self.suggest)}")

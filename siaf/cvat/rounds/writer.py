@@ -1,30 +1,19 @@
 """Masks into a job: what differs is written in batches, the ledger saved before and after each."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.labels import USED, LabelBook, WriteAs
 from siaf.cvat.job.ledger import Ledger, Pending
 from siaf.cvat.job.reading import Reading, marks_of, read_job
 from siaf.cvat.rounds.shared_frames import shown_before
+from siaf.cvat.rounds.write_counts import WriteCounts
 from siaf.cvat.server.connection import Json, Server
 from siaf.cvat.storage.store import JobStore
 from siaf.cvat.writing.changes import Change, Wanted, as_sent, batches, plan_changes
 from siaf.cvat.writing.checks import check_change
 from siaf.cvat.writing.used_scribbles import Scribbles, plan_tidying
 from siaf.session.snapshot import SessionMasks
-
-
-class Counts(Protocol):
-    """What a writer tells of: `human` masks and keyframes that were left as they are, and what people should know."""
-
-    human: int
-    human_keyframes: int
-    notes: list[str]
-
-    def count(self, change: Change) -> None:
-        """Add a write that was done."""
 
 
 class JobWriter:
@@ -36,7 +25,7 @@ class JobWriter:
         clip: JobClip,
         book: LabelBook,
         jobs: JobStore,
-        report: Counts,
+        report: WriteCounts,
         still_mine: Callable[[], None],
     ) -> None:
         self._server, self._clip, self._book, self._jobs = server, clip, book, jobs
