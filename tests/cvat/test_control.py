@@ -11,6 +11,7 @@ from siaf.cvat import commands
 from siaf.cvat.rounds import writer
 from siaf.cvat.rounds.control import Control
 from siaf.cvat.rounds.control_report import ControlReport
+from siaf.cvat.storage.store import JobStore
 from siaf.errors import InputError
 from siaf.session.state_file import read_masks
 
@@ -327,6 +328,28 @@ def test_removed_scribbles_come_back(anywhere: Bench, three: int) -> None:
     assert "1 used scribbles are back in the job" in report.notes
     assert not anywhere.sync(three, scribbles="remove").changed
     assert len(anywhere.shapes(three, "polyline")) == 1
+
+
+@pytest.mark.parametrize("step", [(writer.JobWriter, "create"), (JobStore, "save")], ids=lambda step: step[1])
+def test_an_undo_that_is_cut_off_before_its_end_brings_scribbles_back_once(
+    anywhere: Bench, three: int, step: tuple[type, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anywhere.sync(three, scribbles="remove")
+    anywhere.scribble(three, 5, (40, 50, 55, 50), tag=2, label="person")
+    drawn = anywhere.shapes(three, "polyline")
+    anywhere.sync(three, scribbles="remove")
+    with monkeypatch.context() as patch:
+
+        def cut(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(*step, cut)
+        with pytest.raises(KeyboardInterrupt):
+            control(anywhere, three, "undo")
+    report = control(anywhere, three, "undo")
+    assert [s["points"] for s in anywhere.shapes(three, "polyline")] == [s["points"] for s in drawn]
+    assert "1 used scribbles are back in the job" in report.notes
+    assert not anywhere.sync(three, scribbles="remove").changed
 
 
 def test_marked_scribbles_lose_their_mark(anywhere: Bench, three: int) -> None:

@@ -104,11 +104,16 @@ class JobControl:
         removed_tracks = [track for track in kept["tracks"] if self._waits(track["shapes"][0], track, ledger)]
         waiting = unseen(reading, ledger) | self._marks(removed, removed_tracks)
         ledger.undone = sorted(waiting)
-        self._jobs.save(ledger)  # from here on a sync goes on where this is stopped
         writer = self._writer(report)
+        # These come back first: stopped before the ledger is saved, the call may be repeated, and brings none twice.
+        there = {mark for stroke in reading.strokes for mark in stroke.marks}
+        back = [shape for shape in removed if not self._marks([shape], []) & there]
+        back_tracks = [track for track in removed_tracks if not self._marks([], [track]) & there]
+        if back or back_tracks:
+            writer.create(back, back_tracks)
         if removed or removed_tracks:
-            writer.create(removed, removed_tracks)
             report.notes.append(f"{len(removed) + len(removed_tracks)} used scribbles are back in the job")
+        self._jobs.save(ledger)  # from here on a sync goes on where this is stopped
         writer.update(plan_return(reading.strokes, ledger.strokes, self._book), annotations)
         writer.write(ledger, masks, ledger.write_as)  # type: ignore[arg-type]
         self._advise(ledger, masks, report)
