@@ -5,6 +5,8 @@ from bench import Bench, Json, Pictures
 
 from siaf.cvat import commands
 from siaf.cvat.rounds.advice import MESSAGE
+from siaf.cvat.server.connection import Server
+from siaf.cvat.server.faults import ServerFault
 from siaf.errors import InputError
 
 LABELS = (("car", "mask"), ("person", "any"), ("siaf:next", "tag"))
@@ -82,6 +84,30 @@ def test_tags_of_people_stay(bench: Bench, pictures: Pictures) -> None:
     bench.sync(job, advise="issues")
     assert [tag["id"] for tag in bench.server.annotations(job)["tags"]] == [theirs]
     assert frames_of_issues(bench, job)
+
+
+@pytest.mark.parametrize(
+    ("kind", "frames", "create"),
+    [("issues", frames_of_issues, "create_issue"), ("tags", frames_of_tags, "create_tag")],
+)
+def test_advice_that_cvat_notes_and_answers_too_late_is_there_once(
+    bench: Bench, pictures: Pictures, kind: str, frames, create: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = drawn(bench, pictures)
+    done = getattr(Server, create)
+
+    def late(*arguments: object) -> int:
+        done(*arguments)
+        raise ServerFault("504")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Server, create, late)
+        with pytest.raises(ServerFault):
+            bench.sync(job, advise=kind)
+    report = bench.sync(job, advise=kind)
+    assert frames(bench, job) == sorted(report.suggest)
+    bench.sync(job, advise="none")
+    assert frames(bench, job) == []
 
 
 def test_tags_need_a_label(bench: Bench, pictures: Pictures) -> None:

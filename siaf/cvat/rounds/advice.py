@@ -45,14 +45,33 @@ class Advisor:
                 void = set(ledger.advised) - (set(wanted) if ledger.advise == advise else set())
                 self._remove(ledger, sorted(void))
             ledger.advise = advise
-            for frame in wanted:
-                if frame not in ledger.advised:  # also where somebody removed it: that is an answer
-                    ledger.advised[frame] = self._create(frame, advise, masks)
-                    self._save()
+            new = [frame for frame in wanted if frame not in ledger.advised]  # what somebody removed is answered
+            there = self._unknown(ledger, advise, masks, new) if new else {}
+            for frame in new:
+                ledger.advised[frame] = there.get(frame) or self._create(frame, advise, masks)
+                self._save()
         except Refusal as refusal:  # the round itself is done
             return [f"the frames to look at next could not be noted in the job: {refusal.message}"]
         self._save()
         return []
+
+    def _unknown(
+        self, ledger: Ledger, advise: str, masks: SessionMasks | None, frames: Sequence[int]
+    ) -> dict[int, int]:
+        """Advice on frames that is in the job, though the ledger does not know it: CVAT made it, and answered late."""
+        known = set(ledger.advised.values())
+        if advise == "tags":
+            label = self._book.named_tag(NEXT_TAG)
+            assert label is not None
+            tags = self._server.annotations(self._clip.id)["tags"]
+            own = [tag for tag in tags if tag["label_id"] == label.id and tag["source"] == "auto"]
+            found = {tag["frame"]: tag["id"] for tag in own}
+        else:
+            assert masks is not None
+            places = {frame: self._place(frame, masks) for frame in frames}
+            issues = [issue for issue in self._server.issues(self._clip.id) if _is_untouched(issue)]
+            found = {issue["frame"]: issue["id"] for issue in issues if places.get(issue["frame"]) == issue["position"]}
+        return {frame: number for frame, number in found.items() if number not in known}
 
     def _create(self, frame: int, advise: str, masks: SessionMasks | None) -> int:
         if advise == "tags":
