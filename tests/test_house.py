@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.evaluation": {*LIBRARY, "siaf.interactive", "siaf.output", "siaf.training", "siaf.weights"},
     "siaf.bench": {*LIBRARY, "siaf.evaluation"},
     "siaf.commands": {*LIBRARY, "siaf.bench", "siaf.evaluation", "siaf.output", "siaf.training", "siaf.weights"},
+    "siaf.studio": {*LIBRARY, "siaf.output", "siaf.output.datasets", "siaf.weights", "function.http"},
     "siaf.cvat": {
         *LIBRARY,
         *("siaf.interactive", "siaf.output.datasets", "siaf.weights"),
@@ -72,6 +73,7 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS = {
     "siaf.__init__": {"siaf.frames", "siaf.session", "siaf.weights"},
     "siaf.commands.serve": {"function"},
+    "siaf.commands.studio": {"siaf.studio"},
     "siaf.commands.checkups": {"siaf.cvat.server"},  # siaf doctor asks CVAT too
     "siaf.cvat.cli": {"siaf.commands", "siaf.cvat.service"},
 }
