@@ -89,7 +89,7 @@ class VideoClip(Clip):
         size = f"{len(self.frames)}|{self.frames.width}|{self.frames.height}"
         content = f"{whole}|{size}|{frame_digest(self.frames[0])}"
         self.key = blake2b(content.encode(errors="surrogateescape"), digest_size=12).hexdigest()
-        self._lock = FileLock(self.state.with_name(f".{self.state.name}.lock"))
+        self._lock = FileLock(self.state.with_name(f".{self.state.name}.lock"), thread_local=False)
         self._notes: list[str] = []
         self._hold()
 
