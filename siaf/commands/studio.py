@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siaf.commands.common import add_model_arguments
-from siaf.errors import InputError, SiafError, StateError
+from siaf.errors import InputError, SiafError
 from siaf.weights import load_model
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.new and (kept := clip.set_aside()) is not None:
             print(f"the former session is kept in {kept}", file=sys.stderr)
         model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
-        try:
-            session = clip.load(model)
-        except StateError as error:
-            raise StateError(f"{error.message}; --new begins anew, and keeps this one", field=error.field) from None
-        server = make_server(clip, session, door)
+        server = make_server(clip, clip.load(model), door)
     except BaseException:
         clip.close()
         raise

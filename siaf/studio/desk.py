@@ -126,9 +126,13 @@ class Desk:
 
         return self._put(_Job(send, Future()))
 
-    def look_ahead(self, frame: int) -> None:
-        """A frame is being drawn on: the next round will need it and its neighbours."""
+    def look_ahead(self, frame: int, *, preview: bool = False) -> None:
+        """A frame is drawn on: what the next round needs of it is made once nobody asks for anything. `preview`: what
+        its first preview needs is made now.
+        """
         self._ahead.drawn_on(frame)
+        if preview:
+            self.look(lambda session: self._ahead.embed(frame), key="ahead")
 
     def check(self, revision: int | None) -> None:
         """ApiError 409 unless a page of this revision knows all that people did; frames may have been done since."""
@@ -166,23 +170,34 @@ class Desk:
             return self._queue.popleft() if self._queue else None
 
     def _work(self) -> None:
-        while True:
-            job = self._next()
-            if job is not None:
-                self._do(job)
-            elif self._closing:
-                break
-            elif self._propagating is not None:
-                self._step()
-            elif not self.view.whole:
-                self._show()
-            elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
-                self._ahead.step()
-            if self._until_save() == 0:
-                self._save()
+        ending = False
+        while not ending:
+            try:
+                ending = self._turn()
+            except Exception as error:  # no memory for a view: the session itself is whole
+                log.exception("desk")
+                self._propagating, self._propagation = None, Propagation(error=str(error) or type(error).__name__)
+                time.sleep(_REST_S)
         if self._unsaved:
             self._save()
         self.clip.close()
+
+    def _turn(self) -> bool:
+        """Do the next thing, if there is one; True at the end."""
+        job = self._next()
+        if job is not None:
+            self._do(job)
+        elif self._closing:
+            return True
+        elif self._propagating is not None:
+            self._step()
+        elif not self.view.whole:
+            self._show()
+        elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
+            self._ahead.step()
+        if self._until_save() == 0:
+            self._save()
+        return False
 
     def _do(self, job: _Job[object]) -> None:
         """Run a job and answer it."""

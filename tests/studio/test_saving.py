@@ -1,14 +1,15 @@
 """Nothing is lost: a process that is killed, a disk that is full, a session that is opened again."""
 
 import errno
-import subprocess
-import sys
+import multiprocessing
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from studio_client import FIRST, SECOND, Page, Studio, free_port, studio_on, until
+from studio_client import FIRST, SECOND, Page, Studio, free_port, run_studio, studio_on, until
 
 from siaf.cli import main
 from siaf.errors import InputError
@@ -18,13 +19,15 @@ from siaf.session.state_file import dump_session
 from siaf.studio.clip import open_clip
 from siaf.weights import build_model, save_weights
 
-SCRIPT = str(Path(__file__).with_name("studio_client.py"))
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["siaf.studio.server", "siaf.weights"])  # a new process is then there in a second
 
 
 @contextmanager
-def process(path: Path, port: int, saved_every_s: float = 20.0) -> Iterator[tuple[subprocess.Popen[bytes], Page]]:
+def process(path: Path, port: int, saved_every_s: float = 20.0) -> Iterator[tuple[BaseProcess, Page]]:
     """A studio of its own; killed at the end if it still runs."""
-    running = subprocess.Popen([sys.executable, SCRIPT, str(path), str(port), str(saved_every_s)])
+    running = _context.Process(target=run_studio, args=(path, port, saved_every_s), daemon=True)
+    running.start()
     page = Page(port, "first")
 
     def listens() -> bool:
@@ -38,7 +41,7 @@ def process(path: Path, port: int, saved_every_s: float = 20.0) -> Iterator[tupl
         yield running, page
     finally:
         running.kill()
-        running.wait()
+        running.join()
 
 
 def test_killed_in_the_middle_of_a_propagation_it_goes_on(folder: Path, tiny_model: Model) -> None:
@@ -49,7 +52,7 @@ def test_killed_in_the_middle_of_a_propagation_it_goes_on(folder: Path, tiny_mod
         page.do("POST", "propagate", revision=page.revision)
         until(lambda: page.get("session")["propagation"]["done"] >= 3, "three frames are done")
         running.kill()
-        running.wait()
+        running.join()
     with process(folder, port) as (running, page):
         session = page.get("session")
         assert (session["rounds"], session["interacted"]) == (1, {"2": [1], "8": [1]})
@@ -57,7 +60,8 @@ def test_killed_in_the_middle_of_a_propagation_it_goes_on(folder: Path, tiny_mod
         page.propagate()
         found = page.masks(*range(12))
         running.terminate()
-        assert running.wait(60) in (0, -15)
+        running.join(60)
+        assert running.exitcode in (0, -signal.SIGTERM)
     with studio_on(_copy(folder), tiny_model) as quiet:
         page = quiet.page("x")
         page.commit(2, 8)
