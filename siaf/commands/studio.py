@@ -8,6 +8,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"the session is kept in {clip.place}; Ctrl-C ends the studio", file=sys.stderr)
     if not arguments.no_browser:
         _when(lambda: server.started, lambda: webbrowser.open(door.link))
-    server.run()
+    with suppress(KeyboardInterrupt):  # which is how it is meant to end
+        server.run()
 
 
 def _door(arguments: argparse.Namespace) -> "Door":

@@ -1,6 +1,7 @@
 """The desk: one thread that owns the session and does everything on it, one thing after another."""
 
 import logging
+import tempfile
 import threading
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from function.http.messages import ApiError, stale
@@ -73,7 +75,7 @@ class Desk:
         self._wake = threading.Condition()
         self._closing = False
         self.view = View.of(session, clip.labels)
-        self._thread = threading.Thread(target=self._work, name="desk")
+        self._thread = threading.Thread(target=self._work, name="desk", daemon=True)  # a second Ctrl-C ends it at once
         self._thread.start()
 
     # -- asked by others ------------------------------------------------------------------------------------------
@@ -180,6 +182,8 @@ class Desk:
                 time.sleep(_REST_S)
         if self._unsaved:
             self._save()
+        if self._unsaved:
+            self._rescue()
         self.clip.close()
 
     def _turn(self) -> bool:
@@ -279,6 +283,17 @@ class Desk:
             self.saved = Saved(self.clip.place, datetime.now(UTC).isoformat(timespec="seconds"))
             self._unsaved = False
         self._tried = time.monotonic()
+
+    def _rescue(self) -> None:
+        """The process ends and the session has no place: keep it where there is room."""
+        lost = f"the session could not be saved in {self.clip.place} ({self.saved.error})"
+        try:
+            place = Path(tempfile.mkdtemp(prefix="siaf-")) / "session.siaf"
+            self._session.save(place)
+        except Exception as error:
+            log.error("%s, nor elsewhere: %s", lost, error)
+        else:
+            log.error("%s; it is kept in %s", lost, place)
 
 
 def _steps(session: Session, adaptation: Iterator[tuple[int, int]]) -> Iterator[bool]:

@@ -2,7 +2,10 @@
 
 import errno
 import multiprocessing
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -15,7 +18,7 @@ from siaf.cli import main
 from siaf.errors import InputError
 from siaf.model.loaded import Model
 from siaf.session.session import Session
-from siaf.session.state_file import dump_session
+from siaf.session.state_file import dump_session, read_summary
 from siaf.studio.clip import open_clip
 from siaf.weights import build_model, save_weights
 
@@ -147,6 +150,52 @@ def test_what_could_not_be_saved_is_tried_again(folder: Path, tiny_model: Model)
     until(lambda: desk.saved.error is None and desk.saved.at, "it is saved")
     desk.close()
     assert clip.state.read_bytes() == dump_session(session)
+
+
+def test_a_session_without_a_place_is_kept_elsewhere_at_the_end(
+    folder: Path, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(session: Session) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    clip = open_clip(folder)
+    clip.save = refuse  # type: ignore[method-assign]
+    with studio_on(folder, tiny_model, clip=clip) as studio:
+        studio.page("first").commit(2)
+    (kept,) = elsewhere.glob("siaf-*/session.siaf")
+    assert f"(No space left on device); it is kept in {kept}" in caplog.text
+    assert Session.load(kept, tiny_model, clip.frames).interacted == [2]
+
+
+def test_ctrl_c_saves_and_ends_quietly(folder: Path, tmp_path: Path) -> None:
+    """As a user runs it, with the weights that come with siaf."""
+    command = [sys.executable, "-m", "siaf", "studio", str(folder), "--no-browser", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "SIAF_TOKEN": "x y"}) as run:
+        assert run.stderr is not None
+        link = run.stderr.readline().split()[-1]
+        assert run.stderr.readline() == f"the session is kept in {folder}.siaf; Ctrl-C ends the studio\n"
+        port = int(link.split(":")[2].split("/")[0])
+        assert link == f"http://127.0.0.1:{port}/?token=x%20y"
+        page = Page(port, "first")
+        until(lambda: _answers(page), "it listens")
+        page.headers["Cookie"] = page.send("GET", "/?token=x%20y")[1]["Set-Cookie"].split(";")[0]
+        page.do("POST", "hold", tab="first")
+        page.commit(2, strokes=(FIRST,))
+        page.do("POST", "propagate", revision=page.revision)
+        run.send_signal(signal.SIGINT)
+        rest = run.stderr.read()
+        assert (run.wait(60), rest) == (0, "")
+    assert read_summary(Path(f"{folder}.siaf").read_bytes()).rounds == 1
+
+
+def _answers(page: Page) -> bool:
+    try:
+        return page.send("GET", "/api/session")[0] == 401
+    except OSError:
+        return False
 
 
 def test_a_folder_that_cannot_be_written_is_told_at_once(
