@@ -25,7 +25,8 @@ class Settings(BaseSettings):
     model: Annotated[
         str,
         Field(
-            description="`siaf-t`, `siaf-r50`, `siaf-swinb`; `best` of those in the weights folder; `hf:ORG/NAME` (needs huggingface_hub)"
+            description="`siaf-t`, `siaf-r50`, `siaf-swinb`; `best` of those in the weights folder; `hf:ORG/NAME`"
+            " (needs huggingface_hub)"
         ),
     ] = "siaf-t"
     weights: Annotated[Path | None, Field(description="weights file; empty: the one in the package")] = None
