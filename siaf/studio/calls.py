@@ -153,8 +153,9 @@ class Calls:
         return _json({"revision": view.revision, "frames": found})
 
     def progress(self, request: Asked) -> Reply:
-        """`GET api/progress`: in `done`, frames that came since people last changed something, from the `after`-th on. A
-        page that claims more than there are gets all: they are of another start or change.
+        """`GET api/progress`: in `done`, frames that came since people last changed something, from the `after`-th on.
+
+        A page that claims more than there are gets all: they are of another start or change.
         """
         view = self._desk.view
         after = _whole(request.query.get("after", "0"), "after")
