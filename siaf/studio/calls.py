@@ -174,7 +174,7 @@ class Calls:
         )
 
     def export(self, request: Asked, name: str) -> Reply:
-        """`GET api/export/{format}`: the session as a file to download."""
+        """`GET api/export/{format}`"""
         if name not in FORMATS:
             raise not_found(f"no such format; there are {', '.join(FORMATS)}", "format")
 
