@@ -143,6 +143,27 @@ def test_drafts_are_undone_redone_and_cleared_and_a_full_storage_is_told(page: A
     ]
 
 
+def test_a_storage_that_gets_full_keeps_the_newest_painted_masks(page: Any) -> None:
+    found = page.evaluate("""async () => {
+        const { Drafts } = await import('./drafts.js');
+        const kept = {};
+        const problems = [];
+        const storage = {
+            getItem: key => kept[key] ?? null,
+            setItem: (key, value) => { if (value.length > 3000) throw new Error('full'); kept[key] = value; },
+        };
+        const drafts = new Drafts(storage, problem => problems.push(problem?.message ?? null));
+        drafts.open('clip');
+        for (let n = 0; n < 9; n += 1) {
+            drafts.add({ kind: 'masks', frame: 4, tag: 1, masks: [{ tag: 1, rle: Array(300).fill(n) }] });
+        }
+        const again = new Drafts(storage, () => {});
+        again.open('clip');
+        return [again.of(4).masks[0].rle[0], again.items.length, drafts.items.length, problems.filter(Boolean)];
+    }""")
+    assert found == [8, 1, 9, []]
+
+
 def test_zooming_keeps_the_pixel_under_the_mouse_and_the_picture_in_sight(page: Any) -> None:
     found = page.evaluate("""async () => {
         const { fitted, moved, toFrame, zoomed } = await import('./view.js');

@@ -170,14 +170,25 @@ export class Drafts {
 
   #save(change) {
     this.#kept = { ...this.#kept, ...change };
+    // Painted masks are large: where the storage is full, those that a later one replaced are left out.
+    const forms = [() => this.#kept, () => ({ ...this.#kept, items: withoutReplaced(this.items), undone: [] })];
     let problem = null;
-    try {
-      this.#storage.setItem(this.#key, JSON.stringify(this.#kept));
-    } catch (error) {
-      problem = error;
+    for (const form of forms) {
+      try {
+        this.#storage.setItem(this.#key, JSON.stringify(form()));
+        problem = null;
+        break;
+      } catch (error) {
+        problem = error;
+      }
     }
     this.#changed(problem);
   }
+}
+
+function withoutReplaced(items) {
+  const later = (item, i) => items.slice(i + 1).some((other) => other.frame === item.frame && other.kind === "masks");
+  return items.filter((item, i) => item.kind !== "masks" || !later(item, i));
 }
 
 function tagsOf(items) {
