@@ -51,15 +51,17 @@ def picture(frame: int) -> NDArray[np.uint8]:
 class Served:
     """`siaf studio` on a port, as a process that can be killed and started again."""
 
-    def __init__(self, path: Path, port: int, *options: str) -> None:
-        self.path, self.port, self.options = path, port, options
+    def __init__(self, path: Path, port: int, *options: str, threads: int = 1) -> None:
+        self.path, self.port, self.options, self.threads = path, port, options, threads
         self.url = f"http://127.0.0.1:{port}/"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; it answers then."""
         command = [sys.executable, "-m", "siaf", "studio", str(self.path), "--port", str(self.port), "--no-browser"]
-        self._process = subprocess.Popen([*command, *self.options], env={**os.environ, "OMP_NUM_THREADS": "1"})
+        self._process = subprocess.Popen(
+            [*command, *self.options], env={**os.environ, "OMP_NUM_THREADS": str(self.threads)}
+        )
         until(self._answers, "the studio answers")
 
     def _answers(self) -> bool:

@@ -69,7 +69,7 @@ def demo(browser: Any, folder: Path) -> None:
     """A round on the demo clip, and its masks."""
     page_bench.WIDTH, page_bench.HEIGHT = 854, 480
     video = shutil.copy(DEMO / "big-buck-bunny.mp4", folder)
-    served = Served(Path(video), free_port())
+    served = Served(Path(video), free_port(), threads=2)
     served.start()
     tab = Tab(browser.new_context(viewport={"width": 1400, "height": 860}), served).open()
     page = tab.page
@@ -84,6 +84,9 @@ def demo(browser: Any, folder: Path) -> None:
         previews.append(time.perf_counter() - begun)
     say("stroke → preview, the first", f"{previews[0]:.2f} s")
     say("stroke → preview, the next ones", f"{statistics.median(previews[1:]):.2f} s")
+    asked = page.evaluate("""() => performance.getEntriesByType('resource')
+        .filter(one => one.name.endsWith('/api/preview')).map(one => one.duration / 1000)""")
+    say("  of which the server's answer", f"{statistics.median(asked[1:]):.2f} s")
     begun = time.perf_counter()
     tab.commit(1)
     say(f"commit of {len(previews)} frames", since(begun))
@@ -120,7 +123,7 @@ def long(browser: Any, folder: Path) -> None:
     for frame in range(1, 2000):
         session.set_propagated_mask(frame, np.roll(mask, frame % 1200, axis=1))
     session.save(Path(f"{video}.siaf"))
-    served = Served(video, free_port())
+    served = Served(video, free_port(), threads=2)
     served.start()
     tab = Tab(browser.new_context(viewport={"width": 1400, "height": 860}), served)
     begun = time.perf_counter()

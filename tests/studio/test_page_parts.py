@@ -234,6 +234,7 @@ def test_a_job_is_written_to_cvat_and_the_report_is_shown(tab: Tab, read_only: b
     tab.choose(1, "Rename")
     page.select_option("dialog select", "person")
     page.click("dialog.ask button.primary")
+    page.locator("#objects .label", has_text="person").wait_for()
     tab.commit(1)
     assert tab.served.session()["objects"][0]["label"] == "person"
     if read_only:
