@@ -29,10 +29,15 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.weights": {"siaf", "siaf.model"},
     "siaf.output": {"siaf", "siaf.frames", "siaf.session"},
     "siaf.output.datasets": {"siaf", "siaf.output"},
+    "siaf.output.export": {"siaf", "siaf.frames", "siaf.session", "siaf.output", "siaf.output.datasets"},
     "siaf.training": {*LIBRARY, "siaf.output", "siaf.weights"},
     "siaf.evaluation": {*LIBRARY, "siaf.interactive", "siaf.output", "siaf.training", "siaf.weights"},
     "siaf.bench": {*LIBRARY, "siaf.evaluation"},
-    "siaf.commands": {*LIBRARY, "siaf.bench", "siaf.evaluation", "siaf.output", "siaf.training", "siaf.weights"},
+    "siaf.commands": {
+        *LIBRARY,
+        *("siaf.bench", "siaf.evaluation", "siaf.output", "siaf.output.export", "siaf.training", "siaf.weights"),
+    },
+    "siaf.studio": {"siaf", "siaf.frames", "siaf.output.export"},
     "siaf.cvat": {
         *LIBRARY,
         *("siaf.interactive", "siaf.output.datasets", "siaf.weights"),

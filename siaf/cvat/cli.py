@@ -33,7 +33,7 @@ _CONTROLS = {
     "merge": "make object B part of object A from a frame on",
     "split": "make an object a new one from a frame on",
 }
-DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json"}
+DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json", "matte": ""}
 """Formats of `siaf cvat export`, and how the default name of what is written ends."""
 
 

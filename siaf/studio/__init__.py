@@ -1,0 +1,1 @@
+"""The studio: draw, commit, propagate and correct in a browser."""
