@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
         *LIBRARY,
         *("siaf.bench", "siaf.evaluation", "siaf.output", "siaf.output.export", "siaf.training", "siaf.weights"),
     },
-    "siaf.studio": {"siaf", "siaf.frames", "siaf.output.export"},
+    "siaf.studio": {*LIBRARY, "siaf.output", "siaf.output.export", "siaf.weights", "function.http"},
     "siaf.cvat": {
         *LIBRARY,
         *("siaf.interactive", "siaf.output.datasets", "siaf.weights"),
@@ -77,6 +77,7 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS = {
     "siaf.__init__": {"siaf.frames", "siaf.session", "siaf.weights"},
     "siaf.commands.serve": {"function"},
+    "siaf.commands.studio": {"siaf.studio"},
     "siaf.commands.checkups": {"siaf.cvat.server"},  # siaf doctor asks CVAT too
     "siaf.cvat.cli": {"siaf.commands", "siaf.cvat.service"},
 }

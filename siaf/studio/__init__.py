@@ -1,1 +1,1 @@
-"""The studio: draw, commit, propagate and correct in a browser."""
+"""`siaf studio`: a page in the browser to draw, commit, propagate and correct, and the server behind it."""
