@@ -56,6 +56,11 @@ ALLOWED: dict[str, set[str]] = {
         *("siaf", "siaf.session"),
         *(f"siaf.cvat.{room}" for room in ("engines", "job", "server", "storage", "writing")),
     },
+    "siaf.cvat.studio": {
+        *LIBRARY,
+        *("siaf.cvat", "siaf.studio"),
+        *(f"siaf.cvat.{room}" for room in ("engines", "job", "rounds", "server", "storage")),
+    },
     "siaf.cvat.service": {
         *("siaf", "siaf.cvat"),
         *(f"siaf.cvat.{room}" for room in ("engines", "job", "rounds", "server", "storage", "writing")),
@@ -77,9 +82,11 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS = {
     "siaf.__init__": {"siaf.frames", "siaf.session", "siaf.weights"},
     "siaf.commands.serve": {"function"},
-    "siaf.commands.studio": {"siaf.studio"},
     "siaf.commands.checkups": {"siaf.cvat.server"},  # siaf doctor asks CVAT too
     "siaf.cvat.cli": {"siaf.commands", "siaf.cvat.service"},
+    "siaf.cvat.resources": {"siaf.commands"},
+    "siaf.cvat.studio.opening": {"siaf.commands"},
+    "siaf.commands.studio": {"siaf.studio", "siaf.cvat.studio"},
 }
 
 TORCH_KERNEL = "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"  # it has no public name
