@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from siaf.commands.common import add_model_arguments
 from siaf.cvat.studio.opening import add_job_arguments, open_job
-from siaf.errors import InputError, SiafError
+from siaf.errors import InputError, SiafError, StateError
 from siaf.weights import load_model
 
 if TYPE_CHECKING:
@@ -72,7 +72,13 @@ def run(arguments: argparse.Namespace) -> None:
     clip = _clip(arguments)
     try:
         model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
-        server = make_server(clip, clip.load(model), door)
+        try:
+            session = clip.load(model)
+        except StateError as error:
+            if arguments.job is not None:
+                raise
+            raise StateError(f"{error.message}; --new begins anew, and keeps this one", field=error.field) from None
+        server = make_server(clip, session, door)
     except BaseException:
         clip.close()
         raise

@@ -86,10 +86,12 @@ class VideoClip(Clip):
         self.name = path.name or whole.name
         self.state = whole.with_name(whole.name + ENDING) if state is None else state.resolve()
         self.place = str(self.state)
+        if not self.state.parent.is_dir():
+            raise InputError(f"there is no folder {self.state.parent}", field="session")
         size = f"{len(self.frames)}|{self.frames.width}|{self.frames.height}"
         content = f"{whole}|{size}|{frame_digest(self.frames[0])}"
         self.key = blake2b(content.encode(errors="surrogateescape"), digest_size=12).hexdigest()
-        self._lock = FileLock(self.state.with_name(f".{self.state.name}.lock"))
+        self._lock = FileLock(self.state.with_name(f".{self.state.name}.lock"), thread_local=False)
         self._notes: list[str] = []
         self._hold()
 

@@ -1,7 +1,9 @@
 """The studio on a job: what it takes from CVAT, keeps and writes, and how it takes turns with `siaf cvat sync`."""
 
 import io
-import threading
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import requests
 from bench import Bench, Pictures, bitmap, check_ledger, rle
 from dataset_readers import read_coco
 from standin import StandIn
 from standin_media import write_video
+from studio_client import Page, studio_on
 
 from siaf.cli import main
 from siaf.cvat.server.connection import Server, connect
@@ -22,52 +24,41 @@ from siaf.cvat.storage.store import Busy
 from siaf.cvat.studio.clip import StudioJob
 from siaf.errors import InputError, SiafError
 from siaf.model.loaded import Model
-from siaf.studio.server import Door, make_server
 
 Json = dict[str, Any]
 LINE_1, LINE_2 = (8.0, 20.0, 20.0, 20.0), (72.0, 50.0, 85.0, 50.0)
 OBJECTS = [{"tag": 1, "label": "car"}, {"tag": 2, "label": "person"}]
 
 
-class Page:
-    """A page of a studio, as its calls see it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.session = requests.Session()
-        self.session.headers.update({"X-Siaf": "1", "X-Siaf-Tab": "test", "Origin": url})
-
-    def get(self, path: str) -> Json:
-        answer = self.session.get(f"{self.url}/api/{path}", timeout=60)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    def post(self, path: str, status: int = 200, **body: Any) -> Json:
-        answer = self.session.post(f"{self.url}/api/{path}", json=body, timeout=120)
-        assert answer.status_code == status, answer.text
-        return dict(answer.json())
+class JobPage(Page):
+    """The page of a studio on a job."""
 
     @property
     def now(self) -> Json:
-        return self.get("session")
+        return dict(self.get("session"))
 
-    def draw(self, scribbles: dict[int, list[Json]], objects: list[Json] = OBJECTS, **more: Any) -> Json:
-        """A round of strokes by frame; `objects` are those of them that are named."""
+    def post(self, call: str, status: int = 200, **body: Any) -> Json:
+        found, answer = self.ask("POST", call, body)
+        assert found == status, answer
+        return dict(answer)
+
+    def draw(self, scribbles: dict[int, list[Json]], **more: Any) -> Json:
+        """A round of strokes by frame, whose objects are named as `OBJECTS` has them."""
         drawn = [{"frame": frame, "strokes": strokes} for frame, strokes in scribbles.items()]
-        named = [one for one in objects if any(s["tag"] == one["tag"] for d in drawn for s in d["strokes"])]
-        named = named if objects is OBJECTS else objects
-        return self.post("rounds", revision=self.now["revision"], scribbles=drawn, objects=named, **more)
+        tags = {stroke["tag"] for strokes in scribbles.values() for stroke in strokes}
+        named = [one for one in OBJECTS if one["tag"] in tags]
+        return self.post("rounds", revision=self.revision, scribbles=drawn, objects=named, **more)
 
-    def propagate(self) -> None:
-        """To the end."""
-        self.post("propagate", 202, revision=self.now["revision"])
-        pause = threading.Event()
-        while self.get("progress")["propagation"]["running"]:
-            pause.wait(0.02)
+    def shown(self, pictures: Pictures) -> dict[tuple[int, int], np.ndarray]:
+        """All masks, by frame and tag."""
+        found = self.masks(*range(len(pictures)))
+        return {(f, m["tag"]): bitmap(m["rle"], pictures) for f, at in found.items() for m in at["masks"]}
 
-    def masks(self, pictures: Pictures) -> dict[tuple[int, int], np.ndarray]:
-        answer = self.get(f"masks?first=0&last={len(pictures) - 1}")
-        return {(f["frame"], m["tag"]): bitmap(m["rle"], pictures) for f in answer["frames"] for m in f["masks"]}
+    def export(self, kind: str) -> tuple[bytes, str]:
+        """Content, and what the browser calls it."""
+        status, headers, content = self.send("GET", f"/api/export/{kind}")
+        assert status == 200, content
+        return content, str(headers["Content-Disposition"])
 
 
 def stroke(tag: int, line: tuple[float, ...], **more: Any) -> Json:
@@ -82,26 +73,16 @@ def studio(bench: Bench, tiny_model: Model) -> Open:
     """Opens the studio on a job; it is closed where the block ends."""
 
     @contextmanager
-    def opened(job: int, client: Any = None) -> Iterator[Page]:
+    def opened(job: int, client: Any = None) -> Iterator[JobPage]:
         server = Server(client or bench.client)
         clip = StudioJob(server, job, bench.store.job(server.url, job))
-        door = Door.on("127.0.0.1", 0, "", [], field="--port")
         try:
-            session = clip.load(tiny_model)
-        except BaseException:
-            clip.close()
-            raise
-        serving = make_server(clip, session, door)
-        thread = threading.Thread(target=serving.run)
-        thread.start()
-        pause = threading.Event()
-        while not serving.started:
-            pause.wait(0.01)
-        try:
-            yield Page(f"http://127.0.0.1:{door.port}")
+            with studio_on(Path(), tiny_model, clip=clip) as running:
+                page = JobPage(running.port, "test")
+                page.post("hold", tab="test")
+                yield page
         finally:
-            serving.should_exit = True
-            thread.join()
+            clip.close()
 
     return opened
 
@@ -137,7 +118,7 @@ def test_strokes_in_the_studio_give_what_a_sync_gives_for_the_same_strokes(
         page.propagate()
         lines = page.post("write")["lines"]
         assert page.now["job"]["written_at"] is not None
-    assert auto(bench, here) == auto(bench, there)
+    assert auto(bench, here) == auto(bench, there) != []
     assert lines[:2] == [f"job {here}: masks are in the job; round 1", "  objects: 1 car, 2 person"]
     nothing_to_do(bench, here)
 
@@ -159,7 +140,7 @@ def test_what_is_in_the_job_comes_in_as_in_a_sync(bench: Bench, pictures: Pictur
         assert not now["job"]["read_only"]
         page.propagate()
         page.post("write")
-        of_page = page.masks(pictures)
+        of_page = page.shown(pictures)
     bench.sync(twin)
     assert bench.contents(job) == bench.contents(twin)
     written = {spot: bitmap(points, pictures) for spot, points in bench.masks(job).items()}
@@ -190,7 +171,7 @@ def test_a_correction_in_cvat_comes_in_when_the_job_is_opened_again(
     assert np.array_equal(bitmap(human["points"], pictures), corrected)
     with studio(job) as page:
         assert page.now["references"] == [5]
-        assert np.array_equal(page.masks(pictures)[5, 1], corrected)
+        assert np.array_equal(page.shown(pictures)[5, 1], corrected)
         page.propagate()
         page.post("write")
     assert [s["id"] for s in bench.shapes(job) if s["source"] != "auto"] == [shape["id"]]
@@ -259,8 +240,7 @@ def test_a_round_elsewhere_is_told_and_never_overwritten(bench: Bench, pictures:
         page.propagate()
         refused = page.post("write", 500)["error"]["message"]
         assert "download this session to keep it, then open the job again" in refused
-        answer = page.session.get(f"{page.url}/api/export/siaf", timeout=60)
-        assert answer.status_code == 200 and len(answer.content) > 1000
+        assert len(page.export("siaf")[0]) > 1000
     assert (job_store.ledger().dump(), bench.everything(job)) == (ledger, masks)
     nothing_to_do(bench, job)
 
@@ -283,33 +263,58 @@ def test_while_a_sync_runs_the_studio_waits_with_saving(
     clip.close()
 
 
-@pytest.mark.parametrize("stage", ["before", "during"])
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+import numpy as np, torch
+from siaf import Scribble
+from siaf.cvat.server.connection import Server, connect
+from siaf.cvat.storage.store import StateStore
+from siaf.cvat.studio.clip import StudioJob
+from siaf.weights import build_model
+
+url, store, job, stage = sys.argv[1:]
+torch.set_num_threads(1)
+model = replace(build_model("siaf-t", device="cpu", seed=3), short_side=65, interaction_short_side=65)
+server = Server(connect(url, token="full"))
+clip = StudioJob(server, int(job), StateStore(store).job(server.url, int(job)))
+session = clip.load(model)
+session.interact({0: [Scribble(1, np.array([[8.0, 20.0], [20.0, 20.0]]))]})
+session.objects[1].label = "car"
+for _ in session.propagate():
+    pass
+clip.save(session)
+real = Server.patch_annotations
+
+def cut(self, number, action, **given):
+    if action == "create" and given.get("shapes"):
+        if stage == "answered late":
+            real(self, number, action, **given)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, number, action, **given)
+
+Server.patch_annotations = cut
+clip.write(session)
+"""
+
+
+@pytest.mark.parametrize("stage", ["not sent", "answered late"])
 def test_killed_between_saving_and_writing_nothing_is_there_twice(
-    bench: Bench, pictures: Pictures, studio: Open, monkeypatch: pytest.MonkeyPatch, stage: str
+    bench: Bench, standin: StandIn, pictures: Pictures, studio: Open, tmp_path: Path, stage: str
 ) -> None:
     (job,) = bench.task(pictures)
-    real = Server.patch_annotations
-
-    def cut(self: Server, number: int, action: Any, **given: Any) -> Json:
-        if action == "create" and given.get("shapes"):
-            if stage == "during":
-                real(self, number, action, **given)
-            raise KeyboardInterrupt  # of the process, for all that the store sees
-        return real(self, number, action, **given)
-
-    with studio(job) as page:
-        page.draw({0: [stroke(1, LINE_1)]})
-        page.propagate()
-        with monkeypatch.context() as patch:
-            patch.setattr(Server, "patch_annotations", cut)
-            page.session.post(f"{page.url}/api/write", json={}, timeout=60)
+    words = [sys.executable, "-c", KILLED, standin.url, str(tmp_path / "store"), str(job), stage]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert bench.store.job(bench.server.url, job).ledger().pending is not None
-    assert len(bench.masks(job)) == (0 if stage == "before" else len(bench.shapes(job)))
+    there = len(bench.shapes(job))
+    assert bool(there) == (stage == "answered late")
     with studio(job) as page:
         assert page.now["rounds"] == 1
+        assert page.now["objects"][0]["label"] == "car"
         page.post("write")
-    written = bench.masks(job)
-    assert len(written) == len(bench.shapes(job)) > 0
+    assert len(bench.masks(job)) == len(bench.shapes(job)) > 0
+    assert not there or len(bench.shapes(job)) == there
     nothing_to_do(bench, job)
 
 
@@ -324,7 +329,7 @@ def test_undo_takes_rounds_back_for_cvat_too(bench: Bench, pictures: Pictures, s
         page.propagate()
         page.post("write")
         assert jobs.ledger().round == 2
-        page.post("undo", revision=page.now["revision"])
+        page.post("undo", revision=page.revision)
         assert jobs.ledger().round == 1
         assert list(jobs.ledger().objects) == [1]
         page.propagate()
@@ -332,7 +337,7 @@ def test_undo_takes_rounds_back_for_cvat_too(bench: Bench, pictures: Pictures, s
         assert auto(bench, job) == first
         nothing_to_do(bench, job)
     with studio(job) as page:
-        page.post("undo", revision=page.now["revision"])  # the sync's own round
+        page.post("undo", revision=page.revision)  # the sync's own round
         assert page.now["rounds"] == 0
         assert (jobs.ledger().round, jobs.ledger().objects) == (0, {})
     with studio(job) as page:
@@ -366,15 +371,15 @@ def test_objects_are_named_removed_and_changed_places(bench: Bench, pictures: Pi
         page.propagate()
         refused = page.post("write", 422)["error"]
         assert (refused["field"], refused["message"]) == ("objects", "object 3 has no label: choose one")
-        page.post("objects", revision=page.now["revision"], do="name", tags=[3], label="car")
+        page.post("objects", revision=page.revision, do="name", tags=[3], label="car")
         page.post("write")
         assert {tag for _, tag in bench.masks(job)} >= {1, 2}
-        before = page.masks(pictures)
-        page.post("objects", revision=page.now["revision"], do="swap", tags=[1, 2], from_frame=6)
-        page.post("objects", revision=page.now["revision"], do="remove", tags=[3])
+        before = page.shown(pictures)
+        page.post("objects", revision=page.revision, do="swap", tags=[1, 2], from_frame=6)
+        page.post("objects", revision=page.revision, do="remove", tags=[3])
         page.propagate()
         page.post("write")
-        after = page.masks(pictures)
+        after = page.shown(pictures)
     written = {spot: bitmap(points, pictures) for spot, points in bench.masks(job).items()}
     assert all(np.array_equal(written[spot], after[spot]) for spot in after) and written.keys() == after.keys()
     assert 3 not in {tag for _, tag in written}
@@ -393,7 +398,7 @@ def test_an_object_that_was_deleted_on_a_frame_is_back_once_it_is_drawn_there(
     bench.sync(job)
     bench.delete(job, *[shape for shape in bench.shapes(job) if shape["frame"] == 5])
     with studio(job) as page:
-        assert (5, 1) not in page.masks(pictures)
+        assert (5, 1) not in page.shown(pictures)
         page.draw({5: [stroke(1, (30.0, 20.0, 40.0, 20.0))]})
         page.propagate()
         page.post("write")
@@ -405,12 +410,7 @@ def test_limits_are_the_jobs(bench: Bench, pictures: Pictures, studio: Open) -> 
     (job,) = bench.task(pictures)
     with studio(job) as page:
         page.draw({2: [stroke(1, LINE_1)]})
-        answer = page.session.put(
-            f"{page.url}/api/limits",
-            json={"revision": page.now["revision"], "within": [0, 5], "barriers": [5]},
-            timeout=60,
-        )
-        assert answer.status_code == 200, answer.text
+        page.do("PUT", "limits", revision=page.revision, within=[0, 5], barriers=[5])
         page.propagate()
         page.post("write")
     ledger = bench.store.job(bench.server.url, job).ledger()
@@ -452,17 +452,17 @@ def test_a_job_of_a_video_shows_its_frames_and_exports(
         now = page.now
         assert now["notes"][0] == f"Frame 0 here is frame {bench.server.job(jobs[1])['start_frame']} in CVAT."
         for frame in range(now["frames"]):
-            answer = page.session.get(f"{page.url}/api/frames/{frame}", timeout=60)
-            assert answer.status_code == 200 and answer.content[:2] == b"\xff\xd8"
+            status, _, content = page.send("GET", f"/api/frames/{frame}")
+            assert status == 200 and content[:2] == b"\xff\xd8"
         page.draw({0: [stroke(1, LINE_1)]})
         page.propagate()
-        coco = page.session.get(f"{page.url}/api/export/coco", timeout=60)
-        (tmp_path / "coco.json").write_bytes(coco.content)
-        assert coco.headers["Content-Disposition"] == f"attachment; filename*=UTF-8''job-{jobs[1]}-coco.json"
-        shown, masks = read_coco(tmp_path / "coco.json"), page.masks(pictures[: now["frames"]])
+        coco, called = page.export("coco")
+        (tmp_path / "coco.json").write_bytes(coco)
+        assert called == f"attachment; filename*=UTF-8''job-{jobs[1]}-coco.json"
+        shown, masks = read_coco(tmp_path / "coco.json"), page.shown(pictures[: now["frames"]])
         assert shown.keys() == masks.keys()
-        davis = page.session.get(f"{page.url}/api/export/davis", timeout=60)
-        assert len(zipfile.ZipFile(io.BytesIO(davis.content)).namelist()) == now["frames"] + 2
+        davis, _ = page.export("davis")
+        assert len(zipfile.ZipFile(io.BytesIO(davis)).namelist()) == now["frames"] + 2
         page.post("write")
     start = bench.server.job(jobs[1])["start_frame"]
     assert bench.masks(jobs[1]).keys() == {(frame + start, tag) for frame, tag in masks}
