@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels", nargs="+", metavar="NAME", help="labels to use for objects (default: all that can hold masks)"
     )
     each.add_argument("--watch", action="store_true", help="also add the tag 'siaf:run', for siaf cvat watch")
+    each.add_argument(
+        "--studio", metavar="URL", help="put a link to the studio at this address into the annotation guide"
+    )
     each.add_argument("--yes", action="store_true", help="make the changes (default: only show them)")
 
     each = _add(actions, "sync", run_sync, "run one round on a job", engine=True)
@@ -215,6 +218,7 @@ def run_setup(arguments: argparse.Namespace) -> None:
         task=arguments.task,
         labels=arguments.labels,
         run_tag=arguments.watch,
+        studio=arguments.studio,
         apply=arguments.yes,
     )
     done = "changed" if arguments.yes else "would change (repeat with --yes)"
