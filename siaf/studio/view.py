@@ -9,6 +9,7 @@ import numpy as np
 
 from siaf.masks import IndexMask
 from siaf.output.palette import colour
+from siaf.session.confidence import Confidence
 from siaf.session.mask_store import MaskStore
 from siaf.session.session import Session
 from siaf.session.shrinking import areas
@@ -38,12 +39,29 @@ class Propagation:
 
 
 @dataclass(frozen=True)
+class _Counted:
+    """A frame's packed mask, and what was made of it."""
+
+    packed: bytes
+    areas: dict[int, int]
+    scores: dict[int, float] | None
+    stats: Stats
+
+    @classmethod
+    def of(cls, packed: bytes, areas: dict[int, int], scores: Confidence | None) -> "_Counted":
+        """Areas and confidence as the page gets them; the latter may go on to change."""
+        sure = {tag: round(score, 4) for tag, score in (scores or {}).items()}
+        stats: Stats = [[tag, areas.get(tag, 0), sure.get(tag)] for tag in sorted({*areas, *sure})]
+        return cls(packed, areas, None if scores is None else dict(scores), stats)
+
+
+@dataclass(frozen=True)
 class View:
     """A session at one moment; nothing in it changes.
 
     `said`: what people gave, as the page gets it. `now` and `before` hold masks, those of before the last round.
     `drawn`: frames that a person worked on. `stats` are by frame; `log` has every frame whose stats came since the last
-    change of what people said, in that order. `counted`: by frame, the packed mask whose areas are known, and these.
+    change of what people said, in that order. `counted`: what the stats were made of.
     """
 
     revision: int
@@ -56,7 +74,7 @@ class View:
     shrunk: list[Json]
     stats: dict[int, Stats] = field(default_factory=dict)
     log: tuple[tuple[int, Stats], ...] = ()
-    counted: Mapping[int, tuple[bytes, dict[int, int]]] = field(default_factory=dict)
+    counted: Mapping[int, _Counted] = field(default_factory=dict)
     results_done: int = 0
 
     @property
@@ -93,7 +111,8 @@ class View:
         snapshot = session.snapshot()
         stores = snapshot.propagation.results, snapshot.annotations.masks
         packed = {f: store.packed(f) for store in stores for f in store}
-        counted, stats = _count(packed, self.counted, session)
+        counted = _count(packed, self.counted, session)
+        stats = {frame: one.stats for frame, one in counted.items()}
         done = session.results_done
         fresh = [f for f in session.results[0 if anew else self.results_done : done] if f in stats]
         if not anew:
@@ -116,30 +135,20 @@ class View:
         )
 
 
-def _count(
-    packed: Mapping[int, bytes], counted: Mapping[int, tuple[bytes, dict[int, int]]], session: Session
-) -> tuple[dict[int, tuple[bytes, dict[int, int]]], dict[int, Stats]]:
-    """Areas of masks, the known ones and as many new ones as there is time for; and the stats that follow."""
+def _count(packed: Mapping[int, bytes], counted: Mapping[int, _Counted], session: Session) -> dict[int, _Counted]:
+    """The stats of masks: the known ones, and as many new ones as there is time for."""
     until = time.monotonic() + _COUNTING_S
-    known: dict[int, tuple[bytes, dict[int, int]]] = {}
-    late = False
+    drawn, confidence, late = set(session.interacted), session.confidence, False
+    found: dict[int, _Counted] = {}
     for frame, data in packed.items():
-        kept = counted.get(frame)
-        if kept is not None and kept[0] == data:
-            known[frame] = kept
+        scores = None if frame in drawn else confidence.get(frame)
+        known = counted.get(frame)
+        if known is not None and known.packed == data:
+            found[frame] = known if known.scores == scores else _Counted.of(data, known.areas, scores)
         elif not late:
-            known[frame] = data, areas(session.mask(frame))
+            found[frame] = _Counted.of(data, areas(session.mask(frame)), scores)
             late = time.monotonic() > until
-    drawn, confidence = set(session.interacted), session.confidence
-    stats: dict[int, Stats] = {}
-    for frame, (_, sizes) in known.items():
-        scores = {} if frame in drawn else confidence.get(frame, {})
-        stats[frame] = [[t, sizes.get(t, 0), _rounded(scores.get(t))] for t in sorted({*sizes, *scores})]
-    return known, stats
-
-
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 4)
+    return found
 
 
 def said_by(session: Session, labels: Sequence[Label]) -> Json:
