@@ -258,7 +258,7 @@ class Calls:
         """`POST api/objects`"""
         body = parse(ObjectsRequest, request)
         with request_fields(objects="tags", object="tags", tag="tags"):
-            self._desk.change(body.revision, edit_objects(body, self._clip.labels)).result()
+            self._desk.change(body.revision, edit_objects(body, self._clip)).result()
         return self.session(request)
 
     def write(self, request: Asked) -> Reply:

@@ -390,6 +390,27 @@ def test_objects_are_named_removed_and_changed_places(bench: Bench, pictures: Pi
     nothing_to_do(bench, job)
 
 
+def test_a_mask_of_a_person_stays_its_objects_when_objects_change_places(
+    bench: Bench, pictures: Pictures, studio: Open
+) -> None:
+    (job,) = bench.task(pictures)
+    number = bench.box_mask(job, 7, (10, 10, 30, 30), "car", 1)
+    with studio(job) as page:
+        page.draw({0: [stroke(1, LINE_1)], 4: [stroke(2, LINE_2)]})
+        page.propagate()
+        page.post("write")
+        page.post("objects", revision=page.revision, do="swap", tags=[1, 2], from_frame=5)
+        page.propagate()
+        page.post("write")
+        shown = page.shown(pictures)
+    assert shown[7, 1][10:31, 10:31].all() and shown[7, 1].sum() == 21 * 21
+    written = {spot: bitmap(points, pictures) for spot, points in bench.masks(job).items()}
+    assert written.keys() == shown.keys()
+    assert all(np.array_equal(written[spot], shown[spot]) for spot in shown)
+    assert [shape["id"] for shape in bench.shapes(job) if shape["source"] == "manual"] == [number]
+    nothing_to_do(bench, job)
+
+
 def test_an_object_that_was_deleted_on_a_frame_is_back_once_it_is_drawn_there(
     bench: Bench, pictures: Pictures, studio: Open
 ) -> None:

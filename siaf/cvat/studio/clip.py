@@ -1,6 +1,6 @@
 """A CVAT job as the studio opens it: read as a sync reads it, kept where a sync keeps it, written as a sync writes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -76,6 +76,11 @@ class StudioJob(Clip):
         number, task = self._clip.id, self._clip.task_id
         url = f"{self._server.url}/tasks/{task}/jobs/{number}"
         return JobInfo(number, task, self._server.url, url, self._refused is not None, self._written_at)
+
+    def kept_frames(self, tags: Collection[int]) -> Collection[int]:
+        """Frames with masks of people in CVAT, which stay these objects'."""
+        human = self._following.ledger.human.values() if self._following is not None else ()
+        return {self._clip.to_clip(mask.frame) for mask in human if mask.tag in tags}
 
     def load(self, model: Model) -> Session:
         """The job's session, with what people drew in CVAT since the last round as one round more."""
