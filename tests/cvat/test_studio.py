@@ -19,6 +19,7 @@ from standin_media import write_video
 from studio_client import Page, studio_on
 
 from siaf.cli import main
+from siaf.cvat.job.ledger import Ledger
 from siaf.cvat.server.connection import Server, connect
 from siaf.cvat.storage.store import Busy
 from siaf.cvat.studio.clip import StudioJob
@@ -463,6 +464,15 @@ def test_who_may_not_write_looks_and_is_told_why(
         assert page.now["notes"][0].startswith("Read only: the job is completed; set its state")
 
 
+def test_who_may_not_see_the_job_is_told(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
+    (job,) = bench.task(pictures)
+    server = Server(connect(standin.url, token="stranger"))
+    with pytest.raises(InputError, match=f"^job {job}: no permission"):
+        StudioJob(server, job, bench.store.job(server.url, job))
+    with pytest.raises(InputError, match="^job 99: not found"):
+        StudioJob(bench.server, 99, bench.store.job(server.url, 99))
+
+
 def test_a_job_of_a_video_shows_its_frames_and_exports(
     bench: Bench, pictures: Pictures, studio: Open, tmp_path: Path
 ) -> None:
@@ -514,6 +524,25 @@ def test_a_disk_that_is_full_is_told_and_the_round_is_saved_later(
     ledger = jobs.ledger()
     assert (ledger.round, {tag: known.label for tag, known in ledger.objects.items()}) == (2, {1: "car", 2: "person"})
     assert jobs.before(2).dump() == stood  # type: ignore[union-attr]
+    session.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(jobs), "save", full)
+        with pytest.raises(SiafError, match="No space left"):
+            clip.save(session)
+    assert (jobs.ledger().round, jobs.before(2) is not None) == (2, True)
+    session.interact({6: [stroke_of(LINE_2)]})
+    clip.save(session)  # both at once, as neither was kept
+    again = jobs.before(2)
+    assert again is not None
+    assert (jobs.ledger().round, again.round, list(again.objects), again.state) == (
+        2,
+        1,
+        [1],
+        Ledger.parse(stood, "").state,
+    )
+    session.undo()
+    clip.save(session)
+    assert (jobs.ledger().round, jobs.before(2), list(jobs.ledger().objects)) == (1, None, [1])
     clip.close()
 
 

@@ -30,6 +30,7 @@ class Following:
     ) -> None:
         self.ledger = ledger
         self._clip, self._book, self._jobs, self._read = clip, book, jobs, read
+        self._forget: int | None = None
         self.saved(session)
 
     def follow(self, session: Session) -> None:
@@ -43,9 +44,13 @@ class Following:
             if known is not now:
                 break
             same += 1
+        self._forget = None
         if same < len(self._rounds):
             self._take_back(same)
         if same < len(session.rounds):
+            if self._forget is not None:
+                self._jobs.save(self.ledger)  # what is kept is what the store has
+                self._forget = None
             self._jobs.keep_before(self.ledger.round + 1)
             self.ledger.round += 1
         self._describe(session)
@@ -57,6 +62,9 @@ class Following:
     def saved(self, session: Session) -> None:
         """The ledger and the session are in the store."""
         self._rounds, self._tags = list(session.rounds), set(session.objects.tags)
+        if self._forget is not None:  # not before: a save that fails is tried again, from the ledger of before
+            self._jobs.forget_before(self._forget, self.ledger)
+            self._forget = None
 
     def _take_back(self, rounds: int) -> None:
         """The session has only so many rounds left: the ledger is the one of then, if the store still has that.
@@ -64,21 +72,20 @@ class Following:
         A round of the job may be several of the session; one of which a part is left stays. So does one whose scribbles
         were removed from the job: `siaf cvat undo` can bring those back.
         """
-        known, back = len(self._rounds), False
+        known, ledger = len(self._rounds), self.ledger
         while known > rounds:
-            before = self._jobs.before(self.ledger.round)
-            kept = self._jobs.scribbles(self.ledger.round)
+            before, kept = self._jobs.before(ledger.round), self._jobs.scribbles(ledger.round)
             if before is None or kept["shapes"] or kept["tracks"]:
                 break
             state = self._jobs.state(before)
             had = 0 if state is None else read_summary(state).rounds
             if had < rounds:
                 break
-            take_over(before, self.ledger)
-            self._jobs.forget_before(self.ledger.round, self.ledger)
-            self.ledger, known, back = before, had, True
-        if back:
-            self.ledger.undone = sorted(unseen(self._read(self.ledger), self.ledger))
+            take_over(before, ledger)
+            self._forget, known, ledger = ledger.round, had, before
+        if ledger is not self.ledger:
+            ledger.undone = sorted(unseen(self._read(ledger), ledger))
+            self.ledger = ledger
 
     def _describe(self, session: Session) -> None:
         ledger = self.ledger
