@@ -176,8 +176,9 @@ class Calls:
         if name not in EXPORTS:
             raise not_found(f"no such format; there are {', '.join(EXPORTS)}", "format")
         state, frames = self._desk.look(dump_session).result(), self._clip.frames.another()
+        colors = {known["tag"]: known["color"] for known in self._desk.view.said["objects"]}
         with tempfile.TemporaryDirectory(prefix="siaf-") as folder:
-            made = make_attachment(Path(folder), state, frames, name=self._clip.name, kind=name)
+            made = make_attachment(Path(folder), state, frames, colors, name=self._clip.name, kind=name)
             content = made.path.read_bytes()
         headers = {
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(made.name, safe='')}",

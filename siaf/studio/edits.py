@@ -8,13 +8,13 @@ from function.http.messages import bad_request, impossible
 from function.http.prompts import scribbles_of
 from function.http.schemas import RoundRequest
 from siaf.masks import IndexMask
+from siaf.output.palette import COLOR
 from siaf.prompts import Prompts
 from siaf.scribbles import Scribble
 from siaf.session.session import Session
 from siaf.studio.clip import Clip, Label
 from siaf.studio.desk import Desk
 from siaf.studio.schemas import ObjectsRequest
-from siaf.studio.view import COLOR
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """An open session as a file to download."""
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,18 @@ class Attachment:
     media_type: str
 
 
-def make_attachment(folder: Path, state: bytes, frames: FrameSource, *, name: str, kind: str) -> Attachment:
+def make_attachment(
+    folder: Path, state: bytes, frames: FrameSource, colors: Mapping[int, str], *, name: str, kind: str
+) -> Attachment:
     """Write a session in the format `kind` into an empty folder, which the caller deletes; formats of several files
     become a zip, with the notes about what they cannot hold.
 
-    `state` is the content of a state file of `frames`, `name` the clip's. Raises as
-    `siaf.output.export.formats.write_exports`.
+    `state` is the content of a state file of `frames`, `colors` those that the page shows ("#rrggbb" by tag), `name`
+    the clip's. Raises as `siaf.output.export.formats.write_exports`.
     """
     check_exports(folder / kind, [kind], has_video=True)
     export = EXPORTS[kind]
-    saved = read_saved(state, name=name, frames=frames)
+    saved = read_saved(state, name=name, frames=frames, colors=colors)
     content = folder / export.entry
     notes = write_exports(content, saved, [kind])
     if export.is_folder:
@@ -37,7 +40,8 @@ def make_attachment(folder: Path, state: bytes, frames: FrameSource, *, name: st
         _zip(content, path, notes)
     else:
         path = content
-    return Attachment(path, f"{name}-{path.name}", _TYPES.get(path.suffix, "application/octet-stream"))
+    called = f"{name}.siaf" if kind == "siaf" else f"{name}-{path.name}"  # as the studio itself calls it
+    return Attachment(path, called, _TYPES.get(path.suffix, "application/octet-stream"))
 
 
 def _zip(content: Path, path: Path, notes: list[str]) -> None:

@@ -157,6 +157,23 @@ def test_the_overlay_has_every_frame_with_the_objects_in_their_colours(
             assert np.abs(frame[inside].mean((0, 1)) - expected.mean((0, 1))).max() < 12
 
 
+def test_the_overlay_has_the_colours_that_people_chose(
+    tiny_model: Model, clip: Frames, video: Path, tmp_path: Path
+) -> None:
+    session = Session(tiny_model, clip)
+    session.interact({}, {n: index_mask(n) for n in range(12)})
+    session.objects[1].origin["color"] = "#1080ff"
+    session.objects[200].origin["color"] = "red; no colour"
+    session.save(tmp_path / "c.siaf")
+    assert export(tmp_path / "c.siaf", "overlay", tmp_path / "o.mp4", "--video", str(video)) == 0
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        last = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][7]
+    for rows, colour in ((slice(22, 28), (0x10, 0x80, 0xFF)), (slice(36, 46), PALETTE[200])):
+        inside = (rows, slice(39, 47))
+        expected = (clip[7][inside].astype(float) + colour) / 2
+        assert np.abs(last[inside].mean((0, 1)) - expected.mean((0, 1))).max() < 12
+
+
 def test_frames_without_a_mask_are_left_out_and_said(
     tiny_model: Model, clip: Frames, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

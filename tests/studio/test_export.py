@@ -4,6 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from dataset_readers import READERS
@@ -35,7 +36,7 @@ def state(tiny_model: Model, clip: Frames) -> bytes:
 
 @pytest.mark.parametrize("kind", ["davis", "mots", "matte"])
 def test_a_folder_becomes_a_zip(state: bytes, clip: Frames, tmp_path: Path, kind: str) -> None:
-    made = make_attachment(tmp_path, state, ArrayFrames(clip), name="street.mp4", kind=kind)
+    made = make_attachment(tmp_path, state, ArrayFrames(clip), {}, name="street.mp4", kind=kind)
     assert (made.path.parent, made.name, made.media_type) == (tmp_path, f"street.mp4-{kind}.zip", "application/zip")
     with zipfile.ZipFile(made.path) as archive:
         assert archive.testzip() is None
@@ -51,30 +52,39 @@ def test_a_folder_becomes_a_zip(state: bytes, clip: Frames, tmp_path: Path, kind
 @pytest.mark.parametrize(
     ("kind", "name", "media_type"),
     [
-        ("coco", "coco.json", "application/json"),
-        ("overlay", "overlay.mp4", "video/mp4"),
-        ("cvat", "annotations.xml", "application/xml"),
-        ("siaf", "session.siaf", "application/octet-stream"),
+        ("coco", "-coco.json", "application/json"),
+        ("overlay", "-overlay.mp4", "video/mp4"),
+        ("cvat", "-annotations.xml", "application/xml"),
+        ("siaf", ".siaf", "application/octet-stream"),
     ],
 )
 def test_a_single_file_is_itself(
     state: bytes, clip: Frames, tmp_path: Path, kind: str, name: str, media_type: str
 ) -> None:
-    made = make_attachment(tmp_path, state, ArrayFrames(clip), name="street.mp4", kind=kind)
-    assert (made.path, made.name, made.media_type) == (tmp_path / name, f"street.mp4-{name}", media_type)
+    made = make_attachment(tmp_path, state, ArrayFrames(clip), {}, name="street.mp4", kind=kind)
+    assert (made.name, made.media_type) == (f"street.mp4{name}", media_type)
     assert made.path.stat().st_size > 0
-    assert {path.name for path in tmp_path.iterdir()} == {name}
+    assert list(tmp_path.iterdir()) == [made.path]
 
 
 def test_every_format_can_be_had(state: bytes, clip: Frames, tmp_path: Path) -> None:
     for kind in EXPORTS:
         (tmp_path / kind).mkdir()
-        made = make_attachment(tmp_path / kind, state, ArrayFrames(clip), name="a", kind=kind)
+        made = make_attachment(tmp_path / kind, state, ArrayFrames(clip), {}, name="a", kind=kind)
         assert made.path.is_file()
     assert len(json.loads((tmp_path / "coco" / "coco.json").read_text())["annotations"]) == 12
 
 
 def test_an_unknown_format_is_named(state: bytes, clip: Frames, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="^as: 'yolo' is not one of: davis, overlay"):
-        make_attachment(tmp_path, state, ArrayFrames(clip), name="a", kind="yolo")
+        make_attachment(tmp_path, state, ArrayFrames(clip), {}, name="a", kind="yolo")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_overlay_has_the_colours_of_the_page(state: bytes, clip: Frames, tmp_path: Path) -> None:
+    made = make_attachment(tmp_path, state, ArrayFrames(clip), {3: "#1080ff"}, name="a", kind="overlay")
+    with av.open(str(made.path)) as container:
+        first = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    inside = (slice(14, 26), slice(9, 21))
+    expected = (clip[0][inside].astype(float) + np.array([0x10, 0x80, 0xFF])) / 2
+    assert np.abs(first[inside].mean((0, 1)) - expected.mean((0, 1))).max() < 12

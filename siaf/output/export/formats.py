@@ -34,7 +34,7 @@ def _overlay(path: Path, saved: SavedSession) -> list[str]:
     if frames is None:
         raise InputError("overlay needs the pictures: name the video", field="video")
     try:
-        with OverlayVideo(path, height=frames.height, width=frames.width, fps=frames.fps) as video:
+        with OverlayVideo(path, height=frames.height, width=frames.width, fps=frames.fps, chosen=saved.colors) as video:
             for n in saved.written:
                 video.add(frames[n], saved.mask(n))
     except av.FFmpegError as error:

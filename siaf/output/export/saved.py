@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from siaf.errors import InputError, StateError
 from siaf.frames.source import FrameSource
 from siaf.masks import IndexMask, index_mask_to_rles
 from siaf.output.datasets.clip import LabeledClip, LabeledFrame
+from siaf.output.palette import COLOR
 from siaf.session.snapshot import SessionMasks
 from siaf.session.state_file import read_masks, read_summary
 
@@ -22,14 +23,15 @@ _UNNAMED = "object"
 
 @dataclass(frozen=True, kw_only=True)
 class SavedSession:
-    """A state file's masks. `data` is the file, `named` the objects (tag → label, "" = none), and `frames` the clip it
-    was made on, None where only masks are needed.
+    """A state file's masks. `data` is the file, `named` the objects (tag → label, "" = none), `colors` those of them
+    with a colour of their own ("#rrggbb"), and `frames` the clip it was made on, None where only masks are needed.
     """
 
     name: str
     data: bytes
     masks: SessionMasks
     named: Mapping[int, str]
+    colors: Mapping[int, str] = field(default_factory=dict)
     frames: FrameSource | None = None
 
     @property
@@ -80,8 +82,16 @@ def _one_word(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "clip"
 
 
-def read_saved(data: bytes, *, name: str, file: str = "state", frames: FrameSource | None = None) -> SavedSession:
-    """A state file's content. `name` is the clip's, for datasets; `file` is what errors call the file.
+def read_saved(
+    data: bytes,
+    *,
+    name: str,
+    file: str = "state",
+    frames: FrameSource | None = None,
+    colors: Mapping[int, str] | None = None,
+) -> SavedSession:
+    """A state file's content. `name` is the clip's, for datasets; `file` is what errors call the file; `colors` of
+    objects, by default those that the file has.
 
     Raises StateError if it is no state file, or not one of `frames`.
     """
@@ -97,7 +107,12 @@ def read_saved(data: bytes, *, name: str, file: str = "state", frames: FrameSour
     named = {known.tag: known.label or "" for known in summary.objects}
     for frame in masks.masks:  # a file of masks alone names no objects
         named |= {int(tag): "" for tag in np.unique(masks.mask(frame)) if tag and int(tag) not in named}
-    return SavedSession(name=name, data=data, masks=masks, named=dict(sorted(named.items())), frames=frames)
+    if colors is None:
+        notes = {known.tag: known.origin.get(COLOR, "") for known in summary.objects}
+        colors = {tag: note for tag, note in notes.items() if re.fullmatch("#[0-9a-fA-F]{6}", note)}
+    return SavedSession(
+        name=name, data=data, masks=masks, named=dict(sorted(named.items())), colors=colors, frames=frames
+    )
 
 
 def read_saved_file(path: Path, frames: FrameSource | None = None) -> SavedSession:
