@@ -8,12 +8,13 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siaf.commands.common import add_model_arguments
 from siaf.cvat.studio.opening import add_job_arguments, open_job
-from siaf.errors import InputError, SiafError, StateError
+from siaf.errors import InputError, SiafError
 from siaf.weights import load_model
 
 if TYPE_CHECKING:
@@ -72,13 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     clip = _clip(arguments)
     try:
         model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
-        try:
-            session = clip.load(model)
-        except StateError as error:
-            if arguments.job is not None:
-                raise
-            raise StateError(f"{error.message}; --new begins anew, and keeps this one", field=error.field) from None
-        server = make_server(clip, session, door)
+        server = make_server(clip, clip.load(model), door)
     except BaseException:
         clip.close()
         raise
@@ -87,7 +82,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"the session is kept in {clip.place}; Ctrl-C ends the studio", file=sys.stderr)
     if not arguments.no_browser:
         _when(lambda: server.started, lambda: webbrowser.open(door.link))
-    server.run()
+    with suppress(KeyboardInterrupt):  # which is how it is meant to end
+        server.run()
 
 
 def _clip(arguments: argparse.Namespace) -> "Clip":
@@ -102,8 +98,12 @@ def _clip(arguments: argparse.Namespace) -> "Clip":
     from siaf.studio.clip import open_clip
 
     clip = open_clip(arguments.video, arguments.session)
-    if arguments.new and (kept := clip.set_aside()) is not None:
-        print(f"the former session is kept in {kept}", file=sys.stderr)
+    try:
+        if arguments.new and (kept := clip.set_aside()) is not None:
+            print(f"the former session is kept in {kept}", file=sys.stderr)
+    except BaseException:
+        clip.close()
+        raise
     return clip
 
 

@@ -1,6 +1,7 @@
 """Who may ask the studio: no page of another site, no other name for this address, and nobody without the token."""
 
 import hmac
+import ipaddress
 import re
 from collections.abc import Collection
 from hashlib import sha256
@@ -26,13 +27,15 @@ HEADERS = {
 
 
 class Access:
-    """The door. `names`: host names that the studio is reached by; `token`: "" where anyone on this machine may ask.
+    """The door. `names`: host names that the studio is reached by; `addresses`: so are bare addresses, which no foreign
+    name can stand for. `token`: "" where anyone on this machine may ask.
 
     `port` names the cookie, as browsers share cookies between the ports of a host.
     """
 
-    def __init__(self, names: Collection[str], token: str, port: int) -> None:
+    def __init__(self, names: Collection[str], token: str, port: int, *, addresses: bool = False) -> None:
         self._names = {name.lower() for name in names}
+        self._addresses = addresses
         self._token = token
         self._cookie = f"siaf-studio-{port}"
         # What the browser keeps is not the token itself, and a studio that is started anew with it knows it again.
@@ -40,7 +43,8 @@ class Access:
 
     def check_host(self, request: Request) -> None:
         """ApiError 421 for a name that is not ours: a foreign name may lead to this address, and its pages with it."""
-        if _host(request.header("host") or "") not in self._names:
+        name = _host(request.header("host") or "")
+        if name not in self._names and not (self._addresses and _is_address(name)):
             ours = " or ".join(sorted(self._names))
             raise ApiError(
                 HTTPStatus.MISDIRECTED_REQUEST, "host", f"this is the studio of {ours} (--host-name adds names)", "host"
@@ -86,6 +90,14 @@ class Access:
 def _host(netloc: str) -> str:
     """The name in a Host header, without its port."""
     return re.sub(r":[0-9]*$", "", netloc.strip().lower()).strip("[]")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _forged(message: str, field: str) -> ApiError:

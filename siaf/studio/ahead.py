@@ -25,6 +25,12 @@ class Ahead:
         if frame not in self._drawn and 0 <= frame < len(self._session.frames):
             self._drawn = (frame, *self._drawn)[:_REMEMBERED]
 
+    def embed(self, frame: int) -> None:
+        """Encode a frame for the segmenter, which draws the first preview there."""
+        segmenter = self._session.model.segmenter
+        if segmenter is not None:
+            segmenter.embed(self._session.frames[frame])
+
     @property
     def wanted(self) -> bool:
         """Whether there is something to do."""

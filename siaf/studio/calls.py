@@ -32,7 +32,7 @@ from siaf.studio.edits import edit_objects, take_round
 from siaf.studio.export import make_attachment
 from siaf.studio.holding import Holder
 from siaf.studio.pictures import SMALLEST, Pictures
-from siaf.studio.schemas import HoldRequest, ObjectsRequest, PreviewRequest, StartRequest
+from siaf.studio.schemas import DrawingRequest, HoldRequest, ObjectsRequest, PreviewRequest, StartRequest
 from siaf.version import siaf_version
 
 PAGE = 1
@@ -193,6 +193,13 @@ class Calls:
         body = parse(HoldRequest, request)
         return _json({"holder": self._holder.ask(body.tab, take=body.take)})
 
+    def drawing(self, request: Asked) -> Reply:
+        """`POST api/drawing`: the preview of a stroke that is begun now comes sooner; answered at once."""
+        frame = parse(DrawingRequest, request).frame
+        self._check_frame(frame, "frame")
+        self._desk.look_ahead(frame, preview=True)
+        return _json({}, HTTPStatus.ACCEPTED)
+
     def preview(self, request: Asked) -> Reply:
         """`POST api/preview`"""
         body = parse(PreviewRequest, request)
@@ -322,6 +329,7 @@ _TABLE: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
     ("GET", "progress", Calls.progress),
     ("GET", "export/*", Calls.export),
     ("POST", "hold", Calls.hold),
+    ("POST", "drawing", Calls.drawing),
     ("POST", "preview", Calls.preview),
     ("POST", "rounds", Calls.round),
     ("POST", "propagate", Calls.propagate),

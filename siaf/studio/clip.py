@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from siaf.errors import InputError, SiafError
+from siaf.errors import InputError, SiafError, StateError
 from siaf.frames.source import FrameSource, frame_digest, open_video
 from siaf.model.loaded import Model
 from siaf.session.session import Session
@@ -106,7 +106,12 @@ class VideoClip(Clip):
 
     def load(self, model: Model) -> Session:
         """From the file, if it is there."""
-        return Session.load(self.state, model, self.frames) if self.state.exists() else Session(model, self.frames)
+        if not self.state.exists():
+            return Session(model, self.frames)
+        try:
+            return Session.load(self.state, model, self.frames)
+        except StateError as error:
+            raise StateError(f"{error.message}; --new begins anew, and keeps this one", field=error.field) from None
 
     def save(self, session: Session) -> None:
         """To the file, by rename."""

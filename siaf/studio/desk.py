@@ -1,6 +1,7 @@
 """The desk: one thread that owns the session and does everything on it, one thing after another."""
 
 import logging
+import tempfile
 import threading
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from function.http.messages import ApiError, stale
@@ -73,7 +75,7 @@ class Desk:
         self._wake = threading.Condition()
         self._closing = False
         self.view = View.of(session, clip.labels)
-        self._thread = threading.Thread(target=self._work, name="desk")
+        self._thread = threading.Thread(target=self._work, name="desk", daemon=True)  # a second Ctrl-C ends it at once
         self._thread.start()
 
     # -- asked by others ------------------------------------------------------------------------------------------
@@ -126,9 +128,13 @@ class Desk:
 
         return self._put(_Job(send, Future()))
 
-    def look_ahead(self, frame: int) -> None:
-        """A frame is being drawn on: the next round will need it and its neighbours."""
+    def look_ahead(self, frame: int, *, preview: bool = False) -> None:
+        """A frame is drawn on: what the next round needs of it is made once nobody asks for anything. `preview`: what
+        its first preview needs is made now.
+        """
         self._ahead.drawn_on(frame)
+        if preview:
+            self.look(lambda session: self._ahead.embed(frame), key="ahead")
 
     def check(self, revision: int | None) -> None:
         """ApiError 409 unless a page of this revision knows all that people did; frames may have been done since."""
@@ -166,23 +172,36 @@ class Desk:
             return self._queue.popleft() if self._queue else None
 
     def _work(self) -> None:
-        while True:
-            job = self._next()
-            if job is not None:
-                self._do(job)
-            elif self._closing:
-                break
-            elif self._propagating is not None:
-                self._step()
-            elif not self.view.whole:
-                self._show()
-            elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
-                self._ahead.step()
-            if self._until_save() == 0:
-                self._save()
+        ending = False
+        while not ending:
+            try:
+                ending = self._turn()
+            except Exception as error:  # no memory for a view: the session itself is whole
+                log.exception("desk")
+                self._propagating, self._propagation = None, Propagation(error=str(error) or type(error).__name__)
+                time.sleep(_REST_S)
         if self._unsaved:
             self._save()
+        if self._unsaved:
+            self._rescue()
         self.clip.close()
+
+    def _turn(self) -> bool:
+        """Do the next thing, if there is one; True at the end."""
+        job = self._next()
+        if job is not None:
+            self._do(job)
+        elif self._closing:
+            return True
+        elif self._propagating is not None:
+            self._step()
+        elif not self.view.whole:
+            self._show()
+        elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
+            self._ahead.step()
+        if self._until_save() == 0:
+            self._save()
+        return False
 
     def _do(self, job: _Job[object]) -> None:
         """Run a job and answer it."""
@@ -264,6 +283,17 @@ class Desk:
             self.saved = Saved(self.clip.place, datetime.now(UTC).isoformat(timespec="seconds"))
             self._unsaved = False
         self._tried = time.monotonic()
+
+    def _rescue(self) -> None:
+        """The process ends and the session has no place: keep it where there is room."""
+        lost = f"the session could not be saved in {self.clip.place} ({self.saved.error})"
+        try:
+            place = Path(tempfile.mkdtemp(prefix="siaf-")) / "session.siaf"
+            self._session.save(place)
+        except Exception as error:
+            log.error("%s, nor elsewhere: %s", lost, error)
+        else:
+            log.error("%s; it is kept in %s", lost, place)
 
 
 def _steps(session: Session, adaptation: Iterator[tuple[int, int]]) -> Iterator[bool]:

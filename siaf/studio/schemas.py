@@ -22,6 +22,12 @@ class HoldRequest(_Body):
     take: bool = False
 
 
+class DrawingRequest(_Body):
+    """A stroke was begun on a frame."""
+
+    frame: Frame
+
+
 class PreviewRequest(_Body):
     """What is drawn on a frame and not committed yet."""
 

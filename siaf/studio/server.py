@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import uvicorn
 
-from function.http.asgi import check_address
+from function.http.asgi import check_address, is_loopback
 from siaf.session.session import Session
 from siaf.studio.access import Access
 from siaf.studio.app import App
@@ -17,6 +17,7 @@ from siaf.studio.desk import SAVED_EVERY_S, Desk
 from siaf.studio.holding import Holder
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ANYWHERE = ("0.0.0.0", "::")
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,21 @@ class Door:
     @classmethod
     def on(cls, host: str, port: int, token: str, names: Sequence[str], *, field: str) -> "Door":
         """An address that is free; port 0 is one that is. Raises InputError naming `field`."""
-        port = port or _free_port(host)
         check_address(host, port, field)
-        own = _LOOPBACK if host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::") else ()
-        return cls(host, port, tuple(dict.fromkeys((*names, host, *own))), token)
+        port = port or _free_port(host)
+        own = socket.gethostname() if host in _ANYWHERE else host
+        here = _LOOPBACK if host in _ANYWHERE or is_loopback(host) else ()
+        return cls(host, port, tuple(dict.fromkeys((*names, own, *here))), token)
+
+    @property
+    def access(self) -> Access:
+        """Who may come in."""
+        return Access(self.names, self.token, self.port, addresses=self.host in _ANYWHERE)
 
     @property
     def link(self) -> str:
         """What to open in a browser."""
-        name = next(name for name in (*self.names, "127.0.0.1") if name not in ("0.0.0.0", "::"))
+        name = self.names[0]
         name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.port}/" + (f"?token={quote(self.token)}" if self.token else "")
 
@@ -47,7 +54,7 @@ class Door:
 def make_server(clip: Clip, session: Session, door: Door, *, saved_every_s: float = SAVED_EVERY_S) -> uvicorn.Server:
     """A studio that is still to be run; once it ends, the session is saved and the clip closed."""
     desk = Desk(clip, session, saved_every_s=saved_every_s)
-    app = App(Calls(clip, desk, Holder()), desk, Access(door.names, door.token, door.port))
+    app = App(Calls(clip, desk, Holder()), desk, door.access)
     return uvicorn.Server(
         uvicorn.Config(
             app,

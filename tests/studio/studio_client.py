@@ -3,18 +3,21 @@
 import http.client
 import json
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import torch
+
 from siaf.model.loaded import Model
 from siaf.studio.clip import Clip, open_clip
 from siaf.studio.server import Door, make_server
+from siaf.weights import build_model
 
 Json = dict[str, Any]
 FIRST = {"tag": 1, "points": [[8.0, 20.0], [20.0, 20.0]]}
@@ -147,20 +150,10 @@ def studio_on(
         assert not thread.is_alive()
 
 
-def main(path: str, port: str, saved_every_s: str) -> None:
-    """A studio of its own, to be killed."""
-    from dataclasses import replace
-
-    import torch
-
-    from siaf.weights import build_model
-
+def run_studio(path: Path, port: int, saved_every_s: float) -> None:
+    """A studio with the tiny model until it is stopped: for a process of its own."""
     torch.set_num_threads(1)
     model = replace(build_model("siaf-t", device="cpu", seed=3), short_side=65, interaction_short_side=65)
-    clip = open_clip(Path(path))
-    door = Door.on("127.0.0.1", int(port), "", (), field="--port")
-    make_server(clip, clip.load(model), door, saved_every_s=float(saved_every_s)).run()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    clip = open_clip(path)
+    door = Door.on("127.0.0.1", port, "", (), field="--port")
+    make_server(clip, clip.load(model), door, saved_every_s=saved_every_s).run()

@@ -2,13 +2,15 @@
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from studio_client import FIRST, Page, Studio, free_port, studio_on
 
+from function.http.messages import ApiError, Request
 from siaf.errors import InputError
 from siaf.model.loaded import Model
 from siaf.studio import app
@@ -140,7 +142,30 @@ def test_links(capsys: pytest.CaptureFixture[str]) -> None:
     assert Door.on("127.0.0.1", port, "", (), field="--port").link == f"http://127.0.0.1:{port}/"
     everywhere = Door.on("0.0.0.0", port, "a b", ("studio.example",), field="--listen")
     assert everywhere.link == f"http://studio.example:{port}/?token=a%20b"
-    assert urlsplit(Door.on("0.0.0.0", port, "x", (), field="--listen").link).hostname == "127.0.0.1"
+    assert Door.on("0.0.0.0", port, "x", (), field="--listen").names[:2] == (socket.gethostname(), "127.0.0.1")
+    assert Door.on("localhost", port, "x", (), field="--listen").link == f"http://localhost:{port}/?token=x"
+
+
+@pytest.mark.parametrize(
+    ("host", "sent", "welcome"),
+    [
+        ("127.0.0.1", "localhost", True),
+        ("127.0.0.1", "[::1]:8477", True),
+        ("127.0.0.1", "LOCALHOST:1", True),
+        ("127.0.0.1", "192.168.1.5", False),
+        ("127.0.0.1", "127.0.0.1.evil.example", False),
+        ("127.0.0.1", "", False),
+        ("0.0.0.0", "192.168.1.5:8477", True),
+        ("0.0.0.0", "[fe80::1]:8477", True),
+        ("0.0.0.0", "evil.example:8477", False),
+    ],
+)
+def test_names_that_are_ours(host: str, sent: str, welcome: bool) -> None:
+    """A foreign name may lead to any address; a bare address is where the browser itself went."""
+    access = Door.on(host, free_port(), "x", (), field="--listen").access
+    request = Request("GET", "/", headers={"host": sent})
+    with nullcontext() if welcome else pytest.raises(ApiError, match="--host-name"):
+        access.check_host(request)
 
 
 def test_a_port_that_is_taken(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,6 +97,13 @@ def test_a_preview_is_what_the_round_gives_and_changes_nothing(page: Page) -> No
     assert 3 in [mask["tag"] for mask in boxed["masks"]]
 
 
+def test_a_stroke_that_is_begun_changes_nothing(page: Page) -> None:
+    before = page.get("session")
+    assert page.do("POST", "drawing", frame=3) == {}
+    assert page.get("session") == before
+    assert page.ask("POST", "drawing", {"frame": 12})[1]["error"]["field"] == "frame"
+
+
 def test_a_round_that_was_answered_is_not_taken_twice(page: Page) -> None:
     body = {"revision": 0, "scribbles": [{"frame": 2, "strokes": [FIRST]}]}
     once = page.do("POST", "rounds", **body)

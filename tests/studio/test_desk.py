@@ -2,9 +2,12 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from recording_model import RecordingModel
 from studio_client import until
 
@@ -116,6 +119,20 @@ def test_frames_are_encoded_while_the_labeler_draws(opened: VideoClip, recording
     until(lambda: desk.view.propagation.done == 11, "all are done")
     assert sum(recording.counts("encode_batch")) == 12 - 7
     desk.close()
+
+
+def test_a_stroke_that_is_begun_encodes_its_frame_for_the_preview(opened: VideoClip, tiny_model: Model) -> None:
+    seen: list[float] = []
+
+    class Segmenter:
+        def embed(self, frame: NDArray[np.uint8]) -> None:
+            seen.append(float(frame[20, 21, 0]))
+
+    desk = Desk(opened, opened.load(replace(tiny_model, segmenter=Segmenter())))  # type: ignore[arg-type]
+    desk.look_ahead(4)
+    desk.look_ahead(4, preview=True)
+    desk.close()
+    assert seen == [200.0]
 
 
 def test_the_nearest_frames_come_first(opened: VideoClip, tiny_model: Model) -> None:

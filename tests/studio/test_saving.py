@@ -1,30 +1,36 @@
 """Nothing is lost: a process that is killed, a disk that is full, a session that is opened again."""
 
 import errno
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from studio_client import FIRST, SECOND, Page, Studio, free_port, studio_on, until
+from studio_client import FIRST, SECOND, Page, Studio, free_port, run_studio, studio_on, until
 
 from siaf.cli import main
 from siaf.errors import InputError
 from siaf.model.loaded import Model
 from siaf.session.session import Session
-from siaf.session.state_file import dump_session
+from siaf.session.state_file import dump_session, read_summary
 from siaf.studio.clip import open_clip
 from siaf.weights import build_model, save_weights
 
-SCRIPT = str(Path(__file__).with_name("studio_client.py"))
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["siaf.studio.server", "siaf.weights"])  # a new process is then there in a second
 
 
 @contextmanager
-def process(path: Path, port: int, saved_every_s: float = 20.0) -> Iterator[tuple[subprocess.Popen[bytes], Page]]:
+def process(path: Path, port: int, saved_every_s: float = 20.0) -> Iterator[tuple[BaseProcess, Page]]:
     """A studio of its own; killed at the end if it still runs."""
-    running = subprocess.Popen([sys.executable, SCRIPT, str(path), str(port), str(saved_every_s)])
+    running = _context.Process(target=run_studio, args=(path, port, saved_every_s), daemon=True)
+    running.start()
     page = Page(port, "first")
 
     def listens() -> bool:
@@ -38,7 +44,7 @@ def process(path: Path, port: int, saved_every_s: float = 20.0) -> Iterator[tupl
         yield running, page
     finally:
         running.kill()
-        running.wait()
+        running.join()
 
 
 def test_killed_in_the_middle_of_a_propagation_it_goes_on(folder: Path, tiny_model: Model) -> None:
@@ -49,7 +55,7 @@ def test_killed_in_the_middle_of_a_propagation_it_goes_on(folder: Path, tiny_mod
         page.do("POST", "propagate", revision=page.revision)
         until(lambda: page.get("session")["propagation"]["done"] >= 3, "three frames are done")
         running.kill()
-        running.wait()
+        running.join()
     with process(folder, port) as (running, page):
         session = page.get("session")
         assert (session["rounds"], session["interacted"]) == (1, {"2": [1], "8": [1]})
@@ -57,7 +63,8 @@ def test_killed_in_the_middle_of_a_propagation_it_goes_on(folder: Path, tiny_mod
         page.propagate()
         found = page.masks(*range(12))
         running.terminate()
-        assert running.wait(60) in (0, -15)
+        running.join(60)
+        assert running.exitcode in (0, -signal.SIGTERM)
     with studio_on(_copy(folder), tiny_model) as quiet:
         page = quiet.page("x")
         page.commit(2, 8)
@@ -143,6 +150,52 @@ def test_what_could_not_be_saved_is_tried_again(folder: Path, tiny_model: Model)
     until(lambda: desk.saved.error is None and desk.saved.at, "it is saved")
     desk.close()
     assert clip.state.read_bytes() == dump_session(session)
+
+
+def test_a_session_without_a_place_is_kept_elsewhere_at_the_end(
+    folder: Path, tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(session: Session) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    clip = open_clip(folder)
+    clip.save = refuse  # type: ignore[method-assign]
+    with studio_on(folder, tiny_model, clip=clip) as studio:
+        studio.page("first").commit(2)
+    (kept,) = elsewhere.glob("siaf-*/session.siaf")
+    assert f"(No space left on device); it is kept in {kept}" in caplog.text
+    assert Session.load(kept, tiny_model, clip.frames).interacted == [2]
+
+
+def test_ctrl_c_saves_and_ends_quietly(folder: Path, tmp_path: Path) -> None:
+    """As a user runs it, with the weights that come with siaf."""
+    command = [sys.executable, "-m", "siaf", "studio", str(folder), "--no-browser", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "SIAF_TOKEN": "x y"}) as run:
+        assert run.stderr is not None
+        link = run.stderr.readline().split()[-1]
+        assert run.stderr.readline() == f"the session is kept in {folder}.siaf; Ctrl-C ends the studio\n"
+        port = int(link.split(":")[2].split("/")[0])
+        assert link == f"http://127.0.0.1:{port}/?token=x%20y"
+        page = Page(port, "first")
+        until(lambda: _answers(page), "it listens")
+        page.headers["Cookie"] = page.send("GET", "/?token=x%20y")[1]["Set-Cookie"].split(";")[0]
+        page.do("POST", "hold", tab="first")
+        page.commit(2, strokes=(FIRST,))
+        page.do("POST", "propagate", revision=page.revision)
+        run.send_signal(signal.SIGINT)
+        rest = run.stderr.read()
+        assert (run.wait(60), rest) == (0, "")
+    assert read_summary(Path(f"{folder}.siaf").read_bytes()).rounds == 1
+
+
+def _answers(page: Page) -> bool:
+    try:
+        return page.send("GET", "/api/session")[0] == 401
+    except OSError:
+        return False
 
 
 def test_a_folder_that_cannot_be_written_is_told_at_once(
