@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,6 +347,28 @@ def test_undo_takes_rounds_back_for_cvat_too(bench: Bench, pictures: Pictures, s
         assert any("the last round was taken back" in note for note in page.now["notes"])
     bench.scribble(job, 8, (40.0, 22.0, 50.0, 22.0), tag=1, label="car")
     assert bench.sync(job).scribbles == {0: 1, 8: 1}
+
+
+def test_with_another_model_it_begins_again_and_an_undo_goes_no_further_back(
+    bench: Bench, pictures: Pictures, tiny_model: Model
+) -> None:
+    (job,) = bench.task(pictures)
+    for frame, line in ((0, LINE_1), (8, (40.0, 22.0, 50.0, 22.0)), (4, (22.0, 20.0, 32.0, 20.0))):
+        bench.scribble(job, frame, line, tag=1, label="car")
+        bench.sync(job)
+    jobs = bench.store.job(bench.server.url, job)
+    stood = jobs.ledger().dump()
+    clip = StudioJob(bench.server, job, jobs)
+    session = clip.load(replace(tiny_model, short_side=97))
+    assert "The session was made with another model: it begins again from its annotated frames." in clip.notes
+    assert (session.interacted, len(session.rounds)) == ([0, 4, 8], 1)
+    assert jobs.ledger().dump() == stood, "who only looks changes nothing"
+    session.interact({6: [stroke_of(LINE_2)]})
+    clip.save(session)
+    session.undo()
+    clip.save(session)
+    assert (jobs.ledger().round, list(jobs.ledger().objects)) == (4, [1])
+    clip.close()
 
 
 def test_the_command_takes_back_a_round_of_the_studio(bench: Bench, pictures: Pictures, studio: Open) -> None:

@@ -79,7 +79,7 @@ class Following:
                 break
             state = self._jobs.state(before)
             had = 0 if state is None else read_summary(state).rounds
-            if had < rounds:
+            if not rounds <= had < known:  # a part of a round, or a session that began again with another model
                 break
             take_over(before, ledger)
             self._forget, known, ledger = ledger.round, had, before
