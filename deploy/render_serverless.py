@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes deploy/serverless: both functions in the layout that CVAT's deploy_cpu.sh and deploy_gpu.sh take.
+"""Writes what other tools deploy: both functions in the layout that CVAT's deploy_cpu.sh and deploy_gpu.sh take
+(deploy/serverless), and those that the Helm chart makes (deploy/helm/siaf/functions).
 
 Run it after a change of function.yaml, of a patch or of the version. The base image is the one that function.yaml
 names, tagged with version and device. Needs Python 3.11 or newer and PyYAML.
@@ -11,7 +12,7 @@ from pathlib import Path
 import yaml
 from render import ROOT, Deployment, merge, project_version, render
 
-FOLDER = ROOT / "deploy" / "serverless"
+FOLDERS = SERVERLESS, CHART = ROOT / "deploy" / "serverless", ROOT / "deploy" / "helm" / "siaf" / "functions"
 _NOTE = "# Written by deploy/render_serverless.py from function.yaml and deploy/patches; edit those.\n"
 _MAIN = '''"""What Nuclio starts. The base image holds the function; nuctl copies this folder beside it."""
 
@@ -29,13 +30,15 @@ class _Dumper(yaml.SafeDumper):
 
 
 def files() -> dict[Path, str]:
-    """Every file of the folder and its text."""
+    """Every file of both folders and its text."""
     found = {}
     for kind in ("interactor", "tracker"):
-        folder = FOLDER / "pytorch" / "siaf" / kind / "nuclio"
+        folder = SERVERLESS / "pytorch" / "siaf" / kind / "nuclio"
         found[folder / "main.py"] = _MAIN
         for device, name in (("cpu", "function.yaml"), ("gpu", "function-gpu.yaml")):
             found[folder / name] = _NOTE + _dump(_config(kind, device))
+            chart = render(Deployment(kind=kind, device=device, platform="kube", image="the chart's own"))
+            found[CHART / f"{kind}-{device}.yaml"] = _NOTE + _dump(chart)
     return found
 
 

@@ -22,7 +22,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True, allow_inf_nan=False)
 
-    model: Annotated[str, Field(description="`siaf-t`, `siaf-r50` or `siaf-swinb`")] = "siaf-t"
+    model: Annotated[
+        str,
+        Field(
+            description="`siaf-t`, `siaf-r50`, `siaf-swinb`; `best` of those in the weights folder; `hf:ORG/NAME`"
+            " (needs huggingface_hub)"
+        ),
+    ] = "siaf-t"
     weights: Annotated[Path | None, Field(description="weights file; empty: the one in the package")] = None
     device: Annotated[str, Field(description="`auto`, `cpu`, `cuda`, `cuda:1` …")] = "auto"
     short_side: Annotated[

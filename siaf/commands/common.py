@@ -19,12 +19,24 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model, --weights and --device."""
     parser.add_argument(
-        "--model", default="siaf-t", choices=sorted(DEFAULT_PROPAGATION), help="which model to use (default: siaf-t)"
+        "--model",
+        type=model_name,
+        default="siaf-t",
+        metavar="NAME",
+        help=f"{', '.join(sorted(DEFAULT_PROPAGATION))}, best (siaf weights best) or hf:ORG/NAME (default: siaf-t)",
     )
     parser.add_argument("--weights", metavar="FILE", help="weights file (default: the one that comes with siaf)")
     parser.add_argument(
         "--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda", "cuda:1", …'
     )
+
+
+def model_name(text: str) -> str:
+    """What `load_model` takes as a name, of the command line."""
+    known = [*sorted(DEFAULT_PROPAGATION), "best"]
+    if text not in known and not text.startswith("hf:"):
+        raise argparse.ArgumentTypeError(f"unknown model {text!r}; known: {', '.join(known)}, hf:ORG/NAME")
+    return text
 
 
 def positive(text: str) -> int:

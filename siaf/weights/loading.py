@@ -18,8 +18,9 @@ from siaf.model.names import DEFAULT_PROPAGATION
 from siaf.model.sam import SegmentAnything
 from siaf.model.segmenter import Segmenter
 from siaf.model.threads import limit_threads
-from siaf.weights.catalogue import CATALOGUE
+from siaf.weights.catalogue import BEST, CATALOGUE
 from siaf.weights.files import file_digest, load_checked, read_parts, weights_info
+from siaf.weights.hub import PREFIX, from_hub
 
 MODELS = DEFAULT_PROPAGATION
 SEGMENTER = "mobilesam"
@@ -35,6 +36,9 @@ def load_model(
 ) -> Model:
     """Load a model ready for `siaf.Session`.
 
+    `name`: one of `MODELS`; or "best", the most accurate one that `siaf weights best` has brought to this machine; or
+    "hf:ORG/NAME", whose file a model hub has (`siaf.weights.hub`). The model's own `name` is one of `MODELS` always.
+
     `weights`, `propagation` and `interaction` are each a weights file or the name of weights that ship with siaf or
     lie in the weights folder (`weights_folder`); the latter two replace one network of the model. `weights` is by
     default the model's own name. Any interaction network goes with any propagation network, but the propagation
@@ -43,7 +47,7 @@ def load_model(
 
     Raises InputError for an unknown name or missing weights, StateError for weights that do not fit.
     """
-    _check_name(name)
+    name, weights = _chosen(name, weights)
     model_file = None
     if propagation is None or interaction is None:
         model_file = find_weights(weights if weights is not None else name, "weights")
@@ -128,6 +132,25 @@ def find_weights(source: str | Path, field: str = "weights") -> Path:
     if not Path(source).is_file():
         raise InputError(f"no such file: {source}", field=field)
     return Path(source)
+
+
+def _chosen(name: str, weights: str | Path | None) -> tuple[str, str | Path | None]:
+    """A model's own name, and its weights."""
+    if name != "best" and not name.startswith(PREFIX):
+        _check_name(name)
+        return name, weights
+    if weights is not None:
+        raise InputError(f"the model {name!r} brings its own", field="weights")
+    if name == "best":
+        here = [model for model in BEST if (weights_folder() / f"{model}.safetensors").is_file()]
+        if not here:
+            raise InputError("no better weights than siaf-t's are here; run: siaf weights best", field="model")
+        return here[0], None
+    path = from_hub(name)
+    model = weights_info(path).get("model")
+    if model not in MODELS:
+        raise StateError(f"holds no model of siaf's ({model!r}); known: {', '.join(MODELS)}", field=name)
+    return model, path
 
 
 def _check_name(name: str) -> None:

@@ -1,11 +1,14 @@
 """What the deployment's tests share: the repository, its scripts as modules, tools of the venv."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from helm_chart import Chart
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy"))
@@ -29,6 +32,20 @@ def tool() -> Callable[[str], str]:
         return str(path)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def chart(tool: Callable[[str], str]) -> Chart:
+    """What Helm makes of our chart; CalledProcessError for values that it refuses."""
+
+    def template(*values: str) -> list[dict[str, Any]]:
+        folder = str(ROOT / "deploy/helm/siaf")
+        command = [tool("helm"), "template", "siaf", folder, "--namespace", "cvat"]
+        command += [option for value in values for option in ("--set-json", value)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+
+    return template
 
 
 VARIANTS = [

@@ -10,8 +10,8 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 from cvat_sdk import auto_annotation
+from helm_chart import Chart
 from render import project_version
 
 from siaf.cvat import auto_annotation as functions
@@ -32,8 +32,14 @@ def services(root: Path, tool: Callable[[str], str]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def deployments(root: Path) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((root / "deploy/agent/kubernetes.yaml").read_text()))
+def deployments(chart: Chart) -> list[dict[str, Any]]:
+    made = chart("agents.interaction=11", 'agents.tracking="12"')
+    return [m for m in made if m["kind"] == "Deployment"]
+
+
+def test_the_chart_makes_no_agent_without_its_number(chart: Chart) -> None:
+    (only,) = [m for m in chart("agents.tracking=12") if m["kind"] == "Deployment"]
+    assert only["metadata"]["name"] == "siaf-agent-tracking"
 
 
 def check(arguments: list[str]) -> tuple[str, str]:
@@ -61,7 +67,7 @@ def test_kubernetes_runs_the_same(deployments: list[dict[str, Any]], services: d
         pod = deployment["spec"]["template"]
         assert deployment["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
         (container,) = pod["spec"]["containers"]
-        assert check(container["args"])[0] == check(service["command"])[0]
+        assert check(container["args"]) == check(service["command"])
         assert container["image"].rpartition("/")[2] == service["image"]
 
 
@@ -81,6 +87,6 @@ def test_versions_are_this_projects_and_the_sdks(root: Path) -> None:
     assert sdk is not None
     dockerfile = (root / "deploy/agent/Dockerfile").read_text()
     assert f"cvat-cli=={sdk[1]} " in dockerfile
-    for name in ("Dockerfile", "compose.agent.yml", "kubernetes.yaml"):
+    for name in ("Dockerfile", "compose.agent.yml"):
         for image in re.findall(r"siaf-cvat-\w+:([\d.]+)-cpu", (root / "deploy/agent" / name).read_text()):
             assert image == project_version()

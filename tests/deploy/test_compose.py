@@ -54,4 +54,4 @@ def test_redis_keeps_sessions_over_a_restart(config: dict[str, Any]) -> None:
 
 
 def test_has_the_redis_of_kubernetes(config: dict[str, Any], root: Path) -> None:
-    assert config["services"]["siaf_redis"]["image"] in (root / "deploy/kubernetes/redis.yaml").read_text()
+    assert config["services"]["siaf_redis"]["image"] in (root / "deploy/helm/siaf/values.yaml").read_text()

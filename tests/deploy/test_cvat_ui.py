@@ -10,6 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from helm_chart import Chart
 
 from siaf.cli import parser
 
@@ -34,9 +35,19 @@ def config(root: Path, tmp_path: Path, tool: Callable[[str], str], monkeypatch: 
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # type: ignore[no-any-return]
 
 
+SITE = 'service.site="https://cvat.example.com"'
+
+
 @pytest.fixture(scope="module")
-def manifests(root: Path) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((root / "deploy/cvat-ui/kubernetes.yaml").read_text()))
+def manifests(chart: Chart) -> list[dict[str, Any]]:
+    made = chart("service.enabled=true", SITE, 'service.options=["--advise=issues"]')
+    return [m for m in made if m["metadata"]["name"] == "siaf-service"]
+
+
+def test_the_chart_asks_for_the_address_that_browsers_have(chart: Chart) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        chart("service.enabled=true")
+    assert "service.site: CVAT's address in browsers" in caught.value.stderr
 
 
 def starts(command: list[str]) -> Any:
@@ -88,6 +99,7 @@ def test_one_pod_with_nothing_that_it_does_not_need(manifests: list[dict[str, An
     assert deployment["template"]["metadata"]["labels"]["siaf-client"] == "true"  # the functions' network policy
     arguments = starts(container["args"])
     assert arguments.listen.endswith(f":{container['ports'][0]['containerPort']}")
+    assert (arguments.site, arguments.advise) == ("https://cvat.example.com", "issues")
 
 
 def test_helm_mounts_the_same_file(root: Path) -> None:
