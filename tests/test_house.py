@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.cvat.studio": {
         *LIBRARY,
         *("siaf.cvat", "siaf.studio"),
-        *(f"siaf.cvat.{room}" for room in ("engines", "job", "rounds", "server", "storage")),
+        *(f"siaf.cvat.{room}" for room in ("engines", "job", "rounds", "server", "storage", "writing")),
     },
     "siaf.cvat.service": {
         *("siaf", "siaf.cvat"),

@@ -349,6 +349,41 @@ def test_undo_takes_rounds_back_for_cvat_too(bench: Bench, pictures: Pictures, s
     assert bench.sync(job).scribbles == {0: 1, 8: 1}
 
 
+def test_scribbles_of_a_round_that_is_taken_back_are_used_no_more(
+    bench: Bench, pictures: Pictures, studio: Open
+) -> None:
+    (job,) = bench.task(pictures)
+    bench.scribble(job, 0, LINE_1, tag=1, label="car")
+    bench.sync(job, scribbles="mark")
+    label = bench.labels(job).scribble
+    assert label is not None
+    assert [label.value(line, "used") for line in bench.shapes(job, "polyline")] == ["true"]
+    with studio(job) as page:
+        page.post("undo", revision=page.revision)
+        page.post("write")
+    assert bench.masks(job) == {}
+    assert [label.value(line, "used") for line in bench.shapes(job, "polyline")] == ["false"]
+    nothing_to_do(bench, job)
+
+
+@pytest.mark.parametrize("write_as", ["polygon-track", "rectangle-track"])
+def test_it_writes_as_the_job_was_written_before(bench: Bench, pictures: Pictures, studio: Open, write_as: str) -> None:
+    (there,), (here,) = (bench.task(pictures, labels=(("car", "any"), ("person", "any"))) for _ in range(2))
+    for job in (there, here):
+        bench.scribble(job, 0, LINE_1, tag=1, label="car")
+        bench.sync(job, write_as=write_as)
+    bench.scribble(there, 4, LINE_2, tag=2, label="person")
+    bench.sync(there)
+    with studio(here) as page:
+        page.draw({4: [stroke(2, LINE_2)]})
+        page.propagate()
+        page.post("write")
+    assert bench.shapes(here) == []
+    tracks = [entry for entry in auto(bench, here) if "shapes" in entry]
+    assert tracks == [entry for entry in auto(bench, there) if "shapes" in entry] != []
+    nothing_to_do(bench, here)
+
+
 def test_with_another_model_it_begins_again_and_an_undo_goes_no_further_back(
     bench: Bench, pictures: Pictures, tiny_model: Model
 ) -> None:

@@ -24,6 +24,7 @@ from siaf.cvat.rounds.writer import JobWriter
 from siaf.cvat.server.connection import Refusal, Server
 from siaf.cvat.storage.store import Busy, JobStore
 from siaf.cvat.studio.following import Following
+from siaf.cvat.writing.used_scribbles import plan_return
 from siaf.errors import InputError, SiafError
 from siaf.model.loaded import Model
 from siaf.session.session import Session
@@ -136,6 +137,10 @@ class StudioJob(Clip):
             state = self._jobs.state(ledger)
             masks = None if state is None else read_masks(state)
             writer = JobWriter(self._server, self._clip, self._book, self._jobs, report, still_mine)
+            if ledger.undone:
+                annotations = self._server.annotations(self._clip.id)
+                reading = read_job(annotations, self._clip, self._book, ledger)
+                writer.update(plan_return(reading.strokes, ledger.strokes, self._book), annotations)
             writer.write(ledger, masks, ledger.write_as)  # type: ignore[arg-type]
             advisor = Advisor(self._server, self._clip, self._book, lambda: self._jobs.save(ledger))
             report.notes += advisor.update(ledger, ledger.advise, masks)
