@@ -7,6 +7,7 @@ from hashlib import blake2b
 from http import HTTPStatus
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 from urllib.parse import parse_qsl
 
 from function.http.asgi import Receive, Scope, Send, read_body, send_reply
@@ -18,6 +19,7 @@ from siaf.studio.desk import Desk
 
 _MOST_BYTES, _MOST_PARTS = 64 * 2**20, 4_000_000
 _THREADS = 16
+_FRAMES = "/api/frames/"
 _PICTURE_THREADS = 3
 """Frames have threads of their own: a page that asks for hundreds of them leaves the others free."""
 _KINDS = {
@@ -52,7 +54,10 @@ class App:
             body = await read_body(receive, _MOST_BYTES)
             if body is None:
                 return
-            reply = await self._answer(_request(scope, body))
+            answer = asyncio.ensure_future(self._answer(_request(scope, body)))
+            if scope["path"].startswith(_FRAMES) and await _left(receive, answer):
+                return
+            reply = await answer
         except Exception as error:
             reply = _refusal(error)
         headers = {**HEADERS, **reply.headers}
@@ -71,7 +76,7 @@ class App:
         if request.path.startswith("/api/"):
             self._access.check_call(request)
             check_parts(request.body, _MOST_PARTS)
-            pool = self._pictures if request.path.startswith("/api/frames/") else self._pool
+            pool = self._pictures if request.path.startswith(_FRAMES) else self._pool
             return await asyncio.get_running_loop().run_in_executor(pool, self._calls.answer, request)
         if request.method not in SAFE:
             raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "method", "use GET", "method", {"Allow": "GET"})
@@ -90,6 +95,19 @@ class App:
         if request.header("if-none-match") == tag:
             return Reply(b"", HTTPStatus.NOT_MODIFIED, kind, headers)
         return Reply(content, content_type=kind, headers=headers)
+
+
+async def _left(receive: Receive, answer: "asyncio.Future[Reply]") -> bool:
+    """Wait for an answer; whether the client went away before, as a page does that is scrubbed over a frame. Then the
+    answer is not begun any more.
+    """
+    gone = asyncio.ensure_future(receive())
+    either: set[asyncio.Future[Any]] = {answer, gone}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return not answer.done() and answer.cancel()
+    finally:
+        gone.cancel()
 
 
 def page_files() -> dict[str, tuple[bytes, str]]:

@@ -258,9 +258,9 @@ class Desk:
     def _end(self, error: str | None = None) -> None:
         """The propagation is over, or was stopped."""
         self._propagating, self._propagation = None, Propagation(error=error)
-        self._show()
         if self._unsaved:
             self._save()
+        self._show()
 
     def _show(self) -> None:
         self.view = self.view.updated(self._session, self._propagation)

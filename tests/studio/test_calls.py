@@ -1,7 +1,10 @@
 """The calls of the page, over HTTP."""
 
+import http.client
 import io
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
 from siaf.session.session import Session
 from siaf.session.state_file import read_summary
+from siaf.studio.pictures import Pictures
 
 SESSION = {
     *("page", "version", "key", "name", "frames", "width", "height", "fps", "model", "revision", "rounds", "saved"),
@@ -232,6 +236,30 @@ def test_frames_are_pictures_that_browsers_keep(page: Page) -> None:
     _, small, content = page.send("GET", "/api/frames/3?width=48")
     assert Image.open(io.BytesIO(content)).size == (48, 36)
     assert small["ETag"] != headers["ETag"]
+
+
+def test_a_frame_that_nobody_waits_for_is_not_read(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is scrubbed over hundreds of frames breaks off what it asked for."""
+    begun, go_on, jpeg = [], threading.Event(), Pictures.jpeg
+
+    def slowly(self: Pictures, frame: int, width: int | None = None) -> bytes:
+        begun.append(frame)
+        assert go_on.wait(60)
+        return jpeg(self, frame, width)
+
+    monkeypatch.setattr(Pictures, "jpeg", slowly)
+    connections = [http.client.HTTPConnection("127.0.0.1", page.port, timeout=60) for _ in range(10)]
+    for frame, connection in enumerate(connections):
+        connection.request("GET", f"/api/frames/{frame}", headers=page.headers)
+    until(lambda: len(begun) == 3, "all threads read")
+    left = [connection for frame, connection in enumerate(connections) if frame not in begun][:-1]
+    for connection in left:
+        connection.close()
+    time.sleep(0.3)  # the server hears of it
+    go_on.set()
+    waiting = [connection for connection in connections if connection not in left]
+    assert [connection.getresponse().status for connection in waiting] == [200] * 4
+    assert len(begun) == 4
 
 
 def test_the_session_as_a_file(page: Page) -> None:
