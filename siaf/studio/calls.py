@@ -22,14 +22,13 @@ from function.http.schemas import (
 )
 from siaf.arguments import frame_range
 from siaf.masks import index_mask_to_rles
-from siaf.output.export.formats import EXPORTS
 from siaf.session.session import Session
 from siaf.session.state_file import dump_session
 from siaf.studio.access import SAFE, TAB_HEADER
 from siaf.studio.clip import Clip
 from siaf.studio.desk import Desk
 from siaf.studio.edits import edit_objects, take_round
-from siaf.studio.export import make_attachment
+from siaf.studio.export import formats_of, make_attachment
 from siaf.studio.holding import Holder
 from siaf.studio.pictures import SMALLEST, Pictures
 from siaf.studio.schemas import DrawingRequest, HoldRequest, ObjectsRequest, PreviewRequest, StartRequest
@@ -120,7 +119,7 @@ class Calls:
                 "shrunk": view.shrunk,
                 "stats": view.stats,
                 "job": None if job is None else asdict(job),
-                "formats": list(EXPORTS),
+                "formats": formats_of(clip),
                 "notes": list(clip.notes),
                 "holder": self._holder.hear(request.tab),
             }
@@ -173,8 +172,9 @@ class Calls:
 
     def export(self, request: Asked, name: str) -> Reply:
         """`GET api/export/{format}`"""
-        if name not in EXPORTS:
-            raise not_found(f"no such format; there are {', '.join(EXPORTS)}", "format")
+        formats = formats_of(self._clip)
+        if name not in formats:
+            raise not_found(f"no such format; there are {', '.join(formats)}", "format")
         state, frames = self._desk.look(dump_session).result(), self._clip.frames.another()
         colors = {known["tag"]: known["color"] for known in self._desk.view.said["objects"]}
         with tempfile.TemporaryDirectory(prefix="siaf-") as folder:

@@ -8,6 +8,7 @@ from pathlib import Path
 from siaf.frames.source import FrameSource
 from siaf.output.export.formats import EXPORTS, check_exports, write_exports
 from siaf.output.export.saved import read_saved
+from siaf.studio.clip import Clip
 
 _TYPES = {".json": "application/json", ".mp4": "video/mp4", ".xml": "application/xml", ".zip": "application/zip"}
 
@@ -19,6 +20,13 @@ class Attachment:
     path: Path
     name: str
     media_type: str
+
+
+def formats_of(clip: Clip) -> list[str]:
+    """The formats that can be had of a clip. CVAT XML of a job would come back into it as work of people, and counts
+    frames from the job's first: the job itself is written to.
+    """
+    return [name for name in EXPORTS if name != "cvat" or clip.job is None]
 
 
 def make_attachment(

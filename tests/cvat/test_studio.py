@@ -26,6 +26,7 @@ from siaf.cvat.storage.store import Busy
 from siaf.cvat.studio.clip import StudioJob
 from siaf.errors import InputError, SiafError
 from siaf.model.loaded import Model
+from siaf.output.export.formats import EXPORTS
 
 Json = dict[str, Any]
 LINE_1, LINE_2 = (8.0, 20.0, 20.0, 20.0), (72.0, 50.0, 85.0, 50.0)
@@ -531,6 +532,21 @@ def test_who_may_not_see_the_job_is_told(bench: Bench, standin: StandIn, picture
         StudioJob(bench.server, 99, bench.store.job(server.url, 99))
 
 
+def test_a_login_that_ended_is_no_lack_of_permission(
+    bench: Bench, standin: StandIn, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = bench.task(pictures)
+    real = Server.check_may_write
+
+    def late(self: Server, number: int) -> None:
+        standin.world.tokens["full"].expired = True
+        real(self, number)
+
+    monkeypatch.setattr(Server, "check_may_write", late)
+    with pytest.raises(InputError, match="^token: CVAT refuses the token"):
+        StudioJob(bench.server, job, bench.store.job(bench.server.url, job))
+
+
 def test_a_job_of_a_video_shows_its_frames_and_exports(
     bench: Bench, pictures: Pictures, studio: Open, tmp_path: Path
 ) -> None:
@@ -545,6 +561,9 @@ def test_a_job_of_a_video_shows_its_frames_and_exports(
             assert status == 200 and content[:2] == b"\xff\xd8"
         page.draw({0: [stroke(1, LINE_1)]})
         page.propagate()
+        assert now["formats"] == [name for name in EXPORTS if name != "cvat"]
+        status, refused = page.ask("GET", "export/cvat")
+        assert (status, refused["error"]["field"]) == (404, "format")
         coco, called = page.export("coco")
         (tmp_path / "coco.json").write_bytes(coco)
         assert called == f"attachment; filename*=UTF-8''job-{jobs[1]}-coco.json"

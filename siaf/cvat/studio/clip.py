@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from hashlib import blake2b
+from http import HTTPStatus
 
 import numpy as np
 
@@ -161,6 +162,8 @@ class StudioJob(Clip):
         try:
             self._server.check_may_write(self._clip.id)
         except Refusal as refusal:
+            if refusal.status != HTTPStatus.FORBIDDEN:
+                raise
             return refusal.message
         return None
 
