@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/siaf demo --out demo-output
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-browser: .venv/installed
 	$(BIN)/python -m pytest -m browser tests/cvat/test_button.py
