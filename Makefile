@@ -2,10 +2,14 @@
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: demo test test-browser lint format clean
+.PHONY: demo studio test test-browser lint format clean
 
 demo: .venv/installed
 	$(BIN)/siaf demo --out demo-output
+
+studio: .venv/installed
+	mkdir -p demo-output
+	$(BIN)/siaf studio siaf/demo_data/big-buck-bunny.mp4 --session demo-output/big-buck-bunny.siaf
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile

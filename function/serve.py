@@ -1,15 +1,10 @@
 """The handler behind uvicorn, for laptops, tests and whoever has no Nuclio; requests become events as Nuclio's do."""
 
 import asyncio
-import ipaddress
 import logging
-import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
-from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -18,22 +13,14 @@ import nuclio_sdk.logger
 import uvicorn
 from nuclio_sdk.event import Event, EventDeserializerKinds
 
-from function.http.messages import ApiError, Busy, Reply, Request, check_parts, too_large
+from function.http.asgi import Receive, Scope, Send, check_address, is_loopback, read_body, send_reply
+from function.http.messages import ApiError, Busy, Reply, Request, check_parts
 from function.main import handler
-from function.runtime.heap import give_back
 from function.runtime.impatience import ImpatientProtocol
 from function.service import Service
 from function.settings import Settings, load_settings
-from siaf.errors import InputError
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _LOGGER = "siaf"
-_PART_S, _BODY_S = 20.0, 300.0
-"""How long the server waits for the next part of a body, and for all of it."""
-_LARGE = 2**20
-"""Bytes of a body from which its memory is given back at once when it does not arrive whole."""
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class App:
@@ -56,48 +43,13 @@ class App:
             await send({"type": "lifespan.shutdown.complete"})
             return
         try:
-            body = await self._body(receive)
+            body = await read_body(receive, self._settings.max_body_bytes)
             if body is None:
                 return
             reply = await self._answer(scope, body)
         except ApiError as error:
             reply = error.reply()
-        await _send(reply, send)
-
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The request's body; None if the client has gone. What is over the limit is read to its end all the same, so
-        that the client hears why. Raises ApiError 408 for a body that does not come.
-        """
-        parts: list[bytes] = []
-        size = 0
-        until = time.monotonic() + _BODY_S
-        while True:
-            try:
-                message = await asyncio.wait_for(receive(), min(_PART_S, until - time.monotonic()))
-            except TimeoutError:
-                raise ApiError(
-                    HTTPStatus.REQUEST_TIMEOUT,
-                    "timeout",
-                    "the body did not arrive",
-                    "body",
-                    {"Connection": "close"},
-                ) from None
-            if message["type"] == "http.disconnect":
-                if size > _LARGE:
-                    parts.clear()
-                    give_back()
-                return None
-            part = message.get("body", b"")
-            size += len(part)
-            if size <= self._settings.max_body_bytes:
-                parts.append(part)
-            else:
-                parts.clear()
-            if not message.get("more_body"):
-                break
-        if size > self._settings.max_body_bytes:
-            raise too_large(f"{size} bytes, at most {self._settings.max_body_bytes}", "body")
-        return b"".join(parts)
+        await send_reply(reply, send)
 
     async def _answer(self, scope: Scope, body: bytes) -> Reply:
         if scope["path"].startswith("/__internal/health"):  # as Nuclio's processor
@@ -143,19 +95,6 @@ def make_event(scope: Scope, body: bytes) -> Event:
     return Event.deserialize(message, EventDeserializerKinds.msgpack)
 
 
-async def _send(reply: Reply, send: Send) -> None:
-    body = reply.body.encode() if isinstance(reply.body, str) else reply.body
-    headers = {"content-type": reply.content_type, "content-length": str(len(body)), **reply.headers}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": int(reply.status),
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
-
-
 def _logger(level: str) -> nuclio_sdk.logger.Logger:
     logger = nuclio_sdk.logger.Logger(level.upper(), _LOGGER)
     logger.set_handler("serve", sys.stderr, nuclio_sdk.logger.JSONFormatter())
@@ -167,29 +106,10 @@ def _logger(level: str) -> nuclio_sdk.logger.Logger:
 def serve(host: str, port: int, settings: Settings | None = None) -> None:
     """Serve until stopped; port 0 takes a free one. Raises SiafError for an address or settings that cannot be met."""
     settings = settings or load_settings()
-    _check_address(host, port)
+    check_address(host, port, "--host")
     app = App(Service.start(settings), settings)
-    if not settings.token and not _is_loopback(host):
+    if not settings.token and not is_loopback(host):
         logging.getLogger(_LOGGER).warning(f"anybody who reaches {host} may use /v1: set SIAF_TOKEN")
     level = "warning" if settings.log_level == "info" else settings.log_level
     # No access log: paths hold the ids of sessions.
     uvicorn.run(app, host=host, port=port, log_level=level, access_log=False, http=ImpatientProtocol)
-
-
-def _check_address(host: str, port: int) -> None:
-    """InputError unless it can be listened on: said before a model is loaded."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot listen on {host}, port {port}: {reason}", field="--host") from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

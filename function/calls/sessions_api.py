@@ -9,13 +9,13 @@ from typing import Literal
 from pydantic import BaseModel
 
 from function.http.messages import Reply, Request, impossible, not_found, stale, too_large
+from function.http.prompts import masks_of, prompts_of
 from function.http.routing import parse
 from function.http.schemas import (
     DeleteReply,
     FrameMasks,
     FrameReply,
     LimitsRequest,
-    MaskModel,
     MissingReply,
     MissingRequest,
     ObjectModel,
@@ -37,12 +37,10 @@ from function.settings import Settings
 from function.state.frames import FramesMissing
 from function.state.records import Record
 from function.state.sessions import Change, Sessions
-from siaf import Scribble, Session
+from siaf import Session
 from siaf.arguments import frame_range
-from siaf.boxes import as_box
-from siaf.errors import InputError, StateError
-from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
-from siaf.prompts import Prompts
+from siaf.errors import StateError
+from siaf.masks import index_mask_to_rles
 from siaf.session.adaptation import MIN_FRAMES
 from siaf.session.state_file import parse_session, read_summary
 
@@ -113,7 +111,7 @@ class Rounds:
             RoundReply(
                 revision=change.record.revision,
                 round=number,
-                frames=[FrameMasks(frame=frame, masks=_masks(mask)) for frame, mask in masks.items()],
+                frames=[FrameMasks(frame=frame, masks=masks_of(mask)) for frame, mask in masks.items()],
                 total=total,
             )
         )
@@ -204,28 +202,7 @@ class Rounds:
 
     def _interact(self, change: Change, body: RoundRequest) -> None:
         record, session = change.record, change.session
-        height, width = record.height, record.width
-        given = Prompts()
-        for i, drawn in enumerate(body.scribbles):
-            for j, stroke in enumerate(drawn.strokes):
-                name = f"scribbles[{i}].strokes[{j}]"
-                given.at(drawn.frame).strokes.append(_scribble(stroke.model_dump(), name))
-        for i, framed in enumerate(body.boxes):
-            boxes = given.at(framed.frame).boxes
-            if framed.tag in boxes:
-                raise impossible(f"object {framed.tag} has two boxes on frame {framed.frame}", f"boxes[{i}].tag")
-            boxes[framed.tag] = as_box(framed.box, height=height, width=width, field=f"boxes[{i}].box")
-        for i, frame in enumerate(body.references):
-            here = given.at(frame.frame)
-            here.about = None if frame.about is None else frozenset(frame.about)
-            try:
-                rles = {mask.tag: mask.rle for mask in frame.masks}
-                here.mask = rles_to_index_mask(rles, height=height, width=width)
-            except InputError as error:
-                raise InputError(error.message, field=f"references[{i}].{error.field}") from None
-        unknown = sorted(f for f in given if f >= record.frames)
-        if unknown:
-            raise impossible(f"frame {unknown[0]} is not in the video (0 to {record.frames - 1})", "frame")
+        given = prompts_of(body, frames=record.frames, height=record.height, width=record.width)
         self.sessions.require(record, sorted({*given, *session.interacted}))
         session.interact_with(given)
         for i, info in enumerate(body.objects):
@@ -326,18 +303,6 @@ class _Page:
             self.frames.append(PropagatedFrame(frame=frame, masks=masks))
             self._numbers += sum(map(len, rles.values()))
             self.done += 1
-
-
-def _scribble(stroke: dict[str, object], name: str) -> Scribble:
-    try:
-        return Scribble(**stroke)  # type: ignore[arg-type]
-    except InputError as error:
-        raise InputError(error.message, field=f"{name}.{error.field}") from None
-
-
-def _masks(mask: IndexMask) -> list[MaskModel]:
-    with phase("encode"):
-        return [MaskModel(tag=tag, rle=rle) for tag, rle in index_mask_to_rles(mask).items()]
 
 
 def _number(text: str, field: str) -> int:

@@ -50,6 +50,13 @@ class FrameSource(Sequence[Frame]):
         """What a person should know of how the frames were read."""
         return ()
 
+    def another(self) -> "FrameSource":
+        """The same frames for another thread, without reading anything again.
+
+        Itself where reading changes nothing. Two threads must not read from one source whose reading does.
+        """
+        return self
+
     @overload
     def __getitem__(self, index: int) -> Frame: ...
     @overload

@@ -4,6 +4,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cached_property, reduce
 from operator import or_
 from pathlib import Path
@@ -109,6 +110,12 @@ class ImagePages(_Pictures):
 
     def __len__(self) -> int:
         return len(self._pages)
+
+    def another(self) -> "ImagePages":
+        """The file with a place of its own for the pages that are kept."""
+        twin = copy(self)
+        twin._kept = LruCache(CACHE_BYTES, size=lambda values: values.nbytes)
+        return twin
 
     def _values(self, index: int) -> Values:
         """An animation can only be read from its beginning, so frames on the way are kept."""

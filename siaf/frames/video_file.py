@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from functools import cached_property, reduce
 from itertools import chain, islice, pairwise
 from operator import or_
@@ -63,6 +64,14 @@ class VideoFile(FrameSource):
 
     def __len__(self) -> int:
         return self._count
+
+    def another(self) -> "VideoFile":
+        """The file opened once more, with what is known of its frames."""
+        twin = copy(self)
+        twin._cache = LruCache(self._cache.room)
+        twin._walk, twin._next, twin._previous = iter(()), -1, None
+        twin._open()
+        return twin
 
     def _read(self, index: int) -> Frame:
         frame = self._decoded(index)

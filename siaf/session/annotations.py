@@ -10,6 +10,7 @@ from siaf.scribbles import Scribble
 from siaf.session.adaptation import Decoder
 from siaf.session.mask_store import MaskStore
 from siaf.session.objects import ObjectTable
+from siaf.session.shrinking import areas
 from siaf.session.stroke_slots import honour_strokes
 
 
@@ -88,6 +89,6 @@ def erase_other_tags(store: MaskStore, keep: list[int]) -> None:
     """Make pixels of all tags but `keep` background, in every mask."""
     for frame in store:
         mask = store[frame]
-        gone = ~np.isin(mask, [0, *keep])
-        if gone.any():
-            store[frame] = np.where(gone, 0, mask).astype(np.uint8)
+        gone = areas(mask).keys() - set(keep)
+        if gone:
+            store[frame] = np.where(np.isin(mask, list(gone)), 0, mask).astype(np.uint8)

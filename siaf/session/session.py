@@ -311,6 +311,17 @@ class Session:
         request = InteractionRequest({frame: given}, known, objects)
         return run_interaction(self.model, self.frames, request, self._context)[frame]
 
+    def preview_round(self, prompts: Prompts) -> dict[int, IndexMask]:
+        """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does."""
+        given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
+        before, self._annotations = self._annotations, self._annotations.copy()
+        try:
+            for tag in sorted(given.tags):
+                self.objects.add(tag)
+            return {**given.masks, **self._run_interaction(given)}
+        finally:
+            self._annotations = before
+
     def estimate_mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
         mask = self._estimated_mask(frame)

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from siaf.errors import InputError
 from siaf.frames.images import decode_image
-from siaf.frames.source import ArrayFrames, as_frames, frame_digest, open_video
+from siaf.frames.source import ArrayFrames, FrameSource, as_frames, frame_digest, open_video
 from siaf.frames.stills import ImageFiles
 from siaf.frames.video_file import READ_AHEAD, VideoFile
 
@@ -535,3 +536,38 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(VideoFile, "_decode", counting)
     return decoded
+
+
+def _video(folder: Path) -> Path:
+    write_video(folder / "clip.mp4", pictures(40))
+    return folder / "clip.mp4"
+
+
+def _pages(folder: Path) -> Path:
+    first, *others = [Image.fromarray(picture) for picture in pictures(6)]
+    first.save(folder / "pages.tif", save_all=True, append_images=others)
+    return folder / "pages.tif"
+
+
+@pytest.mark.parametrize("make", [_video, _pages], ids=["video", "pages"])
+def test_two_threads_read_one_clip_from_sources_of_their_own(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    source = open_video(make(tmp_path))
+    expected = source[:]
+    other = source.another()
+    assert (len(other), other.fps, other.height, other.width) == (len(source), source.fps, source.height, source.width)
+    order = list(range(len(source)))
+
+    def read(frames: FrameSource, numbers: list[int]) -> bool:
+        return all(np.array_equal(frames[n], expected[n]) for n in numbers * 3)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(read, source, order[::-1]), pool.submit(read, other, order)]
+        assert [each.result(60) for each in found] == [True, True]
+
+
+def test_another_source_of_a_video_reads_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = open_video(_video(tmp_path))
+    decoded = count_decoded(monkeypatch)
+    other = video.another()
+    assert decoded == []
+    assert np.array_equal(other[3], video[3])

@@ -11,6 +11,7 @@ from recording_model import RecordingModel
 from siaf import Scribble, Session
 from siaf.errors import InputError
 from siaf.model.loaded import Model
+from siaf.prompts import Prompts
 from siaf.scribbles import rasterize
 from siaf.session.feature_cache import FeatureCache, feature_bytes
 from siaf.session.memory import MAX_PERMANENT
@@ -449,3 +450,21 @@ def test_a_frame_that_was_suggested_and_drawn_on_is_suggested_no_more(session: S
     run(session)
     assert first[0] not in session.suggest(12)
     assert set(session.suggest(12)) <= set(range(12)) - {3, first[0]}
+
+
+def test_a_round_can_be_previewed_without_being_taken(session: Session, tiny_model: Model, clip: Frames) -> None:
+    first, second = {3: [stroke(1, 20, 20)]}, {5: [stroke(1, 30, 20), stroke(2, 45, 50)], 3: [stroke(2, 45, 50)]}
+    size = {"frames": 12, "height": 72, "width": 96}
+    session.interact(first)
+    for done, _ in session.propagate():
+        if done == 4:
+            break
+    before = dump_session(session)
+    shown = session.preview_round(Prompts.of(second, **size))
+    assert dump_session(session) == before
+    with pytest.raises(InputError, match=r"scribbles\[5\]\[0\].points"):
+        session.preview_round(Prompts.of({5: [stroke(1, 900, 20)]}, **size))
+    assert dump_session(session) == before
+    taken = session.interact(second)
+    assert sorted(shown) == sorted(taken) == [3, 5]
+    assert all((shown[frame] == taken[frame]).all() for frame in taken)

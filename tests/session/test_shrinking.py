@@ -1,6 +1,7 @@
 """What a round took away is named: which object, on which frames."""
 
 import numpy as np
+import pytest
 
 from siaf.session.shrinking import areas, losses, ranges, summarise
 
@@ -29,3 +30,11 @@ def test_frames_are_told_as_ranges_by_object_and_kind() -> None:
 
 def test_no_frames_are_no_range() -> None:
     assert ranges([]) == ""
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (40, 30)])
+def test_areas_count_every_pixel(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    for mask in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), rng.integers(0, 4, shape, dtype=np.uint8)):
+        assert areas(mask) == {int(t): int((mask == t).sum()) for t in np.unique(mask) if t}
+        assert areas(np.asfortranarray(mask)) == areas(mask)

@@ -1,0 +1,308 @@
+"""The desk: one thread that owns the session and does everything on it, one thing after another."""
+
+import logging
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from function.http.messages import ApiError, stale
+from siaf.errors import SiafError
+from siaf.session.mask_store import MaskStore
+from siaf.session.session import Session
+from siaf.studio.ahead import Ahead
+from siaf.studio.clip import Clip
+from siaf.studio.view import Propagation, View, said_by
+
+T = TypeVar("T")
+SAVED_EVERY_S = 20.0
+"""How much of a propagation a killed process loses at most; and how soon a save that failed is tried again."""
+_REST_S = 0.3
+"""How long nobody must have asked for anything before frames are encoded ahead of time."""
+_BEFORE_ROUNDS = 3
+"""For so many rounds back the masks of before are kept, for after an undo."""
+log = logging.getLogger("siaf.studio")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Where the session is kept, when it was last (ISO time, None: not by this process), and what went wrong since."""
+
+    path: str
+    at: str | None = None
+    error: str | None = None
+
+
+@dataclass
+class _Job(Generic[T]):
+    """Something to do on the session; `key`: a newer one of the same key takes its place while it waits."""
+
+    work: Callable[[Session], T]
+    future: "Future[T]"
+    changes: bool = False
+    key: str | None = None
+
+
+class Desk:
+    """A session, and what is done on it. `view` and `saved` may be read by any thread at any time, without waiting.
+
+    Calls queue up; a propagation goes on frame by frame whenever none waits. A call that changes something is answered
+    once the session is saved, or it was tried.
+    """
+
+    def __init__(self, clip: Clip, session: Session, *, saved_every_s: float = SAVED_EVERY_S) -> None:
+        self.clip, self._session = clip, session
+        self.model = session.model.identity.name
+        self.saved = Saved(clip.place)
+        self.writing = False
+        self._saved_every_s = saved_every_s
+        self._befores: dict[int, MaskStore] = {}
+        self._accepted = session.revision
+        self._propagating: Iterator[bool] | None = None
+        self._propagation = Propagation()
+        self._steps_s, self._steps = 0.0, 0
+        self._unsaved = False
+        self._tried = self._asked = time.monotonic()
+        self._ahead = Ahead(session)
+        self._queue: deque[_Job[object]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self.view = View.of(session, clip.labels)
+        self._thread = threading.Thread(target=self._work, name="desk", daemon=True)  # a second Ctrl-C ends it at once
+        self._thread.start()
+
+    # -- asked by others ------------------------------------------------------------------------------------------
+
+    def look(self, work: Callable[[Session], T], key: str | None = None) -> "Future[T]":
+        """Do something that leaves the session as it is. A waiting job of the same `key` gets ApiError 409 instead."""
+        return self._put(_Job(work, Future(), key=key))
+
+    def change(self, revision: int | None, work: Callable[[Session], T]) -> "Future[T]":
+        """Change the session, which is then saved; a propagation ends, its masks stay. ApiError 409 unless `revision`
+        is what the page saw since the last change. What `work` raises must leave the session as it was.
+        """
+
+        def checked(session: Session) -> T:
+            self.check(revision)
+            return work(session)
+
+        return self._put(_Job(checked, Future(), changes=True))
+
+    def propagate(self, revision: int, *, adapt: bool) -> "Future[None]":
+        """Begin to propagate, or go on; it goes on in the background."""
+
+        def begin(session: Session) -> None:
+            self.check(revision)
+            self._propagating = _steps(session, session.adapt() if adapt else iter(()))
+            self._propagation = Propagation(running=True)
+            self._steps_s, self._steps = 0.0, 0
+            self._show()
+
+        return self._put(_Job(begin, Future()))
+
+    def stop(self) -> "Future[None]":
+        """Stop propagating before the next frame."""
+
+        def end(session: Session) -> None:
+            if self._propagating is not None:
+                self._end()
+
+        return self._put(_Job(end, Future()))
+
+    def write(self) -> "Future[list[str]]":
+        """Write the masks to where the clip came from; what was done."""
+
+        def send(session: Session) -> list[str]:
+            self.writing = True
+            try:
+                return self.clip.write(session)
+            finally:
+                self.writing = False
+
+        return self._put(_Job(send, Future()))
+
+    def look_ahead(self, frame: int, *, preview: bool = False) -> None:
+        """A frame is drawn on: what the next round needs of it is made once nobody asks for anything. `preview`: what
+        its first preview needs is made now.
+        """
+        self._ahead.drawn_on(frame)
+        if preview:
+            self.look(lambda session: self._ahead.embed(frame), key="ahead")
+
+    def check(self, revision: int | None) -> None:
+        """ApiError 409 unless a page of this revision knows all that people did; frames may have been done since."""
+        if revision is not None and not self._accepted <= revision <= self._session.revision:
+            raise stale(f"the session is at revision {self._session.revision}, not {revision}")
+
+    def close(self) -> None:
+        """Do what was asked for, save and end."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    # -- the thread -----------------------------------------------------------------------------------------------
+
+    def _put(self, job: _Job[T]) -> "Future[T]":
+        with self._wake:
+            if self._closing:
+                raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "closing", "the studio is being closed")
+            for waiting in [each for each in self._queue if job.key is not None and each.key == job.key]:
+                self._queue.remove(waiting)
+                if waiting.future.set_running_or_notify_cancel():
+                    waiting.future.set_exception(_replaced())
+            self._queue.append(job)  # type: ignore[arg-type]
+            self._wake.notify()
+        return job.future
+
+    def _next(self) -> _Job[object] | None:
+        """The next job; None after a while in which nobody asked, which is no while where there is work to go on."""
+        with self._wake:
+            if not self._queue and not self._closing and self._propagating is None and self.view.whole:
+                rest = self._asked + _REST_S - time.monotonic() if self._ahead.wanted else self._until_save()
+                if rest is None or rest > 0:
+                    self._wake.wait(rest)
+            return self._queue.popleft() if self._queue else None
+
+    def _work(self) -> None:
+        ending = False
+        while not ending:
+            try:
+                ending = self._turn()
+            except Exception as error:  # no memory for a view: the session itself is whole
+                log.exception("desk")
+                self._propagating, self._propagation = None, Propagation(error=str(error) or type(error).__name__)
+                time.sleep(_REST_S)
+        if self._unsaved:
+            self._save()
+        if self._unsaved:
+            self._rescue()
+        self.clip.close()
+
+    def _turn(self) -> bool:
+        """Do the next thing, if there is one; True at the end."""
+        job = self._next()
+        if job is not None:
+            self._do(job)
+        elif self._closing:
+            return True
+        elif self._propagating is not None:
+            self._step()
+        elif not self.view.whole:
+            self._show()
+        elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
+            self._ahead.step()
+        if self._until_save() == 0:
+            self._save()
+        return False
+
+    def _do(self, job: _Job[object]) -> None:
+        """Run a job and answer it."""
+        if not job.future.set_running_or_notify_cancel():
+            return
+        rounds, revision = len(self._session.rounds), self._session.revision
+        try:
+            result = job.work(self._session)
+            if job.changes:
+                if self._session.revision == revision:  # a name, say: frames go on as they were
+                    self.view = replace(self.view, said=said_by(self._session, self.clip.labels))
+                else:
+                    self._show_change(rounds)
+                self._save()
+        except BaseException as error:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(result)
+        self._asked = time.monotonic()
+
+    def _show_change(self, rounds_before: int) -> None:
+        """What people said is another; what was propagated before stays until it is propagated again."""
+        self._propagating, self._propagation = None, Propagation()
+        self._accepted = self._session.revision
+        rounds = len(self._session.rounds)
+        if rounds > rounds_before:
+            self._befores[rounds] = self.view.now
+        self._befores = {n: store for n, store in self._befores.items() if rounds - _BEFORE_ROUNDS < n <= rounds}
+        self.view = View.of(self._session, self.clip.labels, self._befores.get(rounds), self.view)
+
+    def _step(self) -> None:
+        """One step of the propagation."""
+        assert self._propagating is not None
+        begun = time.monotonic()
+        try:
+            adapting = next(self._propagating)
+        except StopIteration:
+            self._end()
+            return
+        except Exception as error:  # a frame that cannot be read, no memory: the session is whole between two steps
+            if not isinstance(error, SiafError):
+                log.exception("propagation")
+            self._end(str(error) or type(error).__name__)
+            return
+        self._unsaved = True
+        if adapting:
+            self._propagation = replace(self._propagation, adapting=True)
+        else:
+            self._steps, self._steps_s = self._steps + 1, self._steps_s + time.monotonic() - begun
+            left = self._steps_s / self._steps * len(self._session.remaining_frames)
+            self._propagation = replace(self._propagation, adapting=False, seconds_left=round(left, 1))
+        self._show()
+
+    def _end(self, error: str | None = None) -> None:
+        """The propagation is over, or was stopped."""
+        self._propagating, self._propagation = None, Propagation(error=error)
+        if self._unsaved:
+            self._save()
+        self._show()
+
+    def _show(self) -> None:
+        self.view = self.view.updated(self._session, self._propagation)
+
+    def _until_save(self) -> float | None:
+        """Seconds until the session should be saved; None if it is."""
+        return max(0.0, self._tried + self._saved_every_s - time.monotonic()) if self._unsaved else None
+
+    def _save(self) -> None:
+        """Keep the session; where that fails, the page is told, and it is tried again."""
+        self._unsaved = True
+        try:
+            self.clip.save(self._session)
+        except Exception as error:
+            if not isinstance(error, OSError | SiafError):
+                log.exception("saving")
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            self.saved = replace(self.saved, error=reason or type(error).__name__)
+        else:
+            self.saved = Saved(self.clip.place, datetime.now(UTC).isoformat(timespec="seconds"))
+            self._unsaved = False
+        self._tried = time.monotonic()
+
+    def _rescue(self) -> None:
+        """The process ends and the session has no place: keep it where there is room."""
+        lost = f"the session could not be saved in {self.clip.place} ({self.saved.error})"
+        try:
+            place = Path(tempfile.mkdtemp(prefix="siaf-")) / "session.siaf"
+            self._session.save(place)
+        except Exception as error:
+            log.error("%s, nor elsewhere: %s", lost, error)
+        else:
+            log.error("%s; it is kept in %s", lost, place)
+
+
+def _steps(session: Session, adaptation: Iterator[tuple[int, int]]) -> Iterator[bool]:
+    """Steps of an adaptation, then of the propagation; True for the former."""
+    for _ in adaptation:
+        yield True
+    for _ in session.propagate():
+        yield False
+
+
+def _replaced() -> ApiError:
+    return ApiError(HTTPStatus.CONFLICT, "replaced", "a newer one was asked for", "strokes")

@@ -1,0 +1,162 @@
+"""The thread that owns the session: whose turn it is, and what others see meanwhile."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from recording_model import RecordingModel
+from studio_client import until
+
+from function.http.messages import ApiError
+from siaf.errors import InputError
+from siaf.model.loaded import Model
+from siaf.scribbles import Scribble
+from siaf.session.session import Session
+from siaf.studio.ahead import Ahead
+from siaf.studio.clip import VideoClip, open_clip
+from siaf.studio.desk import Desk
+
+
+@pytest.fixture
+def opened(folder: Path) -> VideoClip:
+    return open_clip(folder)
+
+
+@pytest.fixture
+def desk(opened: VideoClip, tiny_model: Model) -> Iterator[Desk]:
+    running = Desk(opened, opened.load(tiny_model))
+    yield running
+    running.close()
+
+
+def draw(session: Session) -> object:
+    return session.interact({2: [Scribble.click(1, 14, 20)]})
+
+
+class Gate:
+    """A job that the desk does until it is let go."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+        self.future = desk.look(self._wait)
+        assert self.reached.wait(60)
+
+    def _wait(self, session: Session) -> None:
+        self.reached.set()
+        assert self.open.wait(60)
+
+
+def test_a_newer_preview_takes_the_place_of_one_that_waits(desk: Desk) -> None:
+    gate = Gate(desk)
+    old = desk.look(lambda session: "old", key="preview a")
+    other = desk.look(lambda session: "other", key="preview b")
+    new = desk.look(lambda session: "new", key="preview a")
+    with pytest.raises(ApiError) as error:
+        old.result(60)
+    assert (error.value.status, error.value.code) == (409, "replaced")
+    gate.open.set()
+    assert (other.result(60), new.result(60)) == ("other", "new")
+
+
+def test_jobs_get_their_turn_between_frames(desk: Desk) -> None:
+    revision = desk.change(0, lambda session: draw(session) and session.revision).result()
+    desk.propagate(revision, adapt=False).result()
+    done = [desk.look(lambda session: session.results_done).result() for _ in range(3)]
+    assert done[-1] < 11
+    assert desk.view.propagation.running
+    desk.stop().result()
+    assert not desk.view.propagation.running
+    assert done[-1] <= desk.view.propagation.done < 11
+
+
+def test_looking_waits_for_nothing(desk: Desk) -> None:
+    desk.change(0, draw).result()
+    gate = Gate(desk)
+    assert desk.view.mask(2) is not None
+    assert desk.view.drawn == {2}
+    gate.open.set()
+
+
+def test_a_change_ends_a_propagation_and_a_refused_one_does_not(desk: Desk) -> None:
+    desk.change(0, draw).result()
+    desk.propagate(1, adapt=False).result()
+    with pytest.raises(InputError):
+        desk.change(1, lambda session: session.remove_object(9)).result()
+    assert desk.view.propagation.running
+    desk.change(1, draw).result()
+    assert not desk.view.propagation.running
+    assert desk.view.propagation.done == 0
+
+
+def test_a_frame_that_cannot_be_read_ends_the_propagation_and_is_told(
+    folder: Path, tiny_model: Model, opened: VideoClip
+) -> None:
+    session = opened.load(tiny_model)
+    desk = Desk(opened, session)
+    desk.change(0, draw).result()
+    (folder / "6.png").write_bytes(b"damaged")
+    desk.propagate(1, adapt=False).result()
+    until(lambda: not desk.view.propagation.running, "it ends")
+    assert "6.png" in str(desk.view.propagation.error)
+    assert desk.view.mask(5) is not None
+    desk.change(None, lambda session: session.undo()).result()
+    assert desk.view.propagation.error is None
+    desk.close()
+
+
+def test_frames_are_encoded_while_the_labeler_draws(opened: VideoClip, recording: RecordingModel) -> None:
+    desk = Desk(opened, opened.load(recording))
+    desk.look_ahead(4)
+    desk.look(lambda session: None).result()
+    until(lambda: len(recording.counts("encode_batch")) == 7, "1 to 7 are encoded")
+    desk.look(lambda session: recording.calls.clear()).result()
+    desk.change(0, lambda session: session.interact({4: [Scribble.click(1, 14, 20)]})).result()
+    desk.propagate(1, adapt=False).result()
+    until(lambda: desk.view.propagation.done == 11, "all are done")
+    assert sum(recording.counts("encode_batch")) == 12 - 7
+    desk.close()
+
+
+def test_a_stroke_that_is_begun_encodes_its_frame_for_the_preview(opened: VideoClip, tiny_model: Model) -> None:
+    seen: list[float] = []
+
+    class Segmenter:
+        def embed(self, frame: NDArray[np.uint8]) -> None:
+            seen.append(float(frame[20, 21, 0]))
+
+    desk = Desk(opened, opened.load(replace(tiny_model, segmenter=Segmenter())))  # type: ignore[arg-type]
+    desk.look_ahead(4)
+    desk.look_ahead(4, preview=True)
+    desk.close()
+    assert seen == [200.0]
+
+
+def test_the_nearest_frames_come_first(opened: VideoClip, tiny_model: Model) -> None:
+    session = opened.load(tiny_model)
+    ahead, order = Ahead(session), []
+    session.prepare = lambda frame: bool(order.append(frame)) or True  # type: ignore[method-assign]
+    ahead.drawn_on(1)
+    ahead.drawn_on(8)
+    ahead.drawn_on(99)
+    while ahead.wanted:
+        ahead.step()
+    assert order == [8, 1, 7, 9, 0, 2, 6, 10, 3, 5, 11, 4]
+    opened.close()
+
+
+def test_what_waits_is_done_before_the_end(opened: VideoClip, tiny_model: Model) -> None:
+    desk = Desk(opened, opened.load(tiny_model))
+    gate = Gate(desk)
+    change = desk.change(0, draw)
+    closing = threading.Thread(target=desk.close)
+    closing.start()
+    gate.open.set()
+    change.result(60)
+    closing.join(60)
+    assert Session.load(opened.state, tiny_model, opened.frames).interacted == [2]
+    with pytest.raises(ApiError, match="being closed"):
+        desk.stop()
