@@ -12,10 +12,11 @@ studio: .venv/installed
 	$(BIN)/siaf studio siaf/demo_data/big-buck-bunny.mp4 --session demo-output/big-buck-bunny.siaf
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@echo "The tests in a browser were left out: make test-browser runs them with Chromium."
 
 test-browser: .venv/installed
-	$(BIN)/python -m pytest -m browser tests/cvat/test_button.py
+	$(BIN)/python -m pytest -m browser tests/cvat/test_button.py tests/studio
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -85,10 +85,13 @@ class Round:
     before: Annotations
 
 
-def erase_other_tags(store: MaskStore, keep: list[int]) -> None:
-    """Make pixels of all tags but `keep` background, in every mask."""
+def erase_other_tags(store: MaskStore, keep: list[int]) -> list[int]:
+    """Make pixels of all tags but `keep` background, in every mask; the frames that had some."""
+    changed = []
     for frame in store:
         mask = store[frame]
         gone = areas(mask).keys() - set(keep)
         if gone:
             store[frame] = np.where(np.isin(mask, list(gone)), 0, mask).astype(np.uint8)
+            changed.append(frame)
+    return changed

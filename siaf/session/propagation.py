@@ -11,7 +11,7 @@ from siaf.model.loaded import Model
 from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameFeatures
 from siaf.session.adaptation import Decoder
-from siaf.session.annotations import Annotations
+from siaf.session.annotations import Annotations, erase_other_tags
 from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
@@ -280,6 +280,13 @@ class Propagator:
             made=self.made.frames,
             walked=self.made.walks,
         )
+
+    def erase_other_tags(self, keep: list[int]) -> None:
+        """Make pixels of all tags but `keep` background, in every propagated mask: those that had some are no longer
+        what was made, so a later round makes them again, be it from the same.
+        """
+        for frame in erase_other_tags(self.results, keep):
+            self.made.forget(frame)
 
     def restore(self, snapshot: PropagationSnapshot) -> None:
         """The inverse of `snapshot`, for the same frames and model."""

@@ -366,7 +366,7 @@ class Session:
         if not self.rounds:
             raise InputError("there is no round to undo", field="round")
         self._annotations = self.rounds.pop().before
-        erase_other_tags(self._propagator.results, keep=self.objects.tags)
+        self._propagator.erase_other_tags(self.objects.tags)
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
         self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
@@ -383,7 +383,7 @@ class Session:
         for past in self.rounds:  # nor a later object of the same tag find its strokes
             for frame, strokes in past.scribbles.items():
                 past.scribbles[frame] = [stroke for stroke in strokes if stroke.tag != tag]
-        erase_other_tags(self._propagator.results, keep=self.objects.tags)
+        self._propagator.erase_other_tags(self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
         if self._propagator.plan.finished:

@@ -96,7 +96,7 @@ class Calls:
     # -- looking --------------------------------------------------------------------------------------------------
 
     def session(self, request: Asked) -> Reply:
-        """`GET api/session`"""
+        """`GET api/session`: everything but masks. Of a long session stats come bit by bit, the rest with progress."""
         clip, view = self._clip, self._desk.view
         job = clip.job
         return _json(
@@ -126,7 +126,7 @@ class Calls:
         )
 
     def frame(self, request: Asked, number: str) -> Reply:
-        """`GET api/frames/{n}`"""
+        """`GET api/frames/{n}`: a JPEG of the frame, of `width` pixels where that is given and less than it has."""
         frame = self._number(number, "frame")
         width = _whole(request.query["width"], "width") if "width" in request.query else None
         if width is not None and width < SMALLEST:
@@ -138,7 +138,7 @@ class Calls:
         return Reply(self._pictures.jpeg(frame, width), content_type="image/jpeg", headers=headers)
 
     def masks(self, request: Asked) -> Reply:
-        """`GET api/masks`"""
+        """`GET api/masks`: of `frames`, or of `first` to `last`; as they are, or `of=before` the last round."""
         which = request.query.get("of", "now")
         if which not in ("now", "before"):
             raise bad_request('"now" or "before"', "of")
@@ -153,7 +153,10 @@ class Calls:
         return _json({"revision": view.revision, "frames": found})
 
     def progress(self, request: Asked) -> Reply:
-        """`GET api/progress`"""
+        """`GET api/progress`: in `done`, frames that came since people last changed something, from the `after`-th on.
+
+        A page that claims more than there are gets all: they are of another start or change.
+        """
         view = self._desk.view
         after = _whole(request.query.get("after", "0"), "after")
         after = after if after <= len(view.log) else 0
@@ -189,7 +192,7 @@ class Calls:
     # -- drawing --------------------------------------------------------------------------------------------------
 
     def hold(self, request: Asked) -> Reply:
-        """`POST api/hold`"""
+        """`POST api/hold`: a tab asks to be the one that may change the session."""
         body = parse(HoldRequest, request)
         return _json({"holder": self._holder.ask(body.tab, take=body.take)})
 
@@ -201,7 +204,7 @@ class Calls:
         return _json({}, HTTPStatus.ACCEPTED)
 
     def preview(self, request: Asked) -> Reply:
-        """`POST api/preview`"""
+        """`POST api/preview`: the masks that a round of this alone would give on the frame."""
         body = parse(PreviewRequest, request)
         self._check_frame(body.frame, "frame")
         for i, box in enumerate(body.boxes):
@@ -216,7 +219,7 @@ class Calls:
         return _reply(FrameMasks(frame=body.frame, masks=masks_of(found[body.frame])).model_dump_json())
 
     def round(self, request: Asked) -> Reply:
-        """`POST api/rounds`"""
+        """`POST api/rounds`: take a round of `/v1`'s form; it ends a propagation. Sent again, it is answered again."""
         body = parse(RoundRequest, request)
         given = prompts_of(body, **self._size)
         for frame in given:
@@ -232,24 +235,24 @@ class Calls:
         )
 
     def propagate(self, request: Asked) -> Reply:
-        """`POST api/propagate`"""
+        """`POST api/propagate`: begin or go on, in the background."""
         body = parse(StartRequest, request)
         self._desk.propagate(body.revision, adapt=body.adapt).result()
         return self._under_way()
 
     def stop(self, request: Asked) -> Reply:
-        """`POST api/stop`"""
+        """`POST api/stop`: stop propagating; what is done stays."""
         self._desk.stop().result()
         return self._under_way()
 
     def undo(self, request: Asked) -> Reply:
-        """`POST api/undo`"""
+        """`POST api/undo`: take the last round back, or the last swap, merge or split."""
         body = parse(RevisionRequest, request)
         self._desk.change(body.revision, Session.undo).result()
         return self.session(request)
 
     def limits(self, request: Asked) -> Reply:
-        """`PUT api/limits`"""
+        """`PUT api/limits`: frames from the first of `within` to the one before its second; barriers."""
         body = parse(LimitsRequest, request)
 
         def limit(session: Session) -> None:
@@ -263,14 +266,14 @@ class Calls:
         return self.session(request)
 
     def objects(self, request: Asked) -> Reply:
-        """`POST api/objects`"""
+        """`POST api/objects`: name, remove, swap, merge or split objects."""
         body = parse(ObjectsRequest, request)
         with request_fields(objects="tags", object="tags", tag="tags"):
             self._desk.change(body.revision, edit_objects(body, self._clip)).result()
         return self.session(request)
 
     def write(self, request: Asked) -> Reply:
-        """`POST api/write`"""
+        """`POST api/write`: write the masks to the CVAT job."""
         return _json({"lines": self._desk.write().result()})
 
     # -- inside ---------------------------------------------------------------------------------------------------

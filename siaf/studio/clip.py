@@ -38,7 +38,9 @@ class JobInfo:
 
 
 class Clip(ABC):
-    """A clip and the place of its session. All methods but `close` are called by the one thread that owns the session.
+    """A clip and the place of its session.
+
+    `load`, `save` and `write` are called by the one thread that owns the session, properties by any.
 
     `name` is for people and names exported files; `key` names the session in a browser: the same whenever this clip is
     opened, another for any other. `frames` are read by the session; the page reads from `frames.another()`, in another
@@ -92,7 +94,8 @@ class VideoClip(Clip):
         self.place = str(self.state)
         if not self.state.parent.is_dir():
             raise InputError(f"there is no folder {self.state.parent}", field="session")
-        size = f"{len(self.frames)}|{self.frames.width}|{self.frames.height}"
+        files = [whole / name for name in self.frames.names or ()] if whole.is_dir() else [whole]
+        size = f"{len(self.frames)}|{self.frames.width}|{self.frames.height}|{sum(f.stat().st_size for f in files)}"
         content = f"{whole}|{size}|{frame_digest(self.frames[0])}"
         self.key = blake2b(content.encode(errors="surrogateescape"), digest_size=12).hexdigest()
         self._lock = FileLock(self.state.with_name(f".{self.state.name}.lock"), thread_local=False)

@@ -1,16 +1,13 @@
 """The desk: one thread that owns the session and does everything on it, one thing after another."""
 
 import logging
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from function.http.messages import ApiError, stale
@@ -19,25 +16,15 @@ from siaf.session.mask_store import MaskStore
 from siaf.session.session import Session
 from siaf.studio.ahead import Ahead
 from siaf.studio.clip import Clip
+from siaf.studio.keeping import SAVED_EVERY_S, Keeper, Saved
 from siaf.studio.view import Propagation, View, said_by
 
 T = TypeVar("T")
-SAVED_EVERY_S = 20.0
-"""How much of a propagation a killed process loses at most; and how soon a save that failed is tried again."""
 _REST_S = 0.3
 """How long nobody must have asked for anything before frames are encoded ahead of time."""
 _BEFORE_ROUNDS = 3
 """For so many rounds back the masks of before are kept, for after an undo."""
 log = logging.getLogger("siaf.studio")
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Where the session is kept, when it was last (ISO time, None: not by this process), and what went wrong since."""
-
-    path: str
-    at: str | None = None
-    error: str | None = None
 
 
 @dataclass
@@ -60,16 +47,14 @@ class Desk:
     def __init__(self, clip: Clip, session: Session, *, saved_every_s: float = SAVED_EVERY_S) -> None:
         self.clip, self._session = clip, session
         self.model = session.model.identity.name
-        self.saved = Saved(clip.place)
+        self._keeper = Keeper(clip, session, saved_every_s)
         self.writing = False
-        self._saved_every_s = saved_every_s
         self._befores: dict[int, MaskStore] = {}
         self._accepted = session.revision
         self._propagating: Iterator[bool] | None = None
         self._propagation = Propagation()
         self._steps_s, self._steps = 0.0, 0
-        self._unsaved = False
-        self._tried = self._asked = time.monotonic()
+        self._asked = time.monotonic()
         self._ahead = Ahead(session)
         self._queue: deque[_Job[object]] = deque()
         self._wake = threading.Condition()
@@ -77,6 +62,11 @@ class Desk:
         self.view = View.of(session, clip.labels)
         self._thread = threading.Thread(target=self._work, name="desk", daemon=True)  # a second Ctrl-C ends it at once
         self._thread.start()
+
+    @property
+    def saved(self) -> Saved:
+        """How saving went."""
+        return self._keeper.saved
 
     # -- asked by others ------------------------------------------------------------------------------------------
 
@@ -166,7 +156,7 @@ class Desk:
         """The next job; None after a while in which nobody asked, which is no while where there is work to go on."""
         with self._wake:
             if not self._queue and not self._closing and self._propagating is None and self.view.whole:
-                rest = self._asked + _REST_S - time.monotonic() if self._ahead.wanted else self._until_save()
+                rest = self._asked + _REST_S - time.monotonic() if self._ahead.wanted else self._keeper.due_in()
                 if rest is None or rest > 0:
                     self._wake.wait(rest)
             return self._queue.popleft() if self._queue else None
@@ -180,10 +170,7 @@ class Desk:
                 log.exception("desk")
                 self._propagating, self._propagation = None, Propagation(error=str(error) or type(error).__name__)
                 time.sleep(_REST_S)
-        if self._unsaved:
-            self._save()
-        if self._unsaved:
-            self._rescue()
+        self._keeper.save_at_last()
         self.clip.close()
 
     def _turn(self) -> bool:
@@ -199,8 +186,8 @@ class Desk:
             self._show()
         elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
             self._ahead.step()
-        if self._until_save() == 0:
-            self._save()
+        if self._keeper.due_in() == 0:
+            self._keeper.save()
         return False
 
     def _do(self, job: _Job[object]) -> None:
@@ -211,11 +198,12 @@ class Desk:
         try:
             result = job.work(self._session)
             if job.changes:
+                self._keeper.changed()
                 if self._session.revision == revision:  # a name, say: frames go on as they were
                     self.view = replace(self.view, said=said_by(self._session, self.clip.labels))
                 else:
                     self._show_change(rounds)
-                self._save()
+                self._keeper.save()
         except BaseException as error:
             job.future.set_exception(error)
         else:
@@ -246,7 +234,7 @@ class Desk:
                 log.exception("propagation")
             self._end(str(error) or type(error).__name__)
             return
-        self._unsaved = True
+        self._keeper.changed()
         if adapting:
             self._propagation = replace(self._propagation, adapting=True)
         else:
@@ -258,42 +246,12 @@ class Desk:
     def _end(self, error: str | None = None) -> None:
         """The propagation is over, or was stopped."""
         self._propagating, self._propagation = None, Propagation(error=error)
-        if self._unsaved:
-            self._save()
+        if self._keeper.due_in() is not None:
+            self._keeper.save()
         self._show()
 
     def _show(self) -> None:
         self.view = self.view.updated(self._session, self._propagation)
-
-    def _until_save(self) -> float | None:
-        """Seconds until the session should be saved; None if it is."""
-        return max(0.0, self._tried + self._saved_every_s - time.monotonic()) if self._unsaved else None
-
-    def _save(self) -> None:
-        """Keep the session; where that fails, the page is told, and it is tried again."""
-        self._unsaved = True
-        try:
-            self.clip.save(self._session)
-        except Exception as error:
-            if not isinstance(error, OSError | SiafError):
-                log.exception("saving")
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.saved = replace(self.saved, error=reason or type(error).__name__)
-        else:
-            self.saved = Saved(self.clip.place, datetime.now(UTC).isoformat(timespec="seconds"))
-            self._unsaved = False
-        self._tried = time.monotonic()
-
-    def _rescue(self) -> None:
-        """The process ends and the session has no place: keep it where there is room."""
-        lost = f"the session could not be saved in {self.clip.place} ({self.saved.error})"
-        try:
-            place = Path(tempfile.mkdtemp(prefix="siaf-")) / "session.siaf"
-            self._session.save(place)
-        except Exception as error:
-            log.error("%s, nor elsewhere: %s", lost, error)
-        else:
-            log.error("%s; it is kept in %s", lost, place)
 
 
 def _steps(session: Session, adaptation: Iterator[tuple[int, int]]) -> Iterator[bool]:

@@ -13,8 +13,9 @@ from siaf.studio.access import Access
 from siaf.studio.app import App
 from siaf.studio.calls import Calls
 from siaf.studio.clip import Clip
-from siaf.studio.desk import SAVED_EVERY_S, Desk
+from siaf.studio.desk import Desk
 from siaf.studio.holding import Holder
+from siaf.studio.keeping import SAVED_EVERY_S
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ANYWHERE = ("0.0.0.0", "::")

@@ -157,6 +157,16 @@ def test_undo_takes_back_the_last_round(session: Session) -> None:
     assert all(np.array_equal(first[f], again[f]) for f in first)
 
 
+def test_the_same_round_after_an_undo_gives_the_same_masks(session: Session) -> None:
+    session.interact({3: [stroke(1, 20, 20)]})
+    first = run(session)
+    assert all((mask == 1).any() for mask in first.values())
+    session.undo()
+    session.interact({3: [stroke(1, 20, 20)]})
+    second = run(session)
+    assert all(np.array_equal(first[f], second[f]) for f in first)
+
+
 def test_removing_an_object_empties_its_pixels_and_keeps_the_others(session: Session) -> None:
     session.interact({3: [stroke(1, 20, 20), stroke(2, 60, 50)]})
     before = run(session)

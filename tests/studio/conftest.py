@@ -1,13 +1,16 @@
 """A studio with the tiny model, on a folder of pictures."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from page_bench import FRAMES, Served, Tab, picture
 from PIL import Image
-from studio_client import Page, Studio, studio_on
+from studio_client import Page, Studio, free_port, studio_on
 
 from siaf.model.loaded import Model
 
@@ -33,3 +36,52 @@ def studio(folder: Path, tiny_model: Model) -> Iterator[Studio]:
 def page(studio: Studio) -> Page:
     """A tab that holds the desk."""
     return studio.page("first")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's browser."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "there is no Chromium"
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of twelve pictures of three moving squares."""
+    place = tmp_path_factory.mktemp("page") / "clip"
+    place.mkdir()
+    for frame in range(FRAMES):
+        Image.fromarray(picture(frame)).save(place / f"{frame:02}.png")
+    return place
+
+
+@pytest.fixture(scope="module")
+def running(squares: Path) -> Iterator[Served]:
+    """The real command, with the model that comes with siaf, on the squares."""
+    studio = Served(squares, free_port())
+    studio.start()
+    yield studio
+    studio.end()
+
+
+@pytest.fixture
+def served(running: Served) -> Served:
+    """The same, with an empty session: starting it takes longer than what most tests do."""
+    running.empty()
+    return running
+
+
+@pytest.fixture
+def tab(chromium: Any, served: Served) -> Iterator[Tab]:
+    """The page in a browser of its own, which holds the desk."""
+    context = chromium.new_context(viewport={"width": 1200, "height": 760}, accept_downloads=True)
+    opened = Tab(context, served).open().take()
+    yield opened
+    context.close()
+    assert not opened.faults

@@ -281,6 +281,10 @@ def test_the_key_is_the_same_whenever_the_clip_is_opened(folder: Path) -> None:
         keys.append(clip.key)
         clip.close()
     assert keys[0] == keys[1] != keys[2]
+    (folder / "5.png").write_bytes((folder / "6.png").read_bytes() + b"other")
+    changed = open_clip(folder)
+    assert changed.key != keys[0]
+    changed.close()
 
 
 def open_frames(studio: Studio) -> object:
