@@ -12,7 +12,7 @@ studio: .venv/installed
 	$(BIN)/siaf studio siaf/demo_data/big-buck-bunny.mp4 --session demo-output/big-buck-bunny.siaf
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	@echo "The tests in a browser were left out: make test-browser runs them with Chromium."
 
 test-browser: .venv/installed

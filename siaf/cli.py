@@ -13,6 +13,7 @@ _COMMANDS = {
     "demo": ("siaf.commands.demo", "segment the clip that comes with siaf, in two rounds"),
     "studio": ("siaf.commands.studio", "draw, propagate and correct in a browser, on a video or pictures"),
     "segment": ("siaf.commands.segment", "segment objects through a video, from scribbles or masks"),
+    "export": ("siaf.commands.export", "write a saved session's masks as DAVIS, COCO, CVAT XML, a video, mattes, …"),
     "serve": ("siaf.commands.serve", "serve the function over HTTP; reads its settings from SIAF_… variables"),
     "cvat": ("siaf.cvat.cli", "run rounds on CVAT jobs"),
     "weights": ("siaf.commands.weights", "list, fetch, import, check and pack weights"),

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siaf.commands.common import add_model_arguments
+from siaf.cvat.studio.opening import add_job_arguments, open_job
 from siaf.errors import InputError, SiafError
 from siaf.weights import load_model
 
 if TYPE_CHECKING:
+    from siaf.studio.clip import Clip
     from siaf.studio.server import Door
 
 _PORT = 8477
@@ -25,7 +27,13 @@ _PORT = 8477
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.description = "Ctrl-C ends it. Whatever you do is saved as you do it."
-    parser.add_argument("video", type=Path, help="video file, folder of images, image file, or VIDEO.siaf beside one")
+    parser.add_argument(
+        "video",
+        type=Path,
+        nargs="?",
+        metavar="VIDEO",
+        help="video file, folder of images, image file, or VIDEO.siaf beside one",
+    )
     parser.add_argument(
         "--session", type=Path, metavar="FILE", help="where the session is kept (default: VIDEO.siaf beside the video)"
     )
@@ -51,21 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-browser", action="store_true", help="print the link and open no browser")
     add_model_arguments(parser)
+    add_job_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Open the clip, and serve the page until stopped."""
     try:
-        from siaf.studio.clip import open_clip
         from siaf.studio.server import make_server
     except ImportError as error:
         raise SiafError(f"the studio's packages are missing ({error}); pip install 'siaf-cvat[serve]'") from None
     door = _door(arguments)
-    clip = open_clip(arguments.video, arguments.session)
+    clip = _clip(arguments)
     try:
-        if arguments.new and (kept := clip.set_aside()) is not None:
-            print(f"the former session is kept in {kept}", file=sys.stderr)
         model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
         server = make_server(clip, clip.load(model), door)
     except BaseException:
@@ -78,6 +84,27 @@ def run(arguments: argparse.Namespace) -> None:
         _when(lambda: server.started, lambda: webbrowser.open(door.link))
     with suppress(KeyboardInterrupt):  # which is how it is meant to end
         server.run()
+
+
+def _clip(arguments: argparse.Namespace) -> "Clip":
+    """What is opened. Raises InputError naming an argument."""
+    if (arguments.video is None) == (arguments.job is None):
+        raise InputError("give a video, or a job of CVAT with --job", field="video")
+    if arguments.job is not None:
+        for name in ("session", "new"):
+            if getattr(arguments, name):
+                raise InputError("is for videos: a job's session lies in the store (--store)", field=f"--{name}")
+        return open_job(arguments)
+    from siaf.studio.clip import open_clip
+
+    clip = open_clip(arguments.video, arguments.session)
+    try:
+        if arguments.new and (kept := clip.set_aside()) is not None:
+            print(f"the former session is kept in {kept}", file=sys.stderr)
+    except BaseException:
+        clip.close()
+        raise
+    return clip
 
 
 def _door(arguments: argparse.Namespace) -> "Door":

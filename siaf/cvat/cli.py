@@ -33,7 +33,7 @@ _CONTROLS = {
     "merge": "make object B part of object A from a frame on",
     "split": "make an object a new one from a frame on",
 }
-DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json"}
+DATASETS = {"youtube-vis": ".json", "mots": "", "davis": "", "coco": ".json", "matte": ""}
 """Formats of `siaf cvat export`, and how the default name of what is written ends."""
 
 
@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels", nargs="+", metavar="NAME", help="labels to use for objects (default: all that can hold masks)"
     )
     each.add_argument("--watch", action="store_true", help="also add the tag 'siaf:run', for siaf cvat watch")
+    each.add_argument(
+        "--studio", metavar="URL", help="put a link to the studio at this address into the annotation guide"
+    )
     each.add_argument("--yes", action="store_true", help="make the changes (default: only show them)")
 
     each = _add(actions, "sync", run_sync, "run one round on a job", engine=True)
@@ -146,9 +149,9 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=text, description=text)
     parser.set_defaults(run=lambda arguments: _with_extra(run, arguments))
-    _add_server(parser)
+    resources.add_server_arguments(parser)
     if engine or store:
-        parser.add_argument("--store", metavar="URL", help="folder or fsspec URL for sessions (default: SIAF_STORE)")
+        resources.add_store_argument(parser)
     if engine:
         parser.add_argument(
             "--url",
@@ -163,23 +166,6 @@ def _add(
         add_model_arguments(parser)
     add_json_argument(parser)
     return parser
-
-
-def _add_server(parser: argparse.ArgumentParser) -> None:
-    """What cvat-sdk's own command line takes, by the same names; cvat-sdk is not loaded for it."""
-    parser.add_argument(
-        "--host", "--server-host", metavar="URL", help="CVAT's address (default: CVAT_HOST, then the default profile's)"
-    )
-    parser.add_argument("--server-port", type=positive, metavar="N", help="its port, if the address has none")
-    parser.add_argument("--profile", metavar="NAME", help="use a profile that cvat-cli saved: a server and a token")
-    parser.add_argument(
-        "--auth",
-        metavar="USER[:PASS]",
-        help="log in with a password, if need be from PASS (default: the token in CVAT_ACCESS_TOKEN)",
-    )
-    parser.add_argument("--user", help="log in as this user, with CVAT_PASSWORD")
-    parser.add_argument("--org", "--organization", metavar="SLUG", help="organization to work in")
-    parser.add_argument("--insecure", action="store_true", help="do not check the server's TLS certificate")
 
 
 def _add_owner(parser: argparse.ArgumentParser) -> None:
@@ -232,6 +218,7 @@ def run_setup(arguments: argparse.Namespace) -> None:
         task=arguments.task,
         labels=arguments.labels,
         run_tag=arguments.watch,
+        studio=arguments.studio,
         apply=arguments.yes,
     )
     done = "changed" if arguments.yes else "would change (repeat with --yes)"

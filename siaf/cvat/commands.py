@@ -34,14 +34,17 @@ def setup(
     task: int | None = None,
     labels: Sequence[str] | None = None,
     run_tag: bool = False,
+    studio: str | None = None,
     apply: bool = False,
 ) -> "SetupPlan":
-    """What a project or task lacks for scribbles and tags; with `apply`, add it. Doing it twice changes nothing."""
+    """What a project or task lacks for scribbles and tags, and of a link to `studio` in its annotation guide; with
+    `apply`, add it. Doing it twice changes nothing.
+    """
     from siaf.cvat.job.setup import apply_setup, plan_setup
     from siaf.cvat.server.connection import Server
 
     server = Server(client)
-    plan = plan_setup(server, project=project, task=task, labels=labels, run_tag=run_tag)
+    plan = plan_setup(server, project=project, task=task, labels=labels, run_tag=run_tag, studio=studio)
     if apply:
         apply_setup(server, plan)
     return plan

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from siaf.commands.common import positive
 from siaf.errors import InputError
 
 if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
@@ -15,6 +16,28 @@ if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands tha
 
     from siaf.cvat.engines.base import EngineFactory, Progress
     from siaf.cvat.storage.store import StateStore
+
+
+def add_server_arguments(parser: "argparse._ActionsContainer") -> None:
+    """Add what cvat-sdk's own command line takes, by the same names; cvat-sdk is not loaded for it."""
+    parser.add_argument(
+        "--host", "--server-host", metavar="URL", help="CVAT's address (default: CVAT_HOST, then the default profile's)"
+    )
+    parser.add_argument("--server-port", type=positive, metavar="N", help="its port, if the address has none")
+    parser.add_argument("--profile", metavar="NAME", help="use a profile that cvat-cli saved: a server and a token")
+    parser.add_argument(
+        "--auth",
+        metavar="USER[:PASS]",
+        help="log in with a password, if need be from PASS (default: the token in CVAT_ACCESS_TOKEN)",
+    )
+    parser.add_argument("--user", help="log in as this user, with CVAT_PASSWORD")
+    parser.add_argument("--org", "--organization", metavar="SLUG", help="organization to work in")
+    parser.add_argument("--insecure", action="store_true", help="do not check the server's TLS certificate")
+
+
+def add_store_argument(parser: "argparse._ActionsContainer") -> None:
+    """Add --store."""
+    parser.add_argument("--store", metavar="URL", help="folder or fsspec URL for sessions (default: SIAF_STORE)")
 
 
 def client(arguments: argparse.Namespace) -> "Client":

@@ -1,5 +1,6 @@
 """Colours by tag, and index masks as palette PNGs: those of DAVIS and PASCAL VOC."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,29 @@ def _palette() -> npt.NDArray[np.uint8]:
     return colours
 
 
+def brighter(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Colours, uint8 N×3 RGB, of the same hues as light as they get."""
+    most = np.maximum(colours.max(axis=1, keepdims=True), 1)
+    lighter: npt.NDArray[np.uint8] = np.round(0.7 * 255 * colours / most + 0.3 * 255).astype(np.uint8)
+    return lighter
+
+
 PALETTE = _palette()
 """uint8 256×3 RGB by tag; tag 0, background, is black."""
 
-BRIGHT = np.round(0.7 * 255 * PALETTE / np.maximum(PALETTE.max(axis=1, keepdims=True), 1) + 0.3 * 255).astype(np.uint8)
-"""uint8 256×3: the same hues as light as they get, for thin lines on a picture."""
+BRIGHT = brighter(PALETTE)
+"""uint8 256×3: for thin lines on a picture."""
+
+COLOR = "color"
+"""Under this name an object's own note in a session has the colour, "#rrggbb", that a person chose."""
+
+
+def palette_with(chosen: Mapping[int, str]) -> npt.NDArray[np.uint8]:
+    """The palette with other colours, "#rrggbb", for some tags."""
+    palette = PALETTE.copy()
+    for tag, text in chosen.items():
+        palette[tag] = list(bytes.fromhex(text.removeprefix("#")))
+    return palette
 
 
 def colour(tag: int) -> Colour:

@@ -23,15 +23,15 @@ from function.http.schemas import (
 from siaf.arguments import frame_range
 from siaf.masks import index_mask_to_rles
 from siaf.session.session import Session
+from siaf.session.state_file import dump_session
 from siaf.studio.access import SAFE, TAB_HEADER
 from siaf.studio.clip import Clip
 from siaf.studio.desk import Desk
 from siaf.studio.edits import edit_objects, take_round
-from siaf.studio.export import FORMATS, Work
+from siaf.studio.export import formats_of, make_attachment
 from siaf.studio.holding import Holder
 from siaf.studio.pictures import SMALLEST, Pictures
 from siaf.studio.schemas import DrawingRequest, HoldRequest, ObjectsRequest, PreviewRequest, StartRequest
-from siaf.studio.view import color_of
 from siaf.version import siaf_version
 
 PAGE = 1
@@ -119,7 +119,7 @@ class Calls:
                 "shrunk": view.shrunk,
                 "stats": view.stats,
                 "job": None if job is None else asdict(job),
-                "formats": list(FORMATS),
+                "formats": formats_of(clip),
                 "notes": list(clip.notes),
                 "holder": self._holder.hear(request.tab),
             }
@@ -175,21 +175,19 @@ class Calls:
 
     def export(self, request: Asked, name: str) -> Reply:
         """`GET api/export/{format}`"""
-        if name not in FORMATS:
-            raise not_found(f"no such format; there are {', '.join(FORMATS)}", "format")
-
-        def work(session: Session) -> Work:
-            colors = {tag: color_of(session, tag, self._clip.labels) for tag in session.objects.tags}
-            return Work.of(session, self._clip.name, self._clip.frames.another(), colors)
-
+        formats = formats_of(self._clip)
+        if name not in formats:
+            raise not_found(f"no such format; there are {', '.join(formats)}", "format")
+        state, frames = self._desk.look(dump_session).result(), self._clip.frames.another()
+        colors = {known["tag"]: known["color"] for known in self._desk.view.said["objects"]}
         with tempfile.TemporaryDirectory(prefix="siaf-") as folder:
-            path = FORMATS[name](self._desk.look(work).result(), Path(folder))
-            content = path.read_bytes()
+            made = make_attachment(Path(folder), state, frames, colors, name=self._clip.name, kind=name)
+            content = made.path.read_bytes()
         headers = {
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(path.name, safe='')}",
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(made.name, safe='')}",
             "Cache-Control": "no-store",
         }
-        return Reply(content, content_type="application/octet-stream", headers=headers)
+        return Reply(content, content_type=made.media_type, headers=headers)
 
     # -- drawing --------------------------------------------------------------------------------------------------
 
@@ -271,7 +269,7 @@ class Calls:
         """`POST api/objects`: name, remove, swap, merge or split objects."""
         body = parse(ObjectsRequest, request)
         with request_fields(objects="tags", object="tags", tag="tags"):
-            self._desk.change(body.revision, edit_objects(body, self._clip.labels)).result()
+            self._desk.change(body.revision, edit_objects(body, self._clip)).result()
         return self.session(request)
 
     def write(self, request: Asked) -> Reply:

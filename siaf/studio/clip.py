@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -62,6 +62,10 @@ class Clip(ABC):
     def job(self) -> JobInfo | None:
         """The CVAT job, if it is one."""
         return None
+
+    def kept_frames(self, tags: Collection[int]) -> Collection[int]:
+        """Frames that stay as they are when one of these objects becomes another: people made its mask elsewhere."""
+        return ()
 
     @abstractmethod
     def load(self, model: Model) -> Session:

@@ -8,13 +8,13 @@ from function.http.messages import bad_request, impossible
 from function.http.prompts import scribbles_of
 from function.http.schemas import RoundRequest
 from siaf.masks import IndexMask
+from siaf.output.palette import COLOR
 from siaf.prompts import Prompts
 from siaf.scribbles import Scribble
 from siaf.session.session import Session
-from siaf.studio.clip import Label
+from siaf.studio.clip import Clip, Label
 from siaf.studio.desk import Desk
 from siaf.studio.schemas import ObjectsRequest
-from siaf.studio.view import COLOR
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def take_round(
     return take
 
 
-def edit_objects(body: ObjectsRequest, labels: Sequence[Label]) -> Callable[[Session], None]:
-    """Change objects as `body` says. Raises ApiError or InputError naming the field."""
+def edit_objects(body: ObjectsRequest, clip: Clip) -> Callable[[Session], None]:
+    """Change objects of a clip as `body` says. Raises ApiError or InputError naming the field."""
     pair = body.do in ("swap", "merge")
     if len(body.tags) != 1 + pair:
         raise bad_request(f"{body.do} needs {1 + pair}, not {len(body.tags)}", "tags")
@@ -66,7 +66,7 @@ def edit_objects(body: ObjectsRequest, labels: Sequence[Label]) -> Callable[[Ses
             raise bad_request(f"{body.do} gives none", name)
     if body.do == "name" and body.label is None and body.color is None:
         raise bad_request("give a label or a color", "label")
-    _check_label(body.label, labels, "label")
+    _check_label(body.label, clip.labels, "label")
 
     def edit(session: Session) -> None:
         first, *others = body.tags
@@ -79,11 +79,11 @@ def edit_objects(body: ObjectsRequest, labels: Sequence[Label]) -> Callable[[Ses
             else:
                 name_object(session, first, body.label, body.color)
         elif body.do == "swap":
-            session.swap_objects(first, others[0], from_frame)
+            session.swap_objects(first, others[0], from_frame, clip.kept_frames(body.tags))
         elif body.do == "merge":
-            session.merge_objects(first, others[0], from_frame)
+            session.merge_objects(first, others[0], from_frame, clip.kept_frames(body.tags))
         else:
-            new = session.split_object(first, from_frame)
+            new = session.split_object(first, from_frame, keep=clip.kept_frames(body.tags))
             session.objects[new].origin.pop(COLOR, None)  # it looks like itself
             name_object(session, new, body.label, body.color)
 

@@ -1,42 +1,63 @@
-"""A session's masks as files that other tools read."""
+"""An open session as a file to download."""
 
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from siaf.frames.source import FrameSource
-from siaf.session.objects import ObjectInfo
-from siaf.session.session import Session
-from siaf.session.snapshot import SessionMasks
-from siaf.session.state_file import dump_session, read_masks
+from siaf.output.export.formats import EXPORTS, check_exports, write_exports
+from siaf.output.export.saved import read_saved
+from siaf.studio.clip import Clip
+
+_TYPES = {".json": "application/json", ".mp4": "video/mp4", ".xml": "application/xml", ".zip": "application/zip"}
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is exported, as it was at one moment. `frames` are the caller's own to read; `colors`: "#rrggbb" by tag;
-    `state`: the session as the bytes of a state file.
-    """
+class Attachment:
+    """A file to send: what a browser should call it, and its media type."""
 
+    path: Path
     name: str
-    frames: FrameSource
-    masks: SessionMasks
-    objects: Sequence[ObjectInfo]
-    colors: Mapping[int, str]
-    state: bytes
-
-    @classmethod
-    def of(cls, session: Session, name: str, frames: FrameSource, colors: Mapping[int, str]) -> "Work":
-        """A session as it is now."""
-        state = dump_session(session)
-        objects = [session.objects[tag] for tag in session.objects.tags]
-        return cls(name, frames, read_masks(state), objects, colors, state)
+    media_type: str
 
 
-def _siaf(work: Work, folder: Path) -> Path:
-    path = folder / f"{work.name}.siaf"
-    path.write_bytes(work.state)
-    return path
+def formats_of(clip: Clip) -> list[str]:
+    """The formats that can be had of a clip. CVAT XML of a job would come back into it as work of people, and counts
+    frames from the job's first: the job itself is written to.
+    """
+    return [name for name in EXPORTS if name != "cvat" or clip.job is None]
 
 
-FORMATS: dict[str, Callable[[Work, Path], Path]] = {"siaf": _siaf}
-"""By name, what writes a format into an empty folder: the file that it made."""
+def make_attachment(
+    folder: Path, state: bytes, frames: FrameSource, colors: Mapping[int, str], *, name: str, kind: str
+) -> Attachment:
+    """Write a session in the format `kind` into an empty folder, which the caller deletes; formats of several files
+    become a zip, with the notes about what they cannot hold.
+
+    `state` is the content of a state file of `frames`, `colors` those that the page shows ("#rrggbb" by tag), `name`
+    the clip's. Raises as `siaf.output.export.formats.write_exports`.
+    """
+    check_exports(folder / kind, [kind], has_video=True)
+    export = EXPORTS[kind]
+    saved = read_saved(state, name=name, frames=frames, colors=colors)
+    content = folder / export.entry
+    notes = write_exports(content, saved, [kind])
+    if export.is_folder:
+        path = folder / f"{kind}.zip"
+        _zip(content, path, notes)
+    else:
+        path = content
+    called = f"{name}.siaf" if kind == "siaf" else f"{name}-{path.name}"  # as the studio itself calls it
+    return Attachment(path, called, _TYPES.get(path.suffix, "application/octet-stream"))
+
+
+def _zip(content: Path, path: Path, notes: list[str]) -> None:
+    # PNGs are deflated already.
+    with zipfile.ZipFile(path, "x") as archive:
+        for file in sorted(content.rglob("*")):
+            if file.is_file():
+                packed = zipfile.ZIP_STORED if file.suffix == ".png" else zipfile.ZIP_DEFLATED
+                archive.write(file, file.relative_to(content), packed)
+        if notes:
+            archive.writestr("NOTES.txt", "".join(f"{note}\n" for note in notes), zipfile.ZIP_DEFLATED)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from siaf.masks import IndexMask
-from siaf.output.palette import colour
+from siaf.output.palette import COLOR, colour
 from siaf.session.confidence import Confidence
 from siaf.session.mask_store import MaskStore
 from siaf.session.session import Session
@@ -19,8 +19,6 @@ Json = dict[str, Any]
 Stats = list[list[int | float | None]]
 """Of one frame: [tag, pixels, confidence or None where a person worked] of every object."""
 
-COLOR = "color"
-"""Under this name an object's own note has the colour that a person chose."""
 _COUNTING_S = 0.2
 """How long areas are counted at a time: of a long video they come bit by bit."""
 _SUGGESTIONS = 3

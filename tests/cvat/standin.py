@@ -156,6 +156,22 @@ class StandIn(HttpSide):
             self.world.change_labels(request.body["labels"], task=number)
         return Answer(body=task_form(self.world, self.url, task))
 
+    def create_guide(self, request: Request) -> Answer:
+        """One for a project or a task, as the SDK's schemas have it."""
+        owner = {"project_id": request.body.get("project_id"), "task_id": request.body.get("task_id")}
+        if (owner["project_id"] is None) == (owner["task_id"] is None):
+            raise Refused(400, {"non_field_errors": ["Exactly one of project_id or task_id must be provided"]})
+        number = self.world.take("guide")
+        self.world.guides[number] = {"id": number, "markdown": request.body.get("markdown", ""), **owner}
+        return Answer(201, self.world.guides[number])
+
+    def guide(self, request: Request, number: int) -> Answer:
+        if number not in self.world.guides:
+            raise Refused(404, {"detail": "No AnnotationGuide matches the given query."})
+        if request.method == "PATCH":
+            self.world.guides[number]["markdown"] = request.body["markdown"]
+        return Answer(body=self.world.guides[number])
+
     def upload(self, request: Request, number: int) -> Answer:
         task = self._task(request, number)
         if "upload-start" in request.headers:
@@ -389,6 +405,8 @@ _ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
         ("GET", "/api/tasks", StandIn.tasks),
         ("POST", "/api/tasks", StandIn.create_task),
         ("GET PATCH DELETE", r"/api/tasks/(\d+)", StandIn.task),
+        ("POST", "/api/guides", StandIn.create_guide),
+        ("GET PATCH", r"/api/guides/(\d+)", StandIn.guide),
         ("POST", r"/api/tasks/(\d+)/data", StandIn.upload),
         ("GET", r"/api/tasks/(\d+)/data/meta", StandIn.task_meta),
         ("GET", r"/api/tasks/(\d+)/data", StandIn.task_data),

@@ -85,7 +85,9 @@ class World:
         self.annotations = Annotations(self.labels)
         self.webhooks: dict[int, Json] = {}
         self.issues: dict[int, Json] = {}
-        self.next = {"project": 1, "task": 1, "job": 1, "label": 1, "spec": 1, "webhook": 1, "issue": 1}
+        self.guides: dict[int, Json] = {}
+        kinds = ("project", "task", "job", "label", "spec", "webhook", "issue", "guide")
+        self.next = dict.fromkeys(kinds, 1)
 
     @property
     def replica(self) -> str:
@@ -97,6 +99,11 @@ class World:
         number = self.next[kind]
         self.next[kind] += 1
         return number
+
+    def guide_of(self, **owner: int | None) -> int | None:
+        """The guide of a `project_id` or `task_id`."""
+        ((key, number),) = owner.items()
+        return next((guide["id"] for guide in self.guides.values() if guide[key] == number), None)
 
     # -- labels ---------------------------------------------------------------------------------------------------
 

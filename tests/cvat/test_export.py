@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from bench import Bench, Pictures, rle
+from dataset_readers import READERS, Shown, read_coco, read_davis, read_youtube_vis
 from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 from standin import StandIn
 from standin_media import write_video
 
@@ -18,11 +17,8 @@ from siaf.cvat import commands
 from siaf.cvat.server.connection import connect
 from siaf.errors import InputError
 from siaf.masks import decode_rle
-from siaf.output.palette import PALETTE
 
 Json = dict[str, Any]
-Shown = dict[tuple[int, int], NDArray[np.bool_]]
-"""(frame, object) → pixels."""
 
 HEIGHT, WIDTH = 72, 96
 
@@ -82,69 +78,6 @@ def export(bench: Bench, kind: str, path: Path) -> Json:
 def same(found: Shown, expected: Shown = EXPECTED) -> bool:
     assert found.keys() == expected.keys()
     return all(np.array_equal(found[spot], expected[spot]) for spot in expected)
-
-
-def read_coco(path: Path) -> Shown:
-    coco = COCO(str(path))
-    shown: Shown = {}
-    for annotation in coco.loadAnns(coco.getAnnIds()):
-        frame = annotation["image_id"] - 1
-        spot = (frame, annotation["track_id"])
-        assert spot not in shown
-        shown[spot] = coco.annToMask(annotation).astype(bool)
-        run_lengths = coco.annToRLE(annotation)
-        assert coco_mask.area(run_lengths) == annotation["area"]
-        assert coco_mask.toBbox(run_lengths).tolist() == annotation["bbox"]
-    return shown
-
-
-def read_youtube_vis(path: Path) -> Shown:
-    content = json.loads(path.read_text())
-    (video,) = content["videos"]
-    shown: Shown = {}
-    for annotation in content["annotations"]:
-        columns = (annotation["segmentations"], annotation["bboxes"], annotation["areas"])
-        assert [len(column) for column in columns] == [video["length"]] * 3
-        for frame, (segmentation, left_top_size, area) in enumerate(zip(*columns, strict=True)):
-            if segmentation is None:
-                assert left_top_size is None
-                assert area is None
-                continue
-            run_lengths = coco_mask.frPyObjects(segmentation, video["height"], video["width"])
-            assert coco_mask.toBbox(run_lengths).tolist() == left_top_size
-            assert coco_mask.area(run_lengths) == area
-            shown[frame, annotation["id"]] = coco_mask.decode(run_lengths).astype(bool)
-    return shown
-
-
-def read_mots(path: Path) -> Shown:
-    """By the rule of MOTS: 16 bits, class × 1000 + instance, 0 is background."""
-    shown: Shown = {}
-    for file in sorted((path / "instances").glob("*.png")):
-        picture = Image.open(file)
-        assert picture.mode.startswith("I;16")
-        values = np.asarray(picture)
-        for value in np.unique(values[values > 0]).tolist():
-            shown[int(file.stem), value % 1000] = values == value
-    return shown
-
-
-def read_davis(path: Path) -> Shown:
-    """By the rule of DAVIS 2017: a palette picture whose indices are objects."""
-    (name,) = (path / "ImageSets" / "2017" / "train.txt").read_text().split()
-    shown: Shown = {}
-    for file in sorted((path / "Annotations" / "Full-Resolution" / name).glob("*.png")):
-        picture = Image.open(file)
-        assert picture.mode == "P"
-        colours = np.array(picture.getpalette("RGB")).reshape(-1, 3)
-        indices = np.asarray(picture)
-        for index in np.unique(indices[indices > 0]).tolist():
-            assert colours[index].tolist() == PALETTE[index].tolist()
-            shown[int(file.stem), index] = indices == index
-    return shown
-
-
-READERS = {"coco": read_coco, "youtube-vis": read_youtube_vis, "mots": read_mots, "davis": read_davis}
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -353,7 +286,7 @@ def test_who_may_see_one_job_only_cannot_export_half_a_task(
 
 def test_a_wrong_format_or_place_is_named(bench: Bench, pictures: Pictures, tmp_path: Path) -> None:
     annotated(bench, pictures)
-    with pytest.raises(InputError, match="as: 'yolo' is not one of: youtube-vis, mots, davis, coco"):
+    with pytest.raises(InputError, match="as: 'yolo' is not one of: youtube-vis, mots, davis, coco, matte"):
         export(bench, "yolo", tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")

@@ -12,7 +12,7 @@ from cvat_sdk.core.auth import AuthStore, ProfileEntry, configure_client_auth_ar
 from standin import StandIn
 
 from siaf.cli import main
-from siaf.cvat.cli import _add_server
+from siaf.cvat.resources import add_server_arguments
 
 Run = Callable[..., int]
 
@@ -41,7 +41,7 @@ def profile(saved: AuthStore, standin: StandIn, name: str, token: str, **more: b
 def test_the_options_are_those_of_cvat_sdk() -> None:
     theirs, ours = (argparse.ArgumentParser(add_help=False) for _ in range(2))
     configure_client_auth_arguments(theirs)
-    _add_server(ours)
+    add_server_arguments(ours)
     options = {option for action in theirs._actions for option in action.option_strings}
     assert options <= {option for action in ours._actions for option in action.option_strings}
     assert {"--host", "--user", "--org"} <= {option for action in ours._actions for option in action.option_strings}

@@ -177,3 +177,43 @@ def test_a_bare_label_scribble_is_taken_after_a_word(bench: Bench, pictures: Pic
     (job,) = bench.task(pictures[:2], setup=False, labels=(("car", "any"), ("scribble", "polyline")))
     plan = commands.setup(bench.client, task=bench.server.job(job)["task_id"])
     assert any("siaf will read what you draw with it as scribbles" in change for change in plan.changes)
+
+
+LINK = "[Draw in the SIAF studio](https://studio.example.com/siaf/): "
+
+
+def test_the_guide_leads_to_the_studio(anywhere: Bench, pictures: Pictures) -> None:
+    (job,) = anywhere.task(pictures[:2])
+    task = anywhere.server.job(job)["task_id"]
+    url = "https://studio.example.com/siaf/"
+    plan = commands.setup(anywhere.client, task=task, studio=url)
+    assert plan.changes == [f"annotation guide: a link to the studio at {url}"]
+    assert anywhere.server.task(task)["guide_id"] is None
+    commands.setup(anywhere.client, task=task, studio=url, apply=True)
+    number = anywhere.server.task(task)["guide_id"]
+    text = anywhere.server.guide(number)["markdown"]
+    assert text.startswith(LINK) and text.count("\n") == 1
+    assert commands.setup(anywhere.client, task=task, studio=url, apply=True).changes == []
+
+
+def test_a_guide_that_people_wrote_stays_and_a_former_link_is_replaced(bench: Bench, standin: StandIn) -> None:
+    project = standin.world.add_project({"name": "p", "labels": [{"name": "car", "type": "mask"}]})
+    bench.server.write_guide("# Cars\n\nAll of them.\n", number=None, project=project)
+    number = bench.server.project(project)["guide_id"]
+    commands.setup(bench.client, project=project, studio="http://10.0.0.5:8477/", apply=True)
+    text = bench.server.guide(number)["markdown"] + "\nAsk Ann.\n"
+    assert text.startswith("# Cars\n\nAll of them.\n\n[Draw in the SIAF studio](http://10.0.0.5:8477/): ")
+    bench.server.write_guide(text, number=number)
+    commands.setup(bench.client, project=project, studio="https://studio.example.com/siaf/", apply=True)
+    lines = bench.server.guide(number)["markdown"].splitlines()
+    assert lines[:4] == ["# Cars", "", "All of them.", ""]
+    assert lines[4].startswith(LINK)
+    assert lines[5:] == ["", "Ask Ann."]
+    assert len(standin.world.guides) == 1
+
+
+@pytest.mark.parametrize("url", ["studio.example.com", "ftp://a/", "https://", "https://a/ b", "https://a/?token=x"])
+def test_a_wrong_address_of_the_studio_is_named(bench: Bench, pictures: Pictures, url: str) -> None:
+    (job,) = bench.task(pictures[:2])
+    with pytest.raises(InputError, match="^studio: "):
+        commands.setup(bench.client, task=bench.server.job(job)["task_id"], studio=url)

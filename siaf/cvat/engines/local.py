@@ -25,6 +25,11 @@ class LocalEngine:
         if state is not None and self.restarted:
             begin_with_masks(self, state)
 
+    @property
+    def session(self) -> Session:
+        """The session itself."""
+        return self._session
+
     def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
         """As `Session.interact_with`."""
         masks = self._session.interact_with(prompts)

@@ -1,7 +1,9 @@
 """A job's frames, fetched chunk by chunk when somebody looks at them."""
 
 import tempfile
+import threading
 import zipfile
+from copy import copy
 from pathlib import Path
 
 import cv2
@@ -17,6 +19,27 @@ _OPEN_VIDEOS = 2
 _MAX_PIXELS = 2**30
 
 
+class _Chunks:
+    """A job's chunks as files, each fetched once, whoever asks; threads may."""
+
+    def __init__(self, server: Server, clip: JobClip) -> None:
+        self._server, self._clip = server, clip
+        self._folder = tempfile.TemporaryDirectory(prefix="siaf-")
+        self._lock = threading.Lock()
+
+    def path(self, chunk: int) -> Path:
+        """The file of a chunk."""
+        path = Path(self._folder.name) / f"{chunk}{'.mp4' if self._clip.is_video else '.zip'}"
+        with self._lock:
+            if not path.exists():
+                path.write_bytes(self._server.chunk(self._clip.id, chunk))
+        return path
+
+    def delete(self) -> None:
+        """Delete all of them."""
+        self._folder.cleanup()
+
+
 class JobFrames(FrameSource):
     """The frames of a job at original quality, numbered from 0 within it.
 
@@ -29,9 +52,8 @@ class JobFrames(FrameSource):
 
     def __init__(self, server: Server, clip: JobClip) -> None:
         self.width, self.height = clip.width, clip.height
-        self._server = server
         self._clip = clip
-        self._folder = tempfile.TemporaryDirectory(prefix="siaf-")
+        self._chunks = _Chunks(server, clip)
         self._videos: LruCache[int, FrameSource] = LruCache(_OPEN_VIDEOS)
 
     @property
@@ -45,6 +67,12 @@ class JobFrames(FrameSource):
 
     def __len__(self) -> int:
         return len(self._clip)
+
+    def another(self) -> "JobFrames":
+        """The same frames for another thread, from the same chunks."""
+        twin = copy(self)
+        twin._videos = LruCache(_OPEN_VIDEOS)
+        return twin
 
     def encoded(self, index: int) -> bytes:
         """The frame as an image file: a picture's own bytes, a video's frame as PNG. What a function is sent."""
@@ -65,7 +93,7 @@ class JobFrames(FrameSource):
     def close(self) -> None:
         """Delete what was fetched."""
         self._videos.clear()
-        self._folder.cleanup()
+        self._chunks.delete()
 
     def _read(self, index: int) -> Frame:
         chunk, at = self._place(index)
@@ -81,7 +109,7 @@ class JobFrames(FrameSource):
         return f"frame {self._clip.to_task(index)} of job {self._clip.id}"
 
     def _picture(self, chunk: int, at: int) -> bytes:
-        with zipfile.ZipFile(self._chunk(chunk)) as archive:
+        with zipfile.ZipFile(self._chunks.path(chunk)) as archive:
             names = sorted(archive.namelist())
             self._check_count(chunk, len(names))
             return archive.read(names[at])
@@ -89,16 +117,10 @@ class JobFrames(FrameSource):
     def _video(self, chunk: int) -> FrameSource:
         video = self._videos.get(chunk)
         if video is None:
-            video = open_video(self._chunk(chunk))
+            video = open_video(self._chunks.path(chunk))
             self._check_count(chunk, len(video))
             self._videos.put(chunk, video)
         return video
-
-    def _chunk(self, chunk: int) -> Path:
-        path = Path(self._folder.name) / f"{chunk}{'.mp4' if self._clip.is_video else '.zip'}"
-        if not path.exists():
-            path.write_bytes(self._server.chunk(self._clip.id, chunk))
-        return path
 
     def _check_count(self, chunk: int, count: int) -> None:
         size = self._clip.chunk_size

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from textwrap import fill
 
+from siaf.cvat.job.guide import check_link, with_link
 from siaf.cvat.job.labels import (
     LABEL,
     NO_LABEL,
@@ -51,10 +52,11 @@ _REST = (
 
 @dataclass
 class SetupPlan:
-    """What setup would change, in words and as label entries for CVAT; empty `labels` = all is there already.
+    """What setup would change, in words and as label entries for CVAT; empty `changes` = all is there already.
 
-    `scribble` and `tag` are the names of the label and the attribute that scribbles have. `own`: object labels that can
-    hold lines, and the attribute of their number; `others`: those that cannot.
+    `guide` is the annotation guide's new text, if that changes; `guide_id` None = there is none yet. `scribble` and
+    `tag` are the names of the label and the attribute that scribbles have. `own`: object labels that can hold lines,
+    and the attribute of their number; `others`: those that cannot.
     """
 
     owner: str
@@ -64,6 +66,8 @@ class SetupPlan:
     task: int | None = None
     scribble: str = SCRIBBLE
     tag: str = OBJECT
+    guide: str | None = None
+    guide_id: int | None = None
     own: dict[str, str] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
@@ -87,18 +91,24 @@ def plan_setup(
     task: int | None = None,
     labels: Sequence[str] | None = None,
     run_tag: bool = False,
+    studio: str | None = None,
 ) -> SetupPlan:
     """What a project, or a task and its project, lacks.
 
     `labels`: object labels by name, by default all that can hold masks. `run_tag`: also the label with which labelers
-    ask `siaf cvat watch` for a round. Raises InputError if neither or both are named, or a label is missing.
+    ask `siaf cvat watch` for a round. `studio`: an address that the annotation guide leads to. Raises InputError if
+    neither or both owners are named, or a label is missing.
     """
     if (project is None) == (task is None):
         raise InputError("give --project N or --task N", field="project")
+    if studio is not None:
+        check_link(studio)
+    owner: Json = {}
     if task is not None:
-        project = server.task(task).get("project_id")
+        owner = server.task(task)
+        project = owner.get("project_id")
     if project is not None:
-        server.project(project)
+        owner = server.project(project)
         plan = SetupPlan(f"project {project}", project=project)
         found = server.labels(project_id=project)
     else:
@@ -138,6 +148,8 @@ def plan_setup(
     if run_tag and all(label["name"] != RUN_TAG for label in found):
         plan.changes.append(f"new label {RUN_TAG!r}, a tag")
         plan.labels.append({"name": RUN_TAG, "type": "tag", "color": _COLOR, "attributes": []})
+    if studio is not None:
+        _want_link(plan, server, owner.get("guide_id"), studio)
     return plan
 
 
@@ -145,6 +157,16 @@ def apply_setup(server: Server, plan: SetupPlan) -> None:
     """Make the changes; none if there are none."""
     if plan.labels:
         server.change_labels(plan.labels, project=plan.project, task=plan.task)
+    if plan.guide is not None:
+        server.write_guide(plan.guide, number=plan.guide_id, project=plan.project, task=plan.task)
+
+
+def _want_link(plan: SetupPlan, server: Server, guide: int | None, url: str) -> None:
+    before = "" if guide is None else str(server.guide(guide)["markdown"])
+    after = with_link(before, url)
+    if after != before:
+        plan.changes.append(f"annotation guide: a link to the studio at {url}")
+        plan.guide, plan.guide_id = after, guide
 
 
 def _chosen(book: LabelBook, names: Sequence[str] | None) -> list[Label]:

@@ -95,7 +95,7 @@ class JobControl:
                 f"how it stood before round {number} is not in this store, which keeps the last {KEPT_ROUNDS} rounds",
                 field=field,
             )
-        _take_over(ledger, now)
+        take_over(ledger, now)
         masks = self._masks(ledger)
         annotations = self._server.annotations(self._clip.id)
         reading = read_job(annotations, self._clip, self._book, ledger)
@@ -279,7 +279,7 @@ class JobControl:
         return report
 
 
-def _take_over(ledger: Ledger, now: Ledger) -> None:
+def take_over(ledger: Ledger, now: Ledger) -> None:
     """A ledger of earlier learns what is in the job now: siaf's shapes, and what is known of its frames."""
     ledger.shapes, ledger.tracks = now.shapes, now.tracks
     ledger.pending, ledger.undecided = now.pending, now.undecided

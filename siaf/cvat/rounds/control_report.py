@@ -11,7 +11,10 @@ _DONE = {
     "merge": "merged",
     "split": "split",
     "adopt": "adopted",
+    "write": "masks are in the job",
 }
+
+_WHY_KEPT = {"adopt": "not adopted", "write": "made by people, so they stay as they are in CVAT"}
 
 
 @dataclass
@@ -37,6 +40,6 @@ class ControlReport(WriteCounts):
         lines += self.written_lines()
         if self.kept:
             more = f" … ({len(self.kept)} in all)" if len(self.kept) > most else ""
-            why = "not adopted" if self.done == "adopt" else "made by people, so these frames are as they were"
+            why = _WHY_KEPT.get(self.done, "made by people, so these frames are as they were")
             lines.append(f"  {why}: {', '.join(self.kept[:most])}{more}")
         return [*lines, *(f"  {note}" for note in self.notes)]

@@ -6,21 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from siaf.cvat.engines.base import Engine, EngineFactory, Progress
-from siaf.cvat.job.adopting import adopt_equal_masks, imported_frames
+from siaf.cvat.job.adopting import imported_frames
 from siaf.cvat.job.clip import JobClip, open_job
 from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.job.labels import LabelBook, WriteAs
 from siaf.cvat.job.ledger import Ledger
-from siaf.cvat.job.reading import Reading, read_job
 from siaf.cvat.rounds.advice import Advise, Advisor, check_advice
-from siaf.cvat.rounds.engine_calls import run_round
-from siaf.cvat.rounds.planning import RoundInput, plan_round
+from siaf.cvat.rounds.intake import Intake, look_at, take_in
 from siaf.cvat.rounds.questions import Unanswered
 from siaf.cvat.rounds.report import SyncReport, ignored_lines
-from siaf.cvat.rounds.undone import HELD, unseen
 from siaf.cvat.rounds.writer import JobWriter
 from siaf.cvat.server.connection import Server
 from siaf.cvat.storage.store import JobStore
@@ -28,7 +23,6 @@ from siaf.cvat.writing.used_scribbles import Scribbles
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
 from siaf.session.shrinking import summarise
-from siaf.session.snapshot import SessionMasks
 from siaf.session.state_file import read_masks, read_summary
 
 _STARTED_ADOPTED = "this round started from adopted masks"
@@ -116,7 +110,7 @@ class JobSync:
             return self._finished()
         with self._jobs.locked(wait_s=self._options.wait_s) as self._still_mine:
             try:
-                ledger = self._interact(*self._look(self._jobs.ledger()))
+                ledger = self._interact(self._look(self._jobs.ledger()))
                 self._propagate(ledger)
                 self._write(ledger)
                 return self._finished(ledger)
@@ -129,51 +123,25 @@ class JobSync:
 
     # -- reading and interaction ----------------------------------------------------------------------------------
 
-    def _look(self, ledger: Ledger) -> tuple[Ledger, Reading, RoundInput]:
-        if ledger.data_version != self._clip.data_version:
-            ledger.data_version, ledger.digests = self._clip.data_version, {}
-        ledger.follow_labels(self._book.names)
+    def _look(self, ledger: Ledger) -> Intake:
         self._limit(ledger)
         check_advice(self._options.advise or ledger.advise, self._book)
-        annotations = self._server.annotations(self._clip.id)
-        reading = read_job(annotations, self._clip, self._book, ledger)
-        if reading.lost:
-            raise InputError(
-                f"{len(reading.lost)} automatic masks with object numbers are not in this store: name the store they "
-                "were written from with --store, import its state, or delete the masks",
-                field=f"job {self._clip.id}",
-            )
-        if _was_emptied(reading, ledger):
-            self._report.notes.append("all masks and used scribbles are gone, so the job starts again")
-            ledger = Ledger(
-                self._clip.id,
-                undecided=ledger.undecided,
-                data_version=ledger.data_version,
-                digests=ledger.digests,
-                labels=ledger.labels,
-                within=ledger.within,
-                barriers=ledger.barriers,
-            )
-        self._adopt(ledger, reading)
-        carried = {}
-        if self._carried is not None:
-            carried = dict(self._carried(self._clip, ledger, lambda: self._open(ledger)))
-        held = bool(ledger.undone) and self._carried is None and unseen(reading, ledger) == set(ledger.undone)
-        if held:
-            self._report.notes.append(HELD)
-            planned = RoundInput(objects=dict(ledger.objects))
-        else:
-            planned = plan_round(reading, self._clip, self._book, ledger, self._current(ledger), carried)
-        ignored = {**reading.ignored, **planned.ignored}
-        if planned.empty and ledger.state is None and self._carried is None and not held:
-            raise NothingDrawn(self._clip.id, self._book, ignored)
+        carried = None if self._carried is None else self._handed_over
+        intake = look_at(self._server, self._clip, self._book, self._jobs, ledger, carried)
+        ledger, planned = intake.ledger, intake.planned
+        self._report.notes += intake.notes
+        if planned.empty and ledger.state is None and carried is None and not intake.held:
+            raise NothingDrawn(self._clip.id, self._book, intake.ignored)
         if planned.questions and not (self._options.yes or self._options.dry_run):
             raise Unanswered(self._clip.id, planned.questions)
-        self._describe(ledger, reading, planned)
-        self._report.ignored = ignored
+        self._describe(intake)
         for known in planned.objects.values():
             self._book.check_writable(known.label, self._write_as(ledger))
-        return ledger, reading, planned
+        return intake
+
+    def _handed_over(self, ledger: Ledger) -> Mapping[int, IndexMask]:
+        assert self._carried is not None
+        return self._carried(self._clip, ledger, lambda: self._open(ledger))
 
     def _limit(self, ledger: Ledger) -> None:
         """Where this round goes. What was filled in part, or across a barrier, is not finished any more."""
@@ -194,32 +162,16 @@ class JobSync:
         ledger.propagated = ledger.propagated and not (self._limits_changed and ledger.state is not None)
         ledger.within, ledger.barriers = within, barriers
 
-    def _adopt(self, ledger: Ledger, reading: Reading) -> None:
-        state = self._jobs.state(ledger) if reading.human.keys() - ledger.human.keys() else None
-        adopted = adopt_equal_masks(reading, ledger, read_masks(state), self._clip) if state is not None else 0
-        if adopted:
-            self._report.notes.append(
-                f"{adopted} masks equal the session's, so siaf treats them as its own from now on"
-            )
-
-    def _interact(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> Ledger:
+    def _interact(self, intake: Intake) -> Ledger:
+        ledger = intake.ledger
         ledger.write_as = self._write_as(ledger)
         ledger.overlap = self._options.overlap or ledger.overlap
-        if planned.empty and not (self._engine is not None and ledger.state is None):
+        if intake.planned.empty and not (self._engine is not None and ledger.state is None):
             return ledger
         self._server.check_may_write(self._clip.id)  # now, not after minutes of propagation
         self._jobs.keep_before(ledger.round + 1)
         engine = self._open(ledger)
-        for tag in planned.removed & set(engine.tags()):
-            engine.remove_object(tag)
-        if planned.draws:
-            run_round(engine, planned)
-        ledger.round += 1
-        ledger.undone = []
-        ledger.propagated = ledger.propagated and not (planned.draws or ledger.state is None)
-        ledger.objects, ledger.absent, ledger.human = planned.objects, planned.absent, planned.human
-        ledger.strokes |= dict.fromkeys(planned.used, ledger.round)
-        _forget_lost(ledger, reading)
+        take_in(engine, intake)
         self._jobs.save(ledger, engine.state())
         return ledger
 
@@ -233,19 +185,6 @@ class JobSync:
             if self._limits_changed or ledger.within or ledger.barriers:
                 self._engine.limit(range(*ledger.within) if ledger.within else None, ledger.barriers)
         return self._engine
-
-    def _current(self, ledger: Ledger) -> Callable[[int], IndexMask]:
-        results: list[SessionMasks] = []
-
-        def current(frame: int) -> IndexMask:
-            state = self._jobs.state(ledger) if not results else None
-            if state is not None:
-                results.append(read_masks(state))
-            if results:
-                return results[0].mask(frame)
-            return np.zeros((self._clip.height, self._clip.width), np.uint8)
-
-        return current
 
     # -- propagation ----------------------------------------------------------------------------------------------
 
@@ -294,8 +233,9 @@ class JobSync:
     def _write_as(self, ledger: Ledger) -> WriteAs:
         return self._options.write_as or ledger.write_as  # type: ignore[return-value]
 
-    def _describe(self, ledger: Ledger, reading: Reading, planned: RoundInput) -> None:
-        to_task = self._clip.to_task
+    def _describe(self, intake: Intake) -> None:
+        ledger, planned, to_task = intake.ledger, intake.planned, self._clip.to_task
+        self._report.ignored = intake.ignored
         given = sorted(planned.prompts.items())
         self._report.scribbles = {to_task(f): len(here.strokes) for f, here in given if here.strokes}
         self._report.boxes = {to_task(f): len(here.boxes) for f, here in given if here.boxes}
@@ -307,7 +247,7 @@ class JobSync:
         self._report.resumed = stopped and not self._limits_changed
         self._report.objects = {tag: known.label for tag, known in sorted(planned.objects.items())}
         self._report.notes += planned.questions
-        imported = imported_frames(reading, ledger, self._clip)
+        imported = imported_frames(intake.reading, ledger, self._clip)
         if imported:
             self._report.notes.append(
                 f"masks on {imported} of {len(self._clip)} frames are human work for siaf, which changes none of them; "
@@ -328,19 +268,6 @@ class JobSync:
         self._report.uploaded = getattr(self._engine, "uploaded", 0)
         self._report.uploaded_frames = getattr(self._engine, "uploaded_frames", 0)
         return self._report
-
-
-def _was_emptied(reading: Reading, ledger: Ledger) -> bool:
-    """Somebody deleted everything that siaf knew of: its masks, the human ones and the scribbles."""
-    used = any(stroke.used(ledger.strokes) for stroke in reading.strokes)
-    used = used or any(rectangle.mark in ledger.strokes for rectangle in reading.rectangles)
-    return bool(reading.gone) and not (used or reading.own or reading.tracks or reading.human)
-
-
-def _forget_lost(ledger: Ledger, reading: Reading) -> None:
-    """What a human deleted or changed is not siaf's any more."""
-    ledger.shapes = {number: own for number, own in ledger.shapes.items() if number in reading.own | reading.hidden}
-    ledger.tracks = {number: own for number, own in ledger.tracks.items() if number in reading.tracks}
 
 
 def _adaptation_note(adapted: bool | None) -> str:

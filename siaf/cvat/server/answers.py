@@ -46,6 +46,7 @@ ANNOTATIONS: Form = {
     "tags": [{"id": int, "label_id": int}],
 }
 ISSUE: Mapping[str, Form] = {"id": int, "frame": int, "resolved": object}
+GUIDE: Form = {"id": int, "markdown": str}
 WRITTEN: Form = {"shapes": [{"id": int}], "tracks": [{"id": int}]}
 
 

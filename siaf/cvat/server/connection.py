@@ -17,6 +17,7 @@ from cvat_sdk.core.client import AccessTokenCredentials, Client
 
 from siaf.cvat.server.answers import (
     ANNOTATIONS,
+    GUIDE,
     ISSUE,
     JOB,
     LABEL,
@@ -174,6 +175,10 @@ class Server:
         """A job's chunk at original quality: a zip of images, or an MP4."""
         return self._bytes(job, type="chunk", index=index)
 
+    def guide(self, number: int) -> Json:
+        """An annotation guide, as GET /api/guides/{id}."""
+        return self._get(self.api.guides_api.retrieve, number, what=f"guide {number}", form=GUIDE)
+
     def function(self, name: str) -> Json:
         """A deployed function, as GET /api/lambda/functions/{id}."""
         return self._get(self.api.lambda_api.retrieve_functions, name, what=f"function {name!r}", form={})
@@ -248,6 +253,17 @@ class Server:
             self._send(endpoint, {"id": project}, body, what=f"project {project}")
         else:
             self._send(self.api.tasks_api.partial_update_endpoint, {"id": task}, body, what=f"task {task}")
+
+    def write_guide(
+        self, markdown: str, *, number: int | None, project: int | None = None, task: int | None = None
+    ) -> None:
+        """Replace the text of a guide, or, if there is none, give a project or a task one."""
+        api = self.api.guides_api
+        if number is not None:
+            self._send(api.partial_update_endpoint, {"id": number}, {"markdown": markdown}, what=f"guide {number}")
+            return
+        owner = {"project_id": project} if project is not None else {"task_id": task}
+        self._send(api.create_endpoint, {}, {**owner, "markdown": markdown}, what="guides")
 
     def invoke(self, function: str, body: Json) -> Any:
         """Call a deployed function through CVAT; siaf's answers the same call twice alike, so it may be sent again."""

@@ -139,6 +139,11 @@ class JobStore:
         self._job = number
         self._still_mine: Callable[[], None] = lambda: None
 
+    @property
+    def place(self) -> str:
+        """Where they are, for people."""
+        return self._folder
+
     def ledger(self) -> Ledger:
         """The job's ledger; an empty one if there is none. Raises StateError if it is damaged."""
         path = f"{self._folder}/ledger.json"

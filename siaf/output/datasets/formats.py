@@ -9,6 +9,7 @@ from siaf.files import staged_folder
 from siaf.output.datasets.clip import LabeledClip
 from siaf.output.datasets.coco import write_coco
 from siaf.output.datasets.davis import write_davis
+from siaf.output.datasets.matte import write_matte
 from siaf.output.datasets.mots import write_mots
 from siaf.output.datasets.youtube_vis import write_youtube_vis
 
@@ -26,6 +27,7 @@ FORMATS: Mapping[str, Format] = {
     "mots": Format(write_mots, True),
     "davis": Format(write_davis, True),
     "coco": Format(write_coco, False),
+    "matte": Format(write_matte, True),
 }
 
 

@@ -1,0 +1,1 @@
+"""The studio on a CVAT job."""

@@ -1,0 +1,1 @@
+"""A saved session in the formats that other programs read."""
