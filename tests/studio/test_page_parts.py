@@ -64,6 +64,19 @@ def test_the_palette_is_the_librarys(page: Any) -> None:
     assert found == ["#{:02x}{:02x}{:02x}".format(*colour(tag)) for tag in tags]
 
 
+def test_objects_of_one_label_can_be_told_apart(page: Any) -> None:
+    found = page.evaluate("""async () => {
+        const { colorOf } = await import('./objects-state.js');
+        const colored = color => [1, 2, 3, 4, 5].map(tag => ({ tag, color }));
+        const seen = color => [1, 2, 3, 4, 5].map(tag => colorOf({ session: { objects: colored(color) } }, tag));
+        return [seen('#70b8ff'), seen('#808080')];
+    }""")
+    for colours, first in zip(found, ([0x70, 0xB8, 0xFF], [255, 255, 255]), strict=True):
+        assert colours[0] == first  # the label's own
+        for i, one in enumerate(colours):
+            assert all(max(abs(a - b) for a, b in zip(one, other, strict=True)) > 60 for other in colours[:i])
+
+
 def test_bitmaps_stay_within_their_bytes(page: Any) -> None:
     found = page.evaluate("""async () => {
         const { ByteLru } = await import('./lru.js');

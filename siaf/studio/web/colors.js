@@ -18,6 +18,15 @@ export function shown(color) {
   return most >= 200 ? rgb : rgb.map((part) => Math.round((0.78 * 255 * part) / most + 0.22 * 255));
 }
 
+/** A colour that can be told from `rgb`, for the `nth` other object that has the same: of a job, all with one label. */
+export function apart(rgb, nth) {
+  if (Math.max(...rgb) - Math.min(...rgb) < 30) return shown(palette(nth)); // grey has no hue to turn
+  const [red, green, blue] = rgb;
+  const turned = [rgb, [blue, red, green], [green, blue, red]][nth % 3];
+  const white = Math.min(0.8, 0.5 * Math.floor(nth / 3));
+  return turned.map((part) => Math.round(part + (255 - part) * white));
+}
+
 /** [red, green, blue] for CSS and canvas. */
 export function css([red, green, blue], alpha = 1) {
   return `rgb(${red} ${green} ${blue} / ${alpha})`;

@@ -1,6 +1,6 @@
 /** The objects: the session's, those that are drawn and not committed, and the one that is chosen. */
 
-import { palette, shown } from "./colors.js";
+import { apart, palette, shown } from "./colors.js";
 
 const MOST = 255;
 
@@ -28,8 +28,11 @@ export function nameOf({ tag, label }) {
 
 /** An object's colour on a picture, [red, green, blue]. */
 export function colorOf(state, tag) {
-  const known = state.session.objects.find((one) => one.tag === tag);
-  return shown(known?.color ?? palette(tag));
+  const { objects } = state.session;
+  const known = objects.find((one) => one.tag === tag);
+  if (!known) return shown(palette(tag));
+  const alike = objects.filter((one) => one.tag < tag && one.color === known.color).length;
+  return alike ? apart(shown(known.color), alike) : shown(known.color);
 }
 
 /** Colours by tag of the objects that are shown: without the hidden ones, or with one alone. */
