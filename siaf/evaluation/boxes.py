@@ -39,9 +39,9 @@ def siaf_boxes(model: Model, frames: Sequence[Frame], boxes: Mapping[int, Box]) 
 def mil_boxes(frames: Sequence[Frame], boxes: Mapping[int, Box]) -> dict[int, Boxes]:
     """Tracks by tag of OpenCV's MIL tracker, which CVAT's user interface offers; one tracker per object.
 
-    Babenko et al., "Visual Tracking with Online Multiple Instance Learning", 2009.
+    Babenko et al., "Visual Tracking with Online Multiple Instance Learning", 2009. It draws random numbers that
+    OpenCV lets nobody seed: no two runs are equal.
     """
-    cv2.setRNGSeed(0)
     trackers = {}
     for tag, (left, top, right, bottom) in boxes.items():
         trackers[tag] = cv2.TrackerMIL.create()

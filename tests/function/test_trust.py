@@ -23,8 +23,9 @@ from PIL import Image
 from redis_server import redis_server
 from worst import calls, crafted_images
 
+from function.http import asgi
+from function.http.asgi import is_loopback
 from function.http.messages import ApiError
-from function.serve import _is_loopback
 from function.settings import Settings
 from function.state.tokens import Token, Tokens
 from function.store import FileStore, Store, open_store
@@ -330,7 +331,7 @@ def test_a_body_that_does_not_come_is_answered_as_documented(
 
     import function.serve as module
 
-    monkeypatch.setattr(module, "_PART_S", 0.05)
+    monkeypatch.setattr(asgi, "_PART_S", 0.05)
     app = module.App(client.service, settings(log_level="error"))
     sent: list[Any] = []
 
@@ -360,11 +361,11 @@ def test_only_this_machine_needs_no_token(
     monkeypatch.setattr(module.uvicorn, "run", lambda *args, **kwargs: None)
     idle = SimpleNamespace(health=SimpleNamespace(live=None, ready=None))
     monkeypatch.setattr(module.Service, "start", lambda settings: idle)
-    monkeypatch.setattr(module, "_check_address", lambda host, port: None)  # not every machine has IPv6
+    monkeypatch.setattr(module, "check_address", lambda host, port, field: None)  # not every machine has IPv6
     for token, warned in ((None, not own), ("swordfish", False)):
         module.serve(host, 0, settings(token=token))
         assert ("set SIAF_TOKEN" in capsys.readouterr().err) == warned
-    assert _is_loopback(host) == own
+    assert is_loopback(host) == own
 
 
 def test_an_address_that_cannot_be_had_is_named_before_a_model_is_loaded(settings: Callable[..., Settings]) -> None:
