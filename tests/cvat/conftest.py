@@ -14,6 +14,7 @@ from bench import Bench, Pictures
 from cvat_sdk.core.client import Client
 from numpy.typing import NDArray
 from standin import StandIn
+from studio_job import Open, studio_on_jobs
 
 from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.engines.local import local_engines
@@ -77,6 +78,12 @@ def anywhere(
 def pictures(clip: NDArray) -> Pictures:
     """Ten frames of 72×96: two squares moving over noise."""
     return clip[:10]
+
+
+@pytest.fixture
+def studio(bench: Bench, tiny_model: Model) -> Open:
+    """Opens the studio on a job; it is closed where the block ends."""
+    return studio_on_jobs(bench, tiny_model)
 
 
 Patch = Callable[[object, str, object], None]
