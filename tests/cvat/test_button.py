@@ -1,6 +1,5 @@
 """The actions in a real Chromium, on pages that offer what CVAT's application does: `make test-browser`."""
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 from bench import Bench, Pictures
+from chromium import running_chromium
 from cvat_sdk.core.client import Client
 from cvat_site import CvatSite
 from service_bench import LINES, Browser, first_line, frame_of, jobs_of, serving, stepping, undisturbed, until
@@ -33,14 +33,8 @@ Open = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "there is no Chromium"
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """A studio with the tiny model, on a folder of pictures."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chromium import running_chromium
 from numpy.typing import NDArray
 from page_bench import FRAMES, Served, Tab, picture
 from PIL import Image
@@ -41,14 +41,8 @@ def page(studio: Studio) -> Page:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The system's browser."""
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "there is no Chromium"
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
