@@ -78,6 +78,21 @@ def test_a_site_s_own_spec_is_merged_in(chart: Chart) -> None:
     assert "nodeSelector" not in made["siaf-interactor"]["spec"]
 
 
+def test_a_site_s_own_variable_stands_in_the_place_of_ours(chart: Chart) -> None:
+    own = (
+        'functions.tracker.spec={"env":[{"name":"SIAF_DEVICE","value":"cuda:1"},{"name":"SIAF_MODEL","value":"best"}]}'
+    )
+    made = functions(chart(own, 'functions.settings={"SIAF_MODEL":"siaf-r50"}'))["siaf-tracker"]
+    assert [e["value"] for e in made["spec"]["env"] if e["name"] in ("SIAF_DEVICE", "SIAF_MODEL")] == ["cuda:1", "best"]
+
+
+def test_with_a_gpu_there_is_one_image_to_build(chart: Chart) -> None:
+    made = chart('device="gpu"', "service.enabled=true", 'service.site="https://c.example.com"')
+    (service,) = [m["spec"]["template"]["spec"] for m in made if m["kind"] == "Deployment"]
+    images = {m["spec"]["image"] for m in functions(made).values()}
+    assert {service["containers"][0]["image"]} == images == {f"siaf-cvat:{project_version()}-gpu"}
+
+
 def test_another_secret_is_named_everywhere(chart: Chart) -> None:
     text = yaml.safe_dump(chart('secret="mine"', "service.enabled=true", 'service.site="https://c.example.com"'))
     assert "name: mine" in text
