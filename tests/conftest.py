@@ -1,6 +1,9 @@
 """Shared fixtures: a model with random weights and a small moving-square video, so that tests need no downloads."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,3 +39,16 @@ def clip() -> NDArray[np.uint8]:
         frames[t, 10:30, 5 + 4 * t : 25 + 4 * t] = (200, 40, 40)
         frames[t, 40:60, 70 - 4 * t : 90 - 4 * t] = (40, 60, 210)
     return frames
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium, driven by Playwright: one for all tests, as two of its loops cannot run at once."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "there is no Chromium"
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from bench import Bench, Pictures
-from chromium import running_chromium
 from cvat_sdk.core.client import Client
 from cvat_site import CvatSite
 from service_bench import LINES, Browser, first_line, frame_of, jobs_of, serving, stepping, undisturbed, until
@@ -29,12 +28,6 @@ SPLIT = "SIAF: split an object from a frame on"
 CONTROLS = [UNDO, SWAP, MERGE, SPLIT]
 PATIENCE_MS = 240_000
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

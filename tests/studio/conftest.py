@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import running_chromium
 from numpy.typing import NDArray
 from page_bench import FRAMES, Served, Tab, picture
 from PIL import Image
@@ -36,13 +35,6 @@ def studio(folder: Path, tiny_model: Model) -> Iterator[Studio]:
 def page(studio: Studio) -> Page:
     """A tab that holds the desk."""
     return studio.page("first")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The system's browser."""
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
