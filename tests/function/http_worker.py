@@ -93,10 +93,14 @@ class Killer:
             self._running = threading.Timer(self.left.pop(0)[1], self._victim.kill)
             self._running.start()
 
-    def wait(self) -> None:
-        """Until the last kill is over."""
+    def session_ended(self, requests: int) -> None:
+        """Waits until the last kill is over. What is left then strikes within the `requests` that the session took.
+
+        A machine that has sped up answers more frames with each request, so a session may end before a number is reached.
+        """
         if self._running.ident:
             self._running.join()
+        self.left = [(min(number, requests - 1), seconds) for number, seconds in self.left]
 
 
 class StubbornClient:
