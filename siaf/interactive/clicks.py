@@ -106,9 +106,10 @@ def segment_clicks(
         return segments
 
     segmenter, share = session.model.segmenter, SHARE
+    closer: set[int] = set()  # one click says too little of where its object ends
     if segmenter is not None and previous is not None and answered >= {whole.tag for whole in wholes}:
         tags = sorted({*np.unique(previous[previous > 0]).tolist(), *answered})
-        probabilities, share = guess_from(previous, tags, segmenter), 1.0
+        probabilities, share, closer = guess_from(previous, tags, segmenter), 1.0, answered
     else:
         for _ in range(1 if earlier else _PASSES):
             shown = answered & set(() if previous is None else np.unique(previous).tolist())
@@ -118,7 +119,16 @@ def segment_clicks(
             previous, answered = _over(known, found), set(found)
     if segmenter is not None:
         boxes = {w.tag: w.box for w in wholes if w.box is not None}
-        probabilities = refine(segmenter, session.frames[frame], probabilities, strokes, boxes, previous, share)
+        probabilities = refine(
+            segmenter,
+            session.frames[frame],
+            probabilities,
+            strokes,
+            boxes,
+            previous,
+            share,
+            closer=closer | boxes.keys(),
+        )
     return segments_in(probabilities, scored=True)
 
 

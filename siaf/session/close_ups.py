@@ -15,8 +15,10 @@ _GROWN = 1.6  # times the object's sides; what is around it tells what it is
 _FLAT = 0.6  # no side is shorter than this share of the other
 _LEAST = 96  # pixels
 _WORTH = 2.5
-"""How much finer a close-up must be seen. One that is hardly finer loses sight of what is around the object, and costs
-strokes on real clips a hundredth of J."""
+"""How much finer a close-up must be seen of an object that the frame had before. One that is hardly finer loses sight
+of what is around the object, and of what was right about it."""
+_LITTLE = 1.5
+"""What is enough for an object that is drawn on the frame for the first time (docs/training.md has both figures)."""
 _MOST = 8
 """Objects of a frame that are looked at closer, in one go: each takes the segmenter another encoding."""
 _STEPS = 6  # of a window's side between two places where it may begin, so that the next click mostly meets it again
@@ -24,14 +26,16 @@ _STEPS = 6  # of a window's side between two places where it may begin, so that 
 
 def shows_more(height: int, width: int) -> bool:
     """Whether any part of a frame of this size would be seen enough finer in a close-up."""
-    return enlargement(_LEAST, _LEAST) / enlargement(height, width) >= _WORTH
+    return enlargement(_LEAST, _LEAST) / enlargement(height, width) >= _LITTLE
 
 
-def window_of(mask: Bitmap, points: NDArray[np.float64], box: Box | None, size: tuple[int, int]) -> Window | None:
+def window_of(
+    mask: Bitmap, points: NDArray[np.float64], box: Box | None, size: tuple[int, int], *, little: bool = False
+) -> Window | None:
     """The part of a frame of `size` (rows, columns) to look at closer: around an object's mask, bool h×w of any
     resolution, and points N×2 (x, y) in the frame's pixels, or around its box.
 
-    None for an object that is nowhere, or that a close-up would show little finer.
+    None for an object that is nowhere, or that a close-up would show little finer, or hardly finer if `little` will do.
     """
     height, width = size
     if box is not None:
@@ -51,7 +55,7 @@ def window_of(mask: Bitmap, points: NDArray[np.float64], box: Box | None, size: 
         for low, high, length in ((left, right, width), (top, bottom, height))
     )
     finer = enlargement(bottom - top, right - left) / enlargement(height, width)
-    return (left, top, right, bottom) if finer >= _WORTH else None
+    return (left, top, right, bottom) if finer >= (_LITTLE if little else _WORTH) else None
 
 
 def smallest(windows: Mapping[int, Window]) -> dict[int, Window]:

@@ -5,7 +5,7 @@ weighted mean of both. An object that is small in the frame is then drawn once m
 (`siaf.session.close_ups`). Measured effect: docs/training.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -40,17 +40,19 @@ def refine(
     share: float = SHARE,
     *,
     standing: Sequence[Scribble] = (),
+    closer: Collection[int] = (),
 ) -> Probabilities:
     """A frame's probabilities with every object that has a stroke or a box on it drawn again, at the segmenter's size.
 
     `before` is the frame's mask before these strokes, if it had one: strokes may only say what is wrong with it, so
     points inside it, and the strokes of earlier rounds that are still `standing`, stand for the rest. A pixel that
-    several objects claim is the most probable one's.
+    several objects claim is the most probable one's. A close-up that is little finer serves objects that the frame did
+    not have before, and those of `closer`.
     """
     size = segmenter.mask_size(*guess.size)
     named = {stroke.tag for stroke in strokes if stroke.tag} | boxes.keys()
-    closer = shows_more(*guess.size)
-    small = _small(before, guess.tags[1:].tolist(), size) if before is not None and closer else {}
+    more = shows_more(*guess.size)
+    small = _small(before, guess.tags[1:].tolist(), size) if before is not None and more else {}
     if any(not stroke.tag for stroke in strokes):
         named |= small.keys()
     said = [*standing, *strokes]
@@ -64,8 +66,9 @@ def refine(
     background = 1 - objects.amax(0) if channels else torch.ones(size)
     whole = Probabilities(torch.cat((background[None], objects)), guess.tags, guess.size, align_corners=False)
     windows = {}
-    for tag in asked.keys() & channels.keys() if closer else ():
-        window = window_of(channels[tag].numpy() > 0.5, asked[tag].on, asked[tag].box, guess.size)
+    for tag in asked.keys() & channels.keys() if more else ():
+        little = tag in closer or before is None or not (before == tag).any()
+        window = window_of(channels[tag].numpy() > 0.5, asked[tag].on, asked[tag].box, guess.size, little=little)
         if window is not None:
             windows[tag] = window
     close_ups = {

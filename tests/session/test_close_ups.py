@@ -48,9 +48,19 @@ def test_no_close_up_of_what_it_would_show_little_finer(mask: Bitmap, size: tupl
     assert window_of(mask, NONE, None, size) is None
 
 
+def test_little_finer_is_enough_if_one_says_so() -> None:
+    small = blob(slice(60, 70), slice(60, 70), (120, 214)), NONE, None, (480, 854)
+    assert window_of(*small) is None
+    window = window_of(*small, little=True)
+    assert window is not None
+    assert window[0] < 240 and window[2] > 280
+    half = blob(slice(10, 110), slice(10, 120), (120, 214)), NONE, None, (480, 854)
+    assert window_of(*half, little=True) is None
+
+
 def test_frames_that_are_seen_large_as_they_are_need_no_look() -> None:
-    assert not shows_more(480, 854)
-    assert shows_more(1080, 1920) and shows_more(2160, 3840)
+    assert not shows_more(288, 512)  # every part of it would be seen twice as large as it is, as all of it is
+    assert shows_more(480, 854) and shows_more(1080, 1920) and shows_more(2160, 3840)
 
 
 def test_the_smallest_objects_are_looked_at_when_there_are_many() -> None:
@@ -108,3 +118,21 @@ def test_a_small_object_of_a_large_frame_gets_its_own_outline() -> None:
     forgotten = Probabilities(nothing, rough.tags, rough.size, align_corners=False)
     again = refine(segmenter, frame, forgotten, [beside], {}, np.where(mask, 7, 0).astype(np.uint8)).likeliest() == 7
     assert (again & disc).sum() / (again | disc).sum() > 0.8
+
+
+def test_a_correction_is_looked_at_closer_only_if_one_asks_for_it() -> None:
+    """An object of a sixth of a frame's width at 480 pixels: a close-up shows it 1.7 times as fine."""
+    segmenter = load_segmenter(torch.device("cpu"))
+    assert segmenter is not None
+    frame = np.full((480, 854, 3), 110, np.uint8)
+    frame[200:280, 400:540] = (200, 60, 40)
+    guess = torch.zeros(2, 120, 214)
+    guess[1, 50:70, 100:135] = 0.9
+    guess[0] = 1 - guess[1]
+    rough = Probabilities(guess, np.array((0, 7), np.uint8), (480, 854), align_corners=False)
+    stroke = Scribble(7, np.array([[420.0, 240.0], [520.0, 240.0]]))
+    had = np.zeros((480, 854), np.uint8)
+    assert refine(segmenter, frame, rough, [stroke], {}, had).close_ups.keys() == {7}
+    had[200:280, 400:540] = 7
+    assert not refine(segmenter, frame, rough, [stroke], {}, had).close_ups
+    assert refine(segmenter, frame, rough, [stroke], {}, had, closer={7}).close_ups.keys() == {7}
