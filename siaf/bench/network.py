@@ -12,11 +12,11 @@ from siaf.bench.clock import Clock
 from siaf.evaluation.table import Row
 from siaf.model.loaded import Model
 from siaf.model.probabilities import Probabilities
+from siaf.model.stroke_slots import stroke_slots
 from siaf.session.confidence import mask_confidence
 from siaf.session.feature_cache import feature_bytes
 from siaf.session.objects import ObjectTable
 from siaf.session.refinement import refine
-from siaf.session.stroke_slots import stroke_slots
 
 
 class Bench:
