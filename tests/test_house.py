@@ -25,9 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.frames": {"siaf"},
     "siaf.model": {"siaf", "siaf.frames"},
     "siaf.engines": {"siaf", "siaf.frames", "siaf.model"},
+    "siaf.engines.sam2": {"siaf", "siaf.frames", "siaf.model"},
     "siaf.session": {"siaf", "siaf.frames", "siaf.model", "siaf.engines"},
     "siaf.interactive": LIBRARY,
-    "siaf.weights": {"siaf", "siaf.model"},
+    "siaf.weights": {"siaf", "siaf.model", "siaf.engines", "siaf.engines.sam2"},
     "siaf.output": {"siaf", "siaf.frames", "siaf.session"},
     "siaf.output.datasets": {"siaf", "siaf.output"},
     "siaf.output.export": {"siaf", "siaf.frames", "siaf.session", "siaf.output", "siaf.output.datasets"},
@@ -36,7 +37,15 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.bench": {*LIBRARY, "siaf.evaluation"},
     "siaf.commands": {
         *LIBRARY,
-        *("siaf.bench", "siaf.evaluation", "siaf.output", "siaf.output.export", "siaf.training", "siaf.weights"),
+        *(
+            "siaf.engines.sam2",
+            "siaf.bench",
+            "siaf.evaluation",
+            "siaf.output",
+            "siaf.output.export",
+            "siaf.training",
+            "siaf.weights",
+        ),
     },
     "siaf.studio": {*LIBRARY, "siaf.output", "siaf.output.export", "siaf.weights", "function.http"},
     "siaf.cvat": {
