@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from siaf.engines.sam2.network import Sam2Network
 from siaf.engines.sam2.prompting import as_input, farthest, points_of
 from siaf.errors import InputError, SiafError
 from siaf.prompts import FramePrompts
+from siaf.session.feature_cache import FeatureCache
 
 Frames = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -114,6 +116,23 @@ def test_a_known_object_is_looked_for_with_the_memory_of_other_frames(clip: Fram
     found = session.preview(4, drawn[4]).of(1)
     alone = Session(small_engine("sam2.1"), clip[:6]).preview(4, drawn[4]).of(1)
     assert np.abs(found - alone).max() > 1e-3
+
+
+def test_features_come_back_from_the_cache_s_folder(clip: Frames, tmp_path: Path) -> None:
+    mask = np.zeros((72, 96), np.uint8)
+    mask[10:30, 5:25] = 1
+
+    def masks(cache: FeatureCache) -> list[Frames]:
+        session = Session(small_engine("sam2.1"), clip[:4], cache=cache)
+        session.interact(references={0: mask})
+        for _ in session.propagate():
+            pass
+        return [session.mask(f) for f in range(4)]
+
+    expected = masks(FeatureCache())
+    for _ in range(2):
+        assert np.array_equal(masks(FeatureCache(1, folder=tmp_path)), expected)
+    assert len([*tmp_path.glob("*.features")]) >= 3
 
 
 class Cramped(Sam2Network):
