@@ -172,7 +172,7 @@ def test_where_memory_is_short_fewer_objects_are_taken_at_a_time(
 
     for one, other in zip(masks(cramped(2)), masks(cramped(9)), strict=True):
         assert (one == other).mean() > 0.99
-    with pytest.raises(SiafError, match="edgetam: the GPU has not enough free memory for one object"):
+    with pytest.raises(SiafError, match="edgetam: the GPU has too little free memory for one object"):
         masks(cramped(0))
 
 

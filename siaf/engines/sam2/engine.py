@@ -102,9 +102,8 @@ class Sam2Engine:
             image = torch.from_numpy(np.ascontiguousarray(frame))[None].to(self.device)
             side = self.network.image_size
             square = F.interpolate(normalise(image), size=(side, side), mode="bilinear", antialias=True)
-            with self._precision():
-                features = self.network.encode(square)
-            found.append(features.map(lambda x: x.float().contiguous()))
+            maps = self._in_parts(1, lambda _, x=square: [*self.network.encode(x).named().values()])  # type: ignore[misc]
+            found.append(Sam2Features(*maps))
         return found
 
     def features_of(self, tensors: Mapping[str, Tensor]) -> Sam2Features:
@@ -152,7 +151,8 @@ class Sam2Engine:
         prompts = asked.prompts(tag, self.network.image_size, self._mask_size, self.device)
         if prompts is None and (asked.before is not None or not known):
             return asked.mask_logits(tag, self._mask_size).to(self.device)
-        with self._precision():
+
+        def run(_: slice) -> list[Tensor]:
             if known:
                 tokens, pointers = (torch.cat([r.memory[0][i] for r in known], 1) for i in (0, 1))
                 away = [abs(number - r.frame) for r in known]
@@ -161,7 +161,9 @@ class Sam2Engine:
                 seen = self.network.alone(features)
             count = 0 if prompts is None else int((prompts.labels >= 0).sum())
             several = self.network.several(count, tracking=bool(known))
-            return self.network.decode(features, seen.float(), prompts, several=several).logits[0]
+            return [self.network.decode(features, seen.float(), prompts, several=several).logits]
+
+        return self._in_parts(1, run)[0][0]
 
     # -- memories -------------------------------------------------------------------------------------------------
 
@@ -327,7 +329,7 @@ class Sam2Engine:
                 return [torch.cat(tensors).float() for tensors in zip(*parts, strict=True)]
             except torch.OutOfMemoryError:
                 if step == 1:
-                    raise SiafError(f"{self.name}: the GPU has not enough free memory for one object") from None
+                    raise SiafError(f"{self.name}: the GPU has too little free memory for one object") from None
                 step = (step + 1) // 2
                 torch.cuda.empty_cache()
 
