@@ -4,7 +4,6 @@ import hmac
 import time
 import traceback
 from contextlib import nullcontext
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Protocol
 from uuid import uuid4
@@ -26,8 +25,8 @@ from function.settings import PREFIX, Settings, SettingsError
 from function.state.sessions import Sessions
 from function.store import Store, Unavailable, open_store
 from siaf import Scribble, Session, load_model
+from siaf.engines.base import Engine
 from siaf.errors import InputError, StateError
-from siaf.model.loaded import Model
 from siaf.session.feature_cache import FeatureCache
 from siaf.version import siaf_version
 
@@ -47,7 +46,7 @@ class Log(Protocol):
 class Service:
     """Model, store and all calls."""
 
-    def __init__(self, model: Model, store: Store, settings: Settings) -> None:
+    def __init__(self, model: Engine, store: Store, settings: Settings) -> None:
         self.model, self._store, self._settings = model, store, settings
         folder, on_disk = settings.feature_folder, settings.feature_disk_bytes
         self._features = FeatureCache(settings.feature_bytes, folder=folder, max_disk_bytes=on_disk)
@@ -66,13 +65,7 @@ class Service:
     @classmethod
     def start(cls, settings: Settings) -> "Service":
         """Load and warm the model, open the store. Raises SiafError for settings that cannot be met."""
-        loaded = _load(settings)
-        model = replace(
-            loaded,
-            short_side=settings.short_side or loaded.short_side,
-            interaction_short_side=settings.interaction_short_side or loaded.interaction_short_side,
-            autocast=settings.autocast,
-        )
+        model = _load(settings)
         try:
             store = open_store(settings.store, settings.store_bytes)
         except Unavailable as error:
@@ -208,9 +201,10 @@ def _printable(text: str) -> str:
     return "".join(c for c in text if c.isascii() and c.isprintable())[:100]
 
 
-def _load(settings: Settings) -> Model:
+def _load(settings: Settings) -> Engine:
     try:
-        return load_model(settings.model, device=settings.device, weights=settings.weights)
+        loaded = load_model(settings.model, device=settings.device, weights=settings.weights)
+        return loaded.adjusted(settings.short_side, settings.interaction_short_side, settings.autocast)
     except StateError as error:
         raise SettingsError(f"{PREFIX}WEIGHTS: {error}") from None
     except InputError as error:

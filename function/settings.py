@@ -26,10 +26,12 @@ class Settings(BaseSettings):
         str,
         Field(
             description="`siaf-t`, `siaf-r50`, `siaf-swinb`; `best` of those in the weights folder; `hf:ORG/NAME`"
-            " (needs huggingface_hub)"
+            " (needs huggingface_hub); `edgetam`, `sam2.1-…` (docs/engines.md)"
         ),
     ] = "siaf-t"
-    weights: Annotated[Path | None, Field(description="weights file; empty: the one in the package")] = None
+    weights: Annotated[
+        Path | None, Field(description="weights file, or folder of another engine; empty: the one in the package")
+    ] = None
     device: Annotated[str, Field(description="`auto`, `cpu`, `cuda`, `cuda:1` …")] = "auto"
     short_side: Annotated[
         int | None,

@@ -18,15 +18,17 @@ from siaf.session.annotations import Annotations
 
 ROOT = Path(__file__).parent.parent
 
-LIBRARY = {"siaf", "siaf.frames", "siaf.model", "siaf.session"}
+LIBRARY = {"siaf", "siaf.frames", "siaf.model", "siaf.engines", "siaf.session"}
 
 ALLOWED: dict[str, set[str]] = {
     "siaf": set(),  # the vocabulary that nearly everyone imports
     "siaf.frames": {"siaf"},
     "siaf.model": {"siaf", "siaf.frames"},
-    "siaf.session": {"siaf", "siaf.frames", "siaf.model"},
+    "siaf.engines": {"siaf", "siaf.frames", "siaf.model"},
+    "siaf.engines.sam2": {"siaf", "siaf.frames", "siaf.model"},
+    "siaf.session": {"siaf", "siaf.frames", "siaf.model", "siaf.engines"},
     "siaf.interactive": LIBRARY,
-    "siaf.weights": {"siaf", "siaf.model"},
+    "siaf.weights": {"siaf", "siaf.model", "siaf.engines", "siaf.engines.sam2"},
     "siaf.output": {"siaf", "siaf.frames", "siaf.session"},
     "siaf.output.datasets": {"siaf", "siaf.output"},
     "siaf.output.export": {"siaf", "siaf.frames", "siaf.session", "siaf.output", "siaf.output.datasets"},
@@ -35,7 +37,15 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.bench": {*LIBRARY, "siaf.evaluation"},
     "siaf.commands": {
         *LIBRARY,
-        *("siaf.bench", "siaf.evaluation", "siaf.output", "siaf.output.export", "siaf.training", "siaf.weights"),
+        *(
+            "siaf.engines.sam2",
+            "siaf.bench",
+            "siaf.evaluation",
+            "siaf.output",
+            "siaf.output.export",
+            "siaf.training",
+            "siaf.weights",
+        ),
     },
     "siaf.studio": {*LIBRARY, "siaf.output", "siaf.output.export", "siaf.weights", "function.http"},
     "siaf.cvat": {
@@ -87,6 +97,19 @@ EXCEPTIONS = {
     "siaf.cvat.resources": {"siaf.commands"},
     "siaf.cvat.studio.opening": {"siaf.commands"},
     "siaf.commands.studio": {"siaf.studio", "siaf.cvat.studio"},
+}
+
+SESSIONS = ("siaf.session.", "siaf.interactive.", "siaf.output.", "siaf.studio.", "siaf.cvat.", "function.")
+
+NETWORKS = {f"siaf.model.{name}" for name in ("adapted", "fine", "gated", "interacting", "interaction", "loaded")}
+
+ADAPTATION = {
+    "siaf.session.session": {"siaf.model.loaded"},
+    "siaf.session.adaptation": {"siaf.model.loaded", "siaf.model.adapted"},
+    "siaf.session.examples": {"siaf.model.loaded", "siaf.model.fine"},
+    "siaf.session.snapshot": {"siaf.model.loaded"},  # whose memories they are
+    "siaf.session.state_file": {"siaf.model.loaded"},
+    "siaf.session.state_tensors": {"siaf.model.adapted"},
 }
 
 TORCH_KERNEL = "torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"  # it has no public name
@@ -161,6 +184,13 @@ def test_packages_import_only_what_the_table_allows(module: str) -> None:
     allowed = {package, *ALLOWED[package], *EXCEPTIONS.get(module, ())}
     found = {package_of(name) for name in imports(MODULES[module])}
     assert found <= allowed, f"{module} imports {', '.join(sorted(found - allowed))}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith(SESSIONS)])
+def test_who_holds_a_session_does_not_know_which_engine_runs(module: str) -> None:
+    """A session speaks to `siaf.engines.base`; only an adaptation trains siaf's own networks."""
+    found = {name for name in imports(MODULES[module]) if name in NETWORKS or name.startswith("siaf.engines.")}
+    assert found <= {"siaf.engines.base", *ADAPTATION.get(module, ())}
 
 
 def test_no_exception_is_listed_in_vain() -> None:

@@ -28,12 +28,12 @@ from function.state.pictures import Picture
 from function.state.records import Record
 from function.state.tokens import Token, Tokens
 from function.store import Store
+from siaf.engines.base import Engine
 from siaf.frames.images import decode_image
 from siaf.frames.source import Frame
 from siaf.interactive.streaming import ArrivingFrames, StreamingSession
 from siaf.lru import LruCache
 from siaf.masks import IndexMask, encode_rle, index_mask_to_rles, rles_to_index_mask
-from siaf.model.loaded import Model
 from siaf.prompts import Prompts
 from siaf.session.feature_cache import FeatureCache
 
@@ -90,7 +90,7 @@ class Asked:
 class CallsThroughCvat:
     """Such calls, after the tracker has read their shapes and states."""
 
-    def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache, tokens: Tokens) -> None:
+    def __init__(self, model: Engine, store: Store, settings: Settings, features: FeatureCache, tokens: Tokens) -> None:
         self._model, self._store, self._settings = model, store, settings
         self._features, self._tokens = features, tokens
         self._live: LruCache[str, StreamingSession] = LruCache(_LIVE)

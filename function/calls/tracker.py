@@ -22,8 +22,8 @@ from function.state.tokens import Token, Tokens
 from function.state.track_store import Snapshot, TrackStore
 from function.state.tracked_shape import TrackedShape
 from function.store import Store
+from siaf.engines.base import Engine
 from siaf.interactive.tracking import Pending, Track, Tracker
-from siaf.model.loaded import Model
 from siaf.session.feature_cache import FeatureCache
 
 Place = tuple[Snapshot, int]
@@ -48,7 +48,7 @@ class _Entry:
 class TrackerCalls:
     """Tracker calls of CVAT, both protocols, and rounds that come as tracker calls."""
 
-    def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
+    def __init__(self, model: Engine, store: Store, settings: Settings, features: FeatureCache) -> None:
         self._settings, self._store = settings, store
         self._tracks = TrackStore(model, store, settings, features)
         self._tracker: Tracker = self._tracks.tracker

@@ -20,10 +20,10 @@ from function.state.records import Record
 from function.store import Busy as StoreBusy
 from function.store import Store
 from siaf import Session
+from siaf.engines.base import Engine
 from siaf.frames.images import decode_image
 from siaf.frames.source import frame_digest
 from siaf.lru import LruCache
-from siaf.model.loaded import Model
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.state_file import dump_session, parse_session
 
@@ -40,7 +40,7 @@ class Sessions:
     """All sessions of a store, for one model. Unpacked sessions and features are kept here, but only as a cache."""
 
     def __init__(
-        self, model: Model, store: Store, settings: Settings, features: FeatureCache, idle: Idle | None = None
+        self, model: Engine, store: Store, settings: Settings, features: FeatureCache, idle: Idle | None = None
     ) -> None:
         self.model, self.store, self.settings, self.features = model, store, settings, features
         self._idle = idle

@@ -15,15 +15,15 @@ from function.settings import Settings
 from function.state.frames import frame_key
 from function.state.tracked_shape import TrackedShape
 from function.store import Store
+from siaf.engines.base import Engine
 from siaf.errors import StateError
 from siaf.frames.images import decode_image
 from siaf.frames.source import Frame
 from siaf.interactive.tracking import Pending, Track, Tracker
 from siaf.lru import LruCache
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
-from siaf.model.loaded import Model
 from siaf.model.propagation import FrameMemory
-from siaf.model.trail import Trail
+from siaf.model.trail import Trace
 from siaf.prompts import ObjectPrompt
 from siaf.scribbles import Scribble
 from siaf.session.feature_cache import FeatureCache
@@ -57,7 +57,7 @@ class Snapshot:
 class TrackStore:
     """Snapshots by name; the last ones are also kept unpacked."""
 
-    def __init__(self, model: Model, store: Store, settings: Settings, features: FeatureCache) -> None:
+    def __init__(self, model: Engine, store: Store, settings: Settings, features: FeatureCache) -> None:
         self._model, self._store, self._settings = model, store, settings
         self.tracker = Tracker(model, features, self._picture)
         self._live: LruCache[str, Snapshot] = LruCache(_LIVE_MASKS, _cost)
@@ -171,17 +171,19 @@ class TrackStore:
         parts = [self._store.get(key) for key in (document["memories"][-1], *document["transient"])]
         if any(part is None for part in parts):
             return None
-        (short, trail), *others = [self._memory(part) for part in parts if part is not None]
+        size = document["height"], document["width"]
+        (short, trail), *others = [self._memory(part, *size) for part in parts if part is not None]
         transient = [memory for memory, _ in others]
         return ChainMemory(short, transient, document["since_transient"], trail=trail)
 
-    def _memory(self, data: bytes) -> tuple[FrameMemory, Trail | None]:
+    def _memory(self, data: bytes, height: int, width: int) -> tuple[FrameMemory, Trace | None]:
         """The inverse of `_dump_memory`."""
         tensors = {name: tensor.to(self._model.device) for name, tensor in load_tensors(data).items()}
         trail = {name.removeprefix("trail."): x for name, x in tensors.items() if name.startswith("trail.")}
         count = (len(tensors) - len(trail)) // 2
         memory = [(tensors[f"{i}.key"], tensors[f"{i}.value"]) for i in range(count)]
-        return memory, Trail.of(trail) if trail else None
+        groups = len(memory[0][0])
+        return memory, self._model.trail_of(trail, height, width, groups) if trail else None
 
 
 def _document(snapshot: Snapshot) -> dict[str, Any]:
@@ -228,7 +230,7 @@ def _named_memories(snapshot: Snapshot) -> dict[int, str]:
     }
 
 
-def _dump_memory(memory: FrameMemory, trail: Trail | None) -> bytes:
+def _dump_memory(memory: FrameMemory, trail: Trace | None) -> bytes:
     """A frame's memory and, for the chain that goes on from it, its trail."""
     named = {} if trail is None else trail.named()
     tensors = {f"trail.{name}": tensor.cpu().contiguous().clone() for name, tensor in named.items()}

@@ -11,15 +11,15 @@ import numpy as np
 from siaf.bench.clip import MovingObjects
 from siaf.bench.clock import Clock
 from siaf.bench.network import Bench
+from siaf.engines.base import Engine
 from siaf.evaluation.table import Row
 from siaf.frames.images import decode_image
 from siaf.masks import decode_rle, encode_rle
-from siaf.model.loaded import Model
 
 _SIZES = {"1080p": (1080, 1920), "4K": (2160, 3840)}
 
 
-def codecs(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+def codecs(model: Engine, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds of every conversion of one mask or frame, at 1080p and 4K, and of a propagated frame there."""
     times: dict[str, dict[str, float]] = {}
     for name, size in _SIZES.items():

@@ -9,20 +9,32 @@ import torch
 
 from siaf.bench.clip import MovingObjects
 from siaf.bench.clock import Clock
+from siaf.engines.base import Engine
+from siaf.errors import InputError
 from siaf.evaluation.table import Row
-from siaf.model.loaded import Model
+from siaf.model.loaded import Model, StepOutput
 from siaf.model.probabilities import Probabilities
+from siaf.model.stroke_slots import stroke_slots
+from siaf.model.trail import Place
 from siaf.session.confidence import mask_confidence
 from siaf.session.feature_cache import feature_bytes
 from siaf.session.objects import ObjectTable
 from siaf.session.refinement import refine
-from siaf.session.stroke_slots import stroke_slots
+
+_WARM = 6  # steps after which a chain remembers as much as it ever does, or nearly
+
+
+def own_networks(model: Engine) -> Model:
+    """siaf's own networks; InputError naming `model` if another engine runs."""
+    if model.adaptable is None:
+        raise InputError(f"this table is about siaf's own networks, {model.name} has others", field="model")
+    return model.adaptable
 
 
 class Bench:
     """One frame with objects, and everything that a step needs."""
 
-    def __init__(self, model: Model, height: int, width: int, objects: int, frames: int = 1) -> None:
+    def __init__(self, model: Engine, height: int, width: int, objects: int, frames: int = 1) -> None:
         self.model, self.size = model, (height, width)
         clip = MovingObjects(max(2, frames), height, width, objects)
         self.objects = ObjectTable()
@@ -37,6 +49,9 @@ class Bench:
         (self.features,) = model.encode_batch(self.pictures[:1])
         (self.memory,) = model.reference_batch([self.features], [self.masks])
         self.trail = model.trail(self.features, clip.mask(0))
+        if self.trail is None:  # an engine whose chains remember more and more
+            for _ in range(_WARM):
+                self.trail = self._step().trail
 
     def encode(self) -> object:
         return self.model.encode_batch(self.pictures[:1])
@@ -46,21 +61,26 @@ class Bench:
 
     def propagate(self) -> object:
         """One propagated frame whose features are known, to its index mask."""
-        given = [self.features], [self.memory], [self.memory]
-        trails = [self.trail]
-        (found,) = self.model.propagate(*given, self.slots, self.size, trails=trails, tags=self.tags)
+        found = self._step()
         return mask_confidence(found.labels, found.scores, self.tags)
+
+    def _step(self) -> StepOutput:
+        given = [self.features], [self.memory], [self.memory]
+        trails, places = [self.trail], [Place((_WARM + 1,))]
+        (found,) = self.model.propagate(*given, self.slots, self.size, trails=trails, tags=self.tags, places=places)
+        return found
 
     def interact(self) -> torch.Tensor:
         """AFI on all frames."""
         slots, previous = self.objects.channels()[0], np.full_like(self.strokes, -1)
-        seen = self.model.encode_prompts(self.pictures, self.strokes, previous)
-        return self.model.decode_masks(seen, self.strokes, previous, slots)
+        networks = own_networks(self.model)
+        seen = networks.encode_prompts(self.pictures, self.strokes, previous)
+        return networks.decode_masks(seen, self.strokes, previous, slots)
 
     def across(self) -> Callable[[], object]:
         """AFA alone, on what it gets in `interact`."""
         levels: list[list[torch.Tensor]] = []
-        net = self.model.interaction
+        net = own_networks(self.model).interaction
         hook = net.encoder.register_forward_hook(lambda _, __, found: levels.append(found))
         self.interact()
         hook.remove()
@@ -73,7 +93,7 @@ class Bench:
         return run
 
 
-def objects(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+def objects(model: Engine, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds of a propagated frame by number of objects: the 11th opens a second pass."""
     benches = {n: Bench(model, height, width, n) for n in range(1, 12)}
     known = clock.best({str(n): b.propagate for n, b in benches.items()})
@@ -84,10 +104,10 @@ def objects(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row
         yield {"objects": n, "features known ms": ms, "with encoder ms": ms + encode, "ratio to 1 object": ratio}
 
 
-def parts(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+def parts(model: Engine, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds of every part, one frame, one object."""
+    align = own_networks(model).interaction.config.align_corners
     bench = Bench(model, height, width, 1)
-    align = model.interaction.config.align_corners
     probabilities = Probabilities(bench.interact()[0], bench.tags, (height, width), align)
     across = bench.across()
     times = clock.best(
@@ -121,12 +141,12 @@ def _refinement(bench: Bench, probabilities: Probabilities) -> dict[str, Callabl
     }
 
 
-def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+def sizes(model: Engine, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds and bytes by input size, one object; accuracy by size is in docs/performance.md."""
     for short_side in (241, 321, 401, 481, 601, 721):
         if short_side > min(height, width) + 1:  # enlarging says nothing about a size's worth
             break
-        sized = replace(model, short_side=short_side, interaction_short_side=short_side)
+        sized = replace(own_networks(model), short_side=short_side, interaction_short_side=short_side)
         bench = Bench(sized, height, width, 1)
         times = clock.best(
             {"encode ms": bench.encode, "propagate ms": bench.propagate, "AFI ms": bench.interact}
@@ -141,9 +161,9 @@ def sizes(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
         }
 
 
-def interacted(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+def interacted(model: Engine, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds of one interaction by number of frames that were scribbled on."""
-    benches = {f: Bench(model, height, width, 1, frames=f) for f in range(1, 6)}
+    benches = {f: Bench(own_networks(model), height, width, 1, frames=f) for f in range(1, 6)}
     whole = clock.best({str(f): b.interact for f, b in benches.items()})
     across = clock.best({str(f): b.across() for f, b in benches.items()})
     for f in benches:

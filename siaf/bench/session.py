@@ -8,8 +8,8 @@ import numpy as np
 
 from siaf.bench.clip import moving_clip
 from siaf.bench.clock import Clock, resident_mb
+from siaf.engines.base import Engine
 from siaf.evaluation.table import Row
-from siaf.model.loaded import Model
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.propagation import Repropagate
 from siaf.session.session import Session
@@ -19,7 +19,7 @@ _NEAR = 5
 """A correction's neighbourhood: so many frames on each side."""
 
 
-def rounds(model: Model, clock: Clock, height: int, width: int, frames: int = 70) -> Iterator[Row]:
+def rounds(model: Engine, clock: Clock, height: int, width: int, frames: int = 70) -> Iterator[Row]:
     """Seconds of three rounds of one frame each, and until the neighbourhood of the round's frame is there.
 
     Last comes a first round whose frames were all prepared before it.
@@ -63,7 +63,7 @@ def _round(session: Session, clock: Clock, frame: int, strokes: list) -> Row:  #
     return {"interact s": asked, "first s": first, "near s": shown, "all s": clock.now() - start}
 
 
-def references(model: Model, clock: Clock, height: int, width: int) -> Iterator[Row]:
+def references(model: Engine, clock: Clock, height: int, width: int) -> Iterator[Row]:
     """Milliseconds of a propagated frame, features known, by number of annotated frames."""
     frames, counts = 164, (1, 5, 10, 20, 40)
     source, clip = moving_clip(frames, height, width, 1)
@@ -84,7 +84,7 @@ def references(model: Model, clock: Clock, height: int, width: int) -> Iterator[
         yield {"references": count, "ms": times[count], "ratio to 5": times[count] / times[5], "state MB": state}
 
 
-def memory(model: Model, clock: Clock, height: int, width: int, frames: int = 2000) -> Iterator[Row]:
+def memory(model: Engine, clock: Clock, height: int, width: int, frames: int = 2000) -> Iterator[Row]:
     """Resident memory along a long clip of one session, and seconds per hundred frames."""
     source, clip = moving_clip(frames, height, width, 2)
     session = Session(model, source, cache=FeatureCache(64 * 2**20))

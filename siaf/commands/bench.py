@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from siaf.commands.common import add_json_argument, add_model_arguments, positive
+from siaf.engines.base import Engine
 from siaf.errors import InputError, SiafError
 from siaf.evaluation.table import Row, markdown, write_csv
-from siaf.model.loaded import Model
+from siaf.model.names import ENGINE_NAMES
 
 _TABLES = {
     "objects": "a propagated frame by number of objects, 1 to 11 (the paper's Fig. 6)",
@@ -59,7 +60,7 @@ def run_model(arguments: argparse.Namespace) -> None:
     from siaf.bench import codecs, network, session
     from siaf.bench.clock import Clock
 
-    measure: dict[str, Callable[[Model, Clock, int, int], Iterable[Row]]] = {
+    measure: dict[str, Callable[[Engine, Clock, int, int], Iterable[Row]]] = {
         "objects": network.objects,
         "parts": network.parts,
         "sizes": network.sizes,
@@ -103,10 +104,14 @@ def run_official(arguments: argparse.Namespace) -> None:
         _show(arguments, against_mivos(arguments.mivos, clock), "mivos")
 
 
-def _model(arguments: argparse.Namespace) -> Model:
+def _model(arguments: argparse.Namespace) -> Engine:
     from siaf.model.folding import for_inference
     from siaf.weights import build_model, load_model
 
+    if arguments.random and arguments.model in ENGINE_NAMES:
+        from siaf.engines.sam2.loading import build_engine
+
+        return build_engine(arguments.model, device=arguments.device)
     if not arguments.random:
         return load_model(arguments.model, device=arguments.device, weights=arguments.weights)
     model = build_model(arguments.model, device=arguments.device)

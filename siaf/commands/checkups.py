@@ -104,8 +104,9 @@ def _threads() -> Finding:
 def weights() -> Iterator[Finding]:
     """The weights that come with siaf, and those in the weights folder: whole and unchanged."""
     try:
+        from siaf.weights.folder import weights_folder
         from siaf.weights.importing import verify
-        from siaf.weights.loading import SEGMENTER, packaged_weights, weights_folder
+        from siaf.weights.loading import SEGMENTER, packaged_weights
     except Exception:  # what does not load has a line of its own
         return
     for name in ("siaf-t", SEGMENTER):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from siaf.errors import InputError
-from siaf.model.names import DEFAULT_PROPAGATION
+from siaf.model.names import DEFAULT_PROPAGATION, ENGINE_NAMES
 
 if TYPE_CHECKING:
     from siaf.session.session import Session
@@ -23,9 +23,14 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         type=model_name,
         default="siaf-t",
         metavar="NAME",
-        help=f"{', '.join(sorted(DEFAULT_PROPAGATION))}, best (siaf weights best) or hf:ORG/NAME (default: siaf-t)",
+        help=f"{', '.join((*sorted(DEFAULT_PROPAGATION), *ENGINE_NAMES))}, best (siaf weights best) or hf:ORG/NAME"
+        " (default: siaf-t)",
     )
-    parser.add_argument("--weights", metavar="FILE", help="weights file (default: the one that comes with siaf)")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="weights file, or folder of another engine (default: the one that comes with siaf, or was fetched)",
+    )
     parser.add_argument(
         "--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda", "cuda:1", …'
     )
@@ -33,7 +38,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def model_name(text: str) -> str:
     """What `load_model` takes as a name, of the command line."""
-    known = [*sorted(DEFAULT_PROPAGATION), "best"]
+    known = [*sorted(DEFAULT_PROPAGATION), *ENGINE_NAMES, "best"]
     if text not in known and not text.startswith("hf:"):
         raise argparse.ArgumentTypeError(f"unknown model {text!r}; known: {', '.join(known)}, hf:ORG/NAME")
     return text

@@ -16,8 +16,8 @@ from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
 from siaf.model.loaded import Model
-from siaf.weights import build_model, load_model
-from siaf.weights.loading import load_segmenter
+from siaf.weights import build_model
+from siaf.weights.loading import load_networks, load_segmenter
 
 if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
     from siaf.evaluation.baselines import Method
@@ -362,7 +362,7 @@ def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str
 
     checkpoints = {part: Path(source) for part, source in given.items() if is_training_checkpoint(Path(source))}
     files = {part: source for part, source in given.items() if part not in checkpoints}
-    model = load_model(name, device=device, weights=weights, **files)
+    model = load_networks(name, device=device, weights=weights, **files)
     for part, path in checkpoints.items():
         net = getattr(build_model(name, device=model.device), part)  # the model's own is folded, no longer as it trains
         load_averaged(net, path, f"{name} {part}")

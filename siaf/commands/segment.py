@@ -21,11 +21,11 @@ from siaf.commands.common import (
 from siaf.commands.given_masks import read_masks
 from siaf.commands.keeping import SESSION, KeptSession, stopping
 from siaf.davis import read_davis
+from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.files import staged_folder
 from siaf.frames.source import FrameSource, open_video
 from siaf.masks import MAX_TAG, IndexMask
-from siaf.model.loaded import Model
 from siaf.output import Results, write_results
 from siaf.scribbles import Scribble, is_seen
 from siaf.session.adaptation import MIN_FRAMES
@@ -218,7 +218,7 @@ def _left_out(session: Session, results: Results, touched: Sequence[int]) -> lis
     return notes
 
 
-def as_results(session: Session, frames: FrameSource, model: Model, name: str) -> Results:
+def as_results(session: Session, frames: FrameSource, model: Engine, name: str) -> Results:
     """A session in the form that the writers in `siaf.output` take."""
     labels = {tag: session.objects[tag].label or f"object {tag}" for tag in session.objects.tags}
     return Results(

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     from siaf.training.run import read_config, refuse
     from siaf.training.segmenter import example_batches, freeze, segmenter_loss
     from siaf.weights.files import Part, save_parts
-    from siaf.weights.loading import SEGMENTER, load_model, load_segmenter
+    from siaf.weights.loading import SEGMENTER, load_networks, load_segmenter
 
     if not arguments.data.is_dir():
         raise InputError(f"{arguments.data} is no folder", field="--data")
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     material = open_data(arguments.data, settings.get("data", []), settings["clips"]["size"])
     if not arguments.checked and arguments.resume is None:
         refuse(list(material.problems()), arguments.data)
-    model = load_model(settings["model"], device=arguments.device)
+    model = load_networks(settings["model"], device=arguments.device)
     files = _examples(model, material, settings, arguments.out / "examples", schedule.seed)
     segmenter = load_segmenter(model.device)
     assert segmenter is not None  # `_examples` needed it

@@ -10,11 +10,15 @@ from typing import Any
 
 from siaf.commands import parity
 from siaf.commands.common import Subparsers, add_json_argument, print_result
+from siaf.engines.sam2.loading import WEIGHTS
 from siaf.errors import StateError
 from siaf.weights import MODELS, packaged_weights, weights_info
 from siaf.weights.catalogue import BEST, CATALOGUE
+from siaf.weights.checkpoints import file_sha256
+from siaf.weights.engines import ENGINES, engine_folder, fetch_engine, is_here
 from siaf.weights.files import Part, is_training_checkpoint, read_parts
-from siaf.weights.loading import find_weights, weights_folder
+from siaf.weights.folder import weights_folder
+from siaf.weights.loading import find_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +132,23 @@ def run_list(arguments: argparse.Namespace) -> None:
         digest = f"sha256 {entry.sha256}…" if entry.sha256 else None
         place = here(name) or f"siaf weights fetch {name}"
         lines.append(_line(name, entry.kind, entry.megabytes, digest, entry.licence, place))
-    print_result({**models, **published}, [*lines, f"weights folder: {folder}"], arguments.json)
+    engines = {name: _engine_entry(name) for name in ENGINES}
+    for name, about in engines.items():
+        place = about["here"] or f"siaf weights fetch {name}"
+        size = f"{ENGINES[name].parameters:g}M weights"
+        lines.append(f"{name:20} {'engine':12} {size:>12}  {about['repository']:22}  {about['licence']}  {place}")
+    print_result({**models, **published, **engines}, [*lines, f"weights folder: {folder}"], arguments.json)
+
+
+def _engine_entry(name: str) -> dict[str, Any]:
+    about = ENGINES[name]
+    return {
+        "kind": "engine",
+        "what": about.what,
+        "licence": about.licence,
+        "repository": f"huggingface.co/{about.repository}",
+        "here": str(engine_folder(name)) if is_here(name) else None,
+    }
 
 
 def _model_entry(path: str | None) -> dict[str, Any]:
@@ -190,9 +210,35 @@ def run_fetch(arguments: argparse.Namespace) -> None:
     """Download and import."""
     from siaf.weights.importing import fetch
 
+    if arguments.name in ENGINES:
+        _fetch_engine(arguments)
+        return
     with _download_bar(arguments.name, arguments.json) as progress:
         path, unchecked = fetch(arguments.name, offline=arguments.offline, progress=progress)
     print_result({"file": str(path), "unchecked": unchecked}, [str(path), *_notes(unchecked)], arguments.json)
+
+
+def _fetch_engine(arguments: argparse.Namespace) -> None:
+    """Download the files of another engine as they are, and say what they are."""
+    name, about = arguments.name, ENGINES[arguments.name]
+    folder = fetch_engine(name, offline=arguments.offline)
+    weights = folder / WEIGHTS
+    result = {
+        "file": str(weights),
+        "what": about.what,
+        "repository": f"huggingface.co/{about.repository}",
+        "licence": about.licence,
+        "bytes": weights.stat().st_size,
+        "sha256": file_sha256(weights),
+    }
+    lines = [
+        str(weights),
+        f"{about.what} ({result['repository']})",
+        f"licence: {about.licence}",
+        f"size: {weights.stat().st_size / 2**20:.1f} MiB, SHA-256: {result['sha256']}",
+        f"use it with --model {name}",
+    ]
+    print_result(result, lines, arguments.json)
 
 
 def run_import(arguments: argparse.Namespace) -> None:

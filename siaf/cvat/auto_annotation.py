@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from siaf.boxes import Box, as_box, mask_box
+from siaf.engines.base import Engine
 from siaf.errors import InputError, SiafError
 from siaf.frames.source import Frame, as_frames, frame_digest
 from siaf.interactive.clicks import Clicks, segment_clicks
 from siaf.interactive.tracking import Pending, Track, Tracker
 from siaf.masks import Bitmap, decode_rle, encode_rle, from_polygon, index_mask_to_rles, outline
-from siaf.model.loaded import Model
 from siaf.prompts import ObjectPrompt
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.session import Session
@@ -51,7 +51,7 @@ class SiafInteraction:
 
     spec = cvataa.InteractionFunctionSpec(min_pos_points=0, min_neg_points=0, min_bounding_boxes=0)
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Engine) -> None:
         self._model = model
 
     def preprocess_image(self, context: Any, image: Image.Image) -> Session:
@@ -89,7 +89,7 @@ class SiafTracking:
 
     spec = cvataa.TrackingFunctionSpec(supported_shape_types=["mask", "polygon", "rectangle"])
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Engine) -> None:
         self._model = model
         self._features = FeatureCache()
 

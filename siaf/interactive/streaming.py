@@ -5,10 +5,10 @@ The result is exactly that of a session which has all frames.
 
 from collections.abc import Callable, Mapping
 
+from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.frames.source import STILL_FPS, Frame, FrameSource
 from siaf.masks import IndexMask
-from siaf.model.loaded import Model
 from siaf.session.confidence import Confidence
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.session import Session
@@ -47,7 +47,7 @@ class StreamingSession:
 
     def __init__(
         self,
-        model: Model,
+        model: Engine,
         features: FeatureCache,
         frames: ArrivingFrames,
         state: bytes | None = None,

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.frames.source import STILL_FPS, Frame, FrameSource
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
-from siaf.model.loaded import Model
 from siaf.prompts import ObjectPrompt, Prompts
 from siaf.session.confidence import Confidence
 from siaf.session.feature_cache import FeatureCache
@@ -84,7 +84,7 @@ class Track:
 class Tracker:
     """Steps of tracks, for one model. `pictures` finds prompted pictures again."""
 
-    def __init__(self, model: Model, features: FeatureCache, pictures: Pictures) -> None:
+    def __init__(self, model: Engine, features: FeatureCache, pictures: Pictures) -> None:
         self._model, self._features, self._pictures = model, features, pictures
 
     def prompt(self, track: Track, pending: Pending) -> Track:

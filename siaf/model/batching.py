@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameFeatures, FrameMemory
 
 
@@ -39,3 +41,22 @@ def apart(memory: FrameMemory, groups: int, count: int) -> list[FrameMemory]:
         return [memory]
     parts = [slice(i * groups, (i + 1) * groups) for i in range(count)]
     return [[(key[part].clone(), value[part].clone()) for key, value in memory] for part in parts]
+
+
+def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:
+    """A memory B×N×C on the grid `own` for a frame with another stride-16 grid and other groups of objects.
+
+    Maps are resized. A group that the memory never heard of reads zeros: nothing is said about its objects. Groups that
+    there are no more are left out.
+    """
+
+    def fit(x: Tensor, pad: bool) -> Tensor:
+        if own != grid:
+            x = to_tokens(F.interpolate(to_map(x, own), size=grid, mode="bilinear", align_corners=False))
+        missing = groups - len(x)
+        if missing <= 0:
+            return x[:groups]
+        extra = torch.zeros_like(x[:1]) if pad else x[:1]
+        return torch.cat([x, *[extra] * missing])
+
+    return [(fit(key, pad=False), fit(value, pad=True)) for key, value in memory]

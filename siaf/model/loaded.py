@@ -1,7 +1,7 @@
 """A loaded model: the two networks, and the way from frames and strokes to probabilities and memories (no state)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,16 +11,19 @@ from torch import Tensor
 
 from siaf.masks import MAX_TAG
 from siaf.model import motion
-from siaf.model.batching import apart, joined, side_by_side, stack
+from siaf.model.batching import apart, fit_to, joined, side_by_side, stack
 from siaf.model.config import MAX_TAGS
 from siaf.model.fine import KEY_DIM, stride_four
 from siaf.model.identity import Slots, merge_groups, split_groups
+from siaf.model.interacting import run_interaction
 from siaf.model.interaction import InteractionFeatures, InteractionInput, InteractionNet
 from siaf.model.partial_attention import PartialAttention
 from siaf.model.preprocessing import network_size, resize_frames, resize_labels
+from siaf.model.probabilities import Probabilities
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
+from siaf.model.request import Context, Footage, InteractionRequest
 from siaf.model.segmenter import Segmenter
-from siaf.model.trail import Trail
+from siaf.model.trail import Place, Trace, Trail
 from siaf.model.winners import winners
 
 Frame = NDArray[np.uint8]
@@ -37,7 +40,7 @@ class StepOutput:
     labels: Tensor
     scores: Tensor
     memory: FrameMemory
-    trail: Trail | None
+    trail: Trace | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,25 @@ class Model:
         """Whose memories it can read."""
         return ModelIdentity(self.name, self.digest, self.short_side, self.autocast, self.objects_per_pass)
 
+    @property
+    def adaptable(self) -> "Model | None":
+        """The model whose decoder a session may adapt."""
+        return self
+
+    @property
+    def memory_gap(self) -> int:
+        """A predicted frame enters a chain's transient memory every so many frames; 0 = never."""
+        return self.propagation.config.memory_gap
+
+    def adjusted(self, short_side: int | None, interaction_short_side: int | None, autocast: bool) -> "Model":
+        """The same with other input sizes, where they are given, and in this precision."""
+        return replace(
+            self,
+            short_side=short_side or self.short_side,
+            interaction_short_side=interaction_short_side or self.interaction_short_side,
+            autocast=autocast,
+        )
+
     @torch.inference_mode()
     def encode_batch(self, frames: Sequence[Frame]) -> list[FrameFeatures]:
         """Features of frames of one size, all in one pass."""
@@ -124,13 +146,14 @@ class Model:
         known: PartialAttention | None = None,
         trails: Sequence[Trail | None] = (),
         tags: NDArray[np.uint8] | None = None,
+        places: Sequence[Place] = (),
     ) -> list["StepOutput"]:
         """One step of Eq. 8 on each of several chains in one pass, all groups of objects at once.
 
         `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
         `known`, for one chain: what `read` gave for a part of its long-term memory; `long` then holds the rest, if any.
         `trails`: what each chain knows of the frame before (by default nothing); `tags`: the tag of every merged
-        channel, which trails speak of.
+        channel, which trails speak of. `places` make no difference to these networks.
         """
         net, count, groups = self.propagation, len(features), len(slots)
         channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags
@@ -169,6 +192,10 @@ class Model:
         if self.propagation.fine is not None:
             shapes["key"] = (1, KEY_DIM, -(-rows // motion.STRIDE), -(-cols // motion.STRIDE))
         return shapes
+
+    def trail_of(self, tensors: Mapping[str, Tensor], height: int, width: int, groups: int) -> Trail:
+        """A trail from its tensors, for frames of height × width; ValueError, naming the tensor, for a misfit."""
+        return Trail.checked(tensors, self.trail_shapes(height, width))
 
     @property
     def _traces(self) -> bool:
@@ -298,6 +325,12 @@ class Model:
                 groups.append(self.interaction.decode_masks(given, features, tags, len(encodings), picked).float())
         return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(chosen))])
 
+    def interact(
+        self, footage: Footage, request: InteractionRequest, context: Context | None = None
+    ) -> dict[int, Probabilities]:
+        """AFI on all frames of a request together (Eq. 1): by asked frame, ascending, what it makes of it."""
+        return run_interaction(self, footage.frames, request, context)
+
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:
         """Input size (rows, columns) of the interaction network for frames of height × width."""
         config, short_side = self.interaction.config, self.interaction_short_side
@@ -310,10 +343,24 @@ class Model:
         config = self.propagation.config
         return (config.dim // 2, 4 * config.dim) if config.gated else (config.dim, config.dim)
 
+    def memory_shapes(self, height: int, width: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Of a memory of a frame of height × width, per layer: tokens and channels of its keys, and of its values."""
+        rows, cols = self.grid(height, width)
+        keys, values = self.memory_channels
+        return [((rows * cols, keys), (rows * cols, values))] * self.propagation.config.layers
+
+    def fit_memory(self, memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:
+        """A memory on the grid `own` for a frame with another grid and other groups of objects."""
+        return fit_to(memory, groups, grid, own)
+
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of the stride-16 grid on which frames of height × width are remembered."""
         rows, cols = self._propagation_size(height, width)
         return -(-rows // 16), -(-cols // 16)
+
+    def features_of(self, tensors: Mapping[str, Tensor]) -> FrameFeatures:
+        """Features from their tensors by name (`FrameFeatures.named`); KeyError if one is missing."""
+        return FrameFeatures.of(tensors)
 
     def input_size(self, features: FrameFeatures) -> tuple[int, int]:
         """Input size (rows, columns) of the propagation network that a frame's features were made at."""

@@ -2,11 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from siaf.masks import MAX_TAG
+
+_TYPES = {"labels": torch.uint8, "pace": torch.float32, "key": torch.float16}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a step of a chain is among the interacted frames that it reads, in the order of its long-term memory.
+
+    `offsets`: how many frames lie between each of them and the step's frame, in the direction of the chain: positive
+    where the chain has passed the interacted frame, or starts from it.
+    """
+
+    offsets: tuple[int, ...]
+
+
+class Trace(Protocol):
+    """What a chain knows of the frames that it has passed: the engine's own business, tensors by name to others."""
+
+    def named(self) -> dict[str, Tensor]:
+        """Every tensor by name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,3 +55,14 @@ class Trail:
     def of(cls, tensors: Mapping[str, Tensor]) -> "Trail":
         """The inverse of `named`; KeyError if one is missing."""
         return cls(tensors["labels"], tensors["pace"], tensors.get("key"))
+
+    @classmethod
+    def checked(cls, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> "Trail":
+        """As `of`, of tensors from anywhere; ValueError, naming the tensor, unless they are just those of `shapes`."""
+        for name in sorted(shapes.keys() | tensors.keys()):
+            if name not in tensors or name not in shapes:
+                raise ValueError(f"{name}: this tensor is {'unknown' if name in tensors else 'missing'}")
+            found, shape = tensors[name], shapes[name]
+            if found.dtype != _TYPES[name] or found.shape != shape:
+                raise ValueError(f"{name}: is {found.dtype} {list(found.shape)}, not {_TYPES[name]} {list(shape)}")
+        return cls.of(tensors)

@@ -3,21 +3,27 @@
 import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from siaf.engines.base import Features
 from siaf.model.propagation import FrameFeatures
+
+Make = Callable[[Mapping[str, Tensor]], Features]
+"""Features from their tensors by name; KeyError if one is missing."""
 
 DEFAULT_BYTES = 512 * 2**20
 DEFAULT_DISK_BYTES = 8 * 2**30
 
 
-def feature_bytes(features: FrameFeatures) -> int:
+def feature_bytes(features: Features) -> int:
     """Size in memory."""
-    return sum(t.nbytes for t in features.named().values())
+    return sum(int(t.nbytes) for t in features.named().values())
 
 
 class FeatureCache:
@@ -40,7 +46,7 @@ class FeatureCache:
     ) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._entries: OrderedDict[str, tuple[FrameFeatures, object]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[Features, object]] = OrderedDict()
         self._files = _Files(folder, max_disk_bytes) if folder is not None else None
 
     @property
@@ -49,19 +55,21 @@ class FeatureCache:
         last = next(reversed(self._entries.values()), None)
         return self._files is None and last is not None and self.bytes + feature_bytes(last[0]) > self.max_bytes
 
-    def get(self, key: str, user: object = None) -> FrameFeatures | None:
-        """Features under a key, or None. `user`: whoever needs them now, told apart by identity."""
+    def get(self, key: str, user: object = None, make: Make = FrameFeatures.of) -> Features | None:
+        """Features under a key, or None. `user`: whoever needs them now, told apart by identity. `make`: what the
+        engine that the key speaks of makes of a file's tensors.
+        """
         if key in self._entries:
             features, _ = self._entries[key]
             self._entries[key] = features, user
             self._entries.move_to_end(key)
             return features
-        found = self._files.get(key) if self._files else None
+        found = self._files.get(key, make) if self._files else None
         if found is not None:
             self.put(key, found, user)
         return found
 
-    def put(self, key: str, features: FrameFeatures, user: object = None) -> None:
+    def put(self, key: str, features: Features, user: object = None) -> None:
         """Keep features; what exceeds the budget leaves."""
         if key in self._entries:
             return
@@ -85,10 +93,10 @@ class _Files:
         found = sorted((path.stat().st_mtime, path.name, path.stat().st_size) for path in folder.glob("*.features"))
         self._sizes = OrderedDict((name, size) for _, name, size in found)
 
-    def get(self, key: str) -> FrameFeatures | None:
+    def get(self, key: str, make: Make) -> Features | None:
         path = self._path(key)
         try:
-            found = FrameFeatures.of(load_file(path))
+            found = make(load_file(path))
         except (OSError, SafetensorError, KeyError):  # another process may have deleted it
             self._sizes.pop(path.name, None)
             return None
@@ -98,7 +106,7 @@ class _Files:
             self._sizes.move_to_end(path.name)
         return found
 
-    def put(self, key: str, features: FrameFeatures) -> None:
+    def put(self, key: str, features: Features) -> None:
         path = self._path(key)
         if path.name in self._sizes:
             return

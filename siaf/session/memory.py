@@ -7,14 +7,9 @@ never evicted, and re-annotating it replaces its entry.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
 from siaf.lru import LruCache
-from siaf.model.layers import to_map, to_tokens
 from siaf.model.propagation import FrameMemory, concatenate
-from siaf.model.trail import Trail
+from siaf.model.trail import Trace
 from siaf.session.barriers import Barriers
 
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
@@ -94,25 +89,6 @@ def beside(permanent: list[FrameMemory], transient: list[FrameMemory]) -> list[F
     return transient[-(MAX_TRANSIENT if len(permanent) == 1 else _TRANSIENT_BESIDE_SEVERAL) :]
 
 
-def fit_to(memory: FrameMemory, groups: int, grid: tuple[int, int], own: tuple[int, int]) -> FrameMemory:
-    """A memory B×N×C on the grid `own` for a frame with another stride-16 grid and other groups of objects.
-
-    Maps are resized. A group that the memory never heard of reads zeros: nothing is said about its objects. Groups that
-    there are no more are left out.
-    """
-
-    def fit(x: Tensor, pad: bool) -> Tensor:
-        if own != grid:
-            x = to_tokens(F.interpolate(to_map(x, own), size=grid, mode="bilinear", align_corners=False))
-        missing = groups - len(x)
-        if missing <= 0:
-            return x[:groups]
-        extra = torch.zeros_like(x[:1]) if pad else x[:1]
-        return torch.cat([x, *[extra] * missing])
-
-    return [(fit(key, pad=False), fit(value, pad=True)) for key, value in memory]
-
-
 @dataclass
 class ChainMemory:
     """What a chain carries along: the previous frame (short-term), and a few predicted ones (transient).
@@ -124,9 +100,9 @@ class ChainMemory:
     transient: list[FrameMemory] = field(default_factory=list)
     since_transient: int = 0
     taken: int = 0
-    trail: Trail | None = None
+    trail: Trace | None = None
 
-    def advance(self, memory: FrameMemory, gap: int, trail: Trail | None = None) -> None:
+    def advance(self, memory: FrameMemory, gap: int, trail: Trace | None = None) -> None:
         """Take the frame just propagated; every `gap`-th also enters the transient memory (0 = never)."""
         self.short, self.trail = memory, trail
         self.taken += 1

@@ -5,17 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from siaf.engines.base import Engine, Features
 from siaf.frames.source import Frame, FrameSource, frame_digest
 from siaf.masks import IndexMask
-from siaf.model.loaded import Model
 from siaf.model.partial_attention import PartialAttention
-from siaf.model.propagation import FrameFeatures
+from siaf.model.request import Reference
+from siaf.model.trail import Place
 from siaf.session.adaptation import Decoder
 from siaf.session.annotations import Annotations, erase_other_tags
 from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
-from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside, fit_to
+from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside
 from siaf.session.objects import ObjectTable
 from siaf.session.provenance import Provenance
 from siaf.session.read_cache import ReadCache
@@ -47,7 +48,7 @@ class Propagator:
     What a user's actions have led to is only read here: `advance` returns what was carried to the user's frames.
     """
 
-    def __init__(self, model: Model, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
+    def __init__(self, model: Engine, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
         self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
         self.deciding = model  # with the session's own decoder, if it has one
         self._decoder: Decoder | None = None
@@ -71,7 +72,8 @@ class Propagator:
         """Decode with this from now on; None: as the model does."""
         if decoder is not self._decoder:
             self._decoder = decoder
-            self.deciding = self.model if decoder is None else decoder.model(self.model)
+            shipped = self.model.adaptable
+            self.deciding = self.model if decoder is None or shipped is None else decoder.model(shipped)
 
     def restart(self, stages: Sequence[Sequence[Chain]], within: range | None) -> None:
         """A new plan."""
@@ -142,22 +144,26 @@ class Propagator:
         adopts = stage[lane].adopts
         among = [f for f, known in now.annotated_tags.items() if adopts <= known] if adopts else None
         lanes = [self.lanes[i] for i in due]
-        found = self.step(
-            self.features(numbers), numbers, lanes, now.objects, among, now.interacted if among is None else None
-        )
+        ways = [1 if stage[i].frames[0] > stage[i].source else -1 for i in due]
+        since = now.interacted if among is None else None
+        found = self.step(self.features(numbers), numbers, lanes, ways, now.objects, among, since)
         return dict(zip(numbers, found, strict=True))
 
     def step(
         self,
-        features: Sequence[FrameFeatures],
+        features: Sequence[Features],
         near: Sequence[int],
         chains: Sequence[ChainMemory],
+        ways: Sequence[int],
         objects: ObjectTable,
         among: Sequence[int] | None = None,
         since: Mapping[int, int] | None = None,
+        *,
+        beyond: int = 0,
     ) -> list[tuple[IndexMask, Confidence]]:
         """One step of several chains; each advances. `near`: the frames whose neighbours in memory are read.
 
+        `ways`: 1 for chains that run forward, −1 backward. `beyond`: how many frames away from `near` the step is.
         `since`, rounds by interacted frame: given where the features are those of the frames `near` themselves.
         """
         slots, tags = objects.channels(self.model.objects_per_pass)
@@ -169,20 +175,27 @@ class Propagator:
             long = [self.memory.joined(predicted)] if predicted else []
         else:
             long = [self.memory.read(f, c.transient, among) for f, c in zip(near, chains, strict=True)]
-        gap = self.model.propagation.config.memory_gap
+        places = [self._place(f, way, beyond, among) for f, way in zip(near, ways, strict=True)]
+        gap = self.model.memory_gap
         result = []
         sizes = {memory[0][0].shape[1] for memory in long}
         together = [range(len(chains))] if len(sizes) == 1 else [range(i, i + 1) for i in range(len(chains))]
         for part in together:
             short, trails = [chains[i].short for i in part], [chains[i].trail for i in part]
-            own = [features[i] for i in part]
-            found = self.deciding.propagate(own, long[part.start : part.stop], short, slots, whole, known, trails, tags)
+            own, here = [features[i] for i in part], slice(part.start, part.stop)
+            read = long[here], short, slots, whole, known, trails, tags, places[here]
+            found = self.deciding.propagate(own, *read)
             for i, one in zip(part, found, strict=True):
                 chains[i].advance(one.memory, gap, one.trail)
                 result.append(mask_confidence(one.labels, one.scores, tags))
         return result
 
-    def _read(self, features: FrameFeatures, frame: int, since: Mapping[int, int], groups: int) -> PartialAttention:
+    def _place(self, frame: int, way: int, beyond: int, among: Sequence[int] | None) -> Place:
+        """Where a step is among what `AcrossRoundMemory.read` joins; another clip lies before the first frame."""
+        taught = [-1] * len(self.memory.taught(frame)) if among is None else []
+        return Place(tuple(way * (frame - f) + beyond for f in (*self.memory.select(frame, among), *taught)))
+
+    def _read(self, features: Features, frame: int, since: Mapping[int, int], groups: int) -> PartialAttention:
         """What a frame reads of the user's frames; those that it has read in an earlier round are not read again.
 
         They are read in the order in which they came, whether kept reads are found or not: the bits are the same.
@@ -230,7 +243,13 @@ class Propagator:
         grid = self.model.grid(self.frames.height, self.frames.width)
         carried = self.memory.carried
         if carried and len(carried[0][0][0]) < groups:  # what another clip says of a new group: nothing
-            self.memory.carry([fit_to(m, groups, grid, grid) for m in carried])
+            self.memory.carry([self.model.fit_memory(m, groups, grid, grid) for m in carried])
+
+    def references(self, frame: int, now: Annotations) -> list[Reference]:
+        """Interacted frames other than `frame` that are read for it, brought up to date."""
+        self.remember(now)
+        chosen = [f for f in self.memory.select(frame) if f != frame]
+        return [Reference(f, self.memory.entries[f], now.annotated_tags[f]) for f in chosen]
 
     # -- encoded frames -------------------------------------------------------------------------------------------
 
@@ -240,7 +259,7 @@ class Propagator:
             self.digests[frame] = frame_digest(self.frames[frame])
         return self.digests[frame]
 
-    def features(self, numbers: Sequence[int]) -> list[FrameFeatures]:
+    def features(self, numbers: Sequence[int]) -> list[Features]:
         """Encoded frames, by number."""
         read: dict[int, Frame] = {}
         for number in numbers:
@@ -250,9 +269,10 @@ class Propagator:
         pictures = [lambda f=f: read[f] if f in read else self.frames[f] for f in numbers]
         return self.encode([self.digests[f] for f in numbers], pictures)
 
-    def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[FrameFeatures]:
+    def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[Features]:
         """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
-        kept = {digest: self.cache.get(self.feature_key(digest), self._user) for digest in digests}
+        make = self.model.features_of
+        kept = {digest: self.cache.get(self.feature_key(digest), self._user, make) for digest in digests}
         device = self.model.device  # the cache's files give tensors on the CPU
         known = {digest: found.map(lambda x: x.to(device)) for digest, found in kept.items() if found is not None}
         missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from siaf.arguments import frame_number, frame_range, strokes_of_frame
 from siaf.boxes import Box
+from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.frames.source import as_frames
 from siaf.masks import IndexMask, as_index_mask
 from siaf.model.loaded import Model
 from siaf.model.probabilities import Probabilities
+from siaf.model.request import Context, Footage, InteractionRequest, Reference
 from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
@@ -24,9 +26,9 @@ from siaf.session.confidence import Confidence, suggest_frames
 from siaf.session.editing import Edit, apply, free_tag, merge, split, swap
 from siaf.session.examples import Annotated
 from siaf.session.feature_cache import FeatureCache
-from siaf.session.interaction import Context, InteractionRequest, run_interaction, to_masks
+from siaf.session.interaction import to_masks
 from siaf.session.mask_store import MaskStore
-from siaf.session.memory import AcrossRoundMemory, ChainMemory, fit_to
+from siaf.session.memory import AcrossRoundMemory, ChainMemory
 from siaf.session.objects import ObjectTable
 from siaf.session.propagation import Carried, Propagator, Repropagate
 from siaf.session.schedule import CARRIED
@@ -48,13 +50,13 @@ class Session:
 
     def __init__(
         self,
-        model: Model,
+        model: Engine,
         frames: Sequence[NDArray[np.uint8]],
         *,
         cache: FeatureCache | None = None,
         digests: Mapping[int, str] | None = None,
     ) -> None:
-        if isinstance(frames, Model) or isinstance(model, str | PathLike | Sequence | np.ndarray):
+        if hasattr(frames, "encode_batch") or isinstance(model, str | PathLike | Sequence | np.ndarray):
             raise InputError("the model comes first: Session(model, frames)", field="model")
         self.model = model
         self.frames = as_frames(frames)
@@ -270,8 +272,11 @@ class Session:
         bits. Until it is through, the session is as before; if it was dropped, the next call goes on there. Then the
         round's propagation begins again, unless the decoder stayed what it was. The shipped one stays where a trial on
         all of three masks or more but one finds that one worse. Call it before `propagate`.
-        Raises InputError if less than two masks are verified.
+        Raises InputError if less than two masks are verified, or if the model has no decoder of this kind.
         """
+        shipped = self.model.adaptable
+        if shipped is None:
+            raise InputError(f"{self.model.name} has no decoder that a session can adapt", field="adapt")
         frames = self.verified
         if len(frames) < MIN_FRAMES:
             raise InputError(
@@ -279,7 +284,7 @@ class Session:
                 f" {len(frames)}; what strokes give does not count",
                 field="adapt",
             )
-        return self._adapt(choose(frames))
+        return self._adapt(shipped, choose(frames))
 
     def preview(
         self,
@@ -309,7 +314,7 @@ class Session:
         if before is not None:
             known[frame] = before
         request = InteractionRequest({frame: given}, known, objects)
-        return run_interaction(self.model, self.frames, request, self._context)[frame]
+        return self.model.interact(self._footage, request, self._context)[frame]
 
     def preview_round(self, prompts: Prompts) -> dict[int, IndexMask]:
         """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does."""
@@ -359,7 +364,7 @@ class Session:
         index mask and confidence.
         """
         features = self._propagator.encode([digest], [lambda: picture])
-        return self._propagator.step(features, [near], [chain], self.objects)[0]
+        return self._propagator.step(features, [near], [chain], [1], self.objects, beyond=chain.taken + 1)[0]
 
     def undo(self) -> None:
         """Take back the last round; the frames it touched are as before, the others are to be propagated again."""
@@ -369,7 +374,7 @@ class Session:
         self._propagator.erase_other_tags(self.objects.tags)
         grid = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
-        self.memory.carry([fit_to(memory, groups, grid, grid) for memory in self.memory.carried])
+        self.memory.carry([self.model.fit_memory(memory, groups, grid, grid) for memory in self.memory.carried])
         self._replan(self.within)
 
     def remove_object(self, tag: int) -> None:
@@ -428,7 +433,7 @@ class Session:
         self._annotations.objects, memories, grid = parse_memories(state, self.model)
         own = self.model.grid(self.height, self.width)
         groups = self.objects.groups(self.model.objects_per_pass)
-        self.memory.carry([fit_to(memory, groups, own, grid) for memory in memories])
+        self.memory.carry([self.model.fit_memory(memory, groups, own, grid) for memory in memories])
         self._replan(self.within)
 
     # -- as plain data, and as one file ---------------------------------------------------------------------------
@@ -461,7 +466,7 @@ class Session:
         save_session(self, Path(path))
 
     @classmethod
-    def load(cls, path: str | Path, model: Model, frames: Sequence[NDArray[np.uint8]]) -> "Session":
+    def load(cls, path: str | Path, model: Engine, frames: Sequence[NDArray[np.uint8]]) -> "Session":
         """Read a session back; StateError if the file, the model, the weights or the frames do not fit."""
         from siaf.session.state_file import load_session
 
@@ -470,6 +475,14 @@ class Session:
         return load_session(Path(path), model, frames)
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _footage(self) -> Footage:
+        return Footage(self.frames, self._propagator.features, self._references)
+
+    def _references(self, frame: int) -> list[Reference]:
+        """Interacted frames that another may be compared with while it is drawn on."""
+        return self._propagator.references(frame, self._annotations)
 
     def _edit(self, edit: Edit, keep: Collection[int]) -> None:
         snapshot = self.snapshot()
@@ -489,7 +502,7 @@ class Session:
         for side in self.memory.barriers.sides(sorted(drawn)):
             here = {f: drawn[f] for f in side}
             request = InteractionRequest(here, {f: known[f] for f in side if f in known}, self.objects, standing)
-            masks = to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+            masks = to_masks(self.model, self.model.interact(self._footage, request), request, self.frames)
             found |= masks if not self.barriers else self._without_strangers(masks, given)
         return found
 
@@ -516,18 +529,18 @@ class Session:
         mask = self._annotations.masks[frame]
         return np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8), tags
 
-    def _adapt(self, frames: list[int]) -> Iterator[tuple[int, int]]:
+    def _adapt(self, shipped: Model, frames: list[int]) -> Iterator[tuple[int, int]]:
         now = self._annotations
         said = {f: self._verified(f) for f in frames}
         features = dict(zip(frames, self._propagator.features(frames), strict=True))
         digests = {f: self.frame_digest(f) for f in frames}
         packed = {f: (mask.tobytes(), tags) for f, (mask, tags) in said.items()}
-        content = content_of(self.model, digests, packed, self.objects)
+        content = content_of(shipped, digests, packed, self.objects)
         if now.decoder is not None and now.decoder.content == content:
             return
         if self._adapting is None or self._adapting.content != content:
             annotated = {f: Annotated(self.frames[f], features[f], *said[f]) for f in frames}
-            self._adapting = Adaptation(self.model, content, annotated, self.objects)
+            self._adapting = Adaptation(shipped, content, annotated, self.objects)
         work = self._adapting
         while not work.finished:
             work.step()
@@ -562,7 +575,8 @@ class Session:
             nearest = min(near, key=lambda f: (abs(f - frame), f), default=CARRIED)
             features = self._propagator.features([frame])
             chain = self._propagator.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
-            mask = self._propagator.step(features, [frame], [chain], self.objects)[0][0]
+            way = 1 if frame > nearest else -1
+            mask = self._propagator.step(features, [frame], [chain], [way], self.objects)[0][0]
         return mask
 
     def _mask_before(self, frame: int, given: IndexMask | None) -> IndexMask | None:

@@ -17,10 +17,11 @@ from pydantic import ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from siaf.engines.base import Engine
 from siaf.errors import InputError, StateError
 from siaf.files import atomic_write
 from siaf.frames.source import as_frames
-from siaf.model.loaded import Model, ModelIdentity
+from siaf.model.loaded import ModelIdentity
 from siaf.model.propagation import FrameMemory
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import Decoder
@@ -56,7 +57,7 @@ def save_session(session: Session, path: Path) -> None:
         file.write(data)
 
 
-def load_session(path: Path, model: Model, frames: Sequence[NDArray[np.uint8]]) -> Session:
+def load_session(path: Path, model: Engine, frames: Sequence[NDArray[np.uint8]]) -> Session:
     """Read a session of this model and these frames. StateError names the file and what does not fit."""
     try:
         data = path.read_bytes()
@@ -72,7 +73,7 @@ def dump_session(session: Session) -> bytes:
 
 def parse_session(
     data: bytes,
-    model: Model,
+    model: Engine,
     frames: Sequence[NDArray[np.uint8]],
     *,
     cache: FeatureCache | None = None,
@@ -96,7 +97,7 @@ def parse_session(
 
 
 def parse_memories(
-    data: bytes, model: Model, *, name: str = "state"
+    data: bytes, model: Engine, *, name: str = "state"
 ) -> tuple[ObjectTable, list[FrameMemory], tuple[int, int]]:
     """What another clip may inherit: object table, memories of the interacted frames in order, and their stride-16
     grid.
@@ -110,7 +111,7 @@ def parse_memories(
     return _objects(document.now), memories, document.grid
 
 
-def _document_of(data: bytes, model: Model, name: str) -> StateDocument:
+def _document_of(data: bytes, model: Engine, name: str) -> StateDocument:
     """A document whose memories this model can read."""
     text, kind = _text_of(data, name)
     for key, ours in memories_of(model.identity).items():

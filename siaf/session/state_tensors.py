@@ -1,6 +1,5 @@
 """The tensors of a state file: which there must be, and of what type and shape."""
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +10,10 @@ from safetensors import SafetensorError, deserialize
 from safetensors.torch import load
 from torch import Tensor
 
+from siaf.engines.base import Engine
 from siaf.model.adapted import decoder_parameters
-from siaf.model.loaded import Model
 from siaf.model.propagation import FrameMemory
-from siaf.model.trail import Trail
+from siaf.model.trail import Trace
 from siaf.session.adaptation import LARGEST_CHANGE
 from siaf.session.mask_store import check_packed
 from siaf.session.memory import MAX_CARRIED
@@ -23,7 +22,10 @@ from siaf.session.state_document import StateDocument
 _LARGEST = 65504.0
 """No key or value is beyond what half precision holds; far larger ones would become infinite inside the network."""
 
-_TRAIL_TYPES = {"labels": ("U8", torch.uint8), "pace": ("F32", torch.float32), "key": ("F16", torch.float16)}
+_TRAIL_TYPES = {"U8": torch.uint8, "F32": torch.float32, "F16": torch.float16}
+
+Shapes = list[tuple[tuple[int, int], tuple[int, int]]]
+"""As of `Engine.memory_shapes`."""
 
 Raw = dict[str, dict[str, Any]]
 """By name: `dtype`, `shape` and `data`."""
@@ -39,7 +41,7 @@ class StateTensors:
     frames: dict[int, FrameMemory] = field(default_factory=dict)
     carried: list[FrameMemory] = field(default_factory=list)
     lanes: dict[int, list[FrameMemory]] = field(default_factory=dict)
-    trails: dict[int, Trail] = field(default_factory=dict)
+    trails: dict[int, Trace] = field(default_factory=dict)
     decoders: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
 
@@ -51,7 +53,7 @@ def split_file(data: bytes) -> Raw:
         raise ValueError(f"truncated or damaged: {error}") from None
 
 
-def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTensors:
+def read_tensors(data: bytes, document: StateDocument, model: Engine) -> StateTensors:
     """All tensors that a document speaks of, memories on the model's device.
 
     ValueError, naming the tensor, for one that is missing, that nothing speaks of, or that the model could not read.
@@ -62,7 +64,7 @@ def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTen
     raw = split_file(data)
     result = StateTensors()
     groups = max(1, -(-len(document.now.places) // model.objects_per_pass))
-    reader = _Reader(raw, model, math.prod(document.grid))
+    reader = _Reader(raw, model, model.memory_shapes(document.height, document.width))
     for number in sorted(document.masks()):
         result.masks[number] = reader.mask(number, document.height, document.width)
     for frame, (_, remembered) in document.remembered.items():
@@ -73,7 +75,7 @@ def read_tensors(data: bytes, document: StateDocument, model: Model) -> StateTen
         names = [f"lane.{lane}.short", *(f"lane.{lane}.transient.{i}" for i in range(transient))]
         result.lanes[lane] = [reader.memory(name, groups) for name in names]
         if any(name.startswith(f"lane.{lane}.trail.") for name in raw):
-            result.trails[lane] = reader.trail(f"lane.{lane}.trail", document.height, document.width)
+            result.trails[lane] = reader.trail(f"lane.{lane}.trail.", document.height, document.width, groups)
     for number in sorted(document.decoders()):
         result.decoders[number] = reader.change(f"decoder.{number}")
     unknown = sorted(raw.keys() - reader.read)
@@ -156,8 +158,8 @@ def _check_groups(tensors: StateTensors, document: StateDocument, groups: int) -
 class _Reader:
     """Takes tensors out of a file by name; `read` are those taken."""
 
-    def __init__(self, raw: Raw, model: Model, tokens: int) -> None:
-        self._raw, self._model, self._tokens = raw, model, tokens
+    def __init__(self, raw: Raw, model: Engine, shapes: Shapes) -> None:
+        self._raw, self._model, self._shapes = raw, model, shapes
         self.read: set[str] = set()
 
     def mask(self, number: int, height: int, width: int) -> bytes:
@@ -166,32 +168,37 @@ class _Reader:
 
     def memory(self, name: str, groups: int | None) -> FrameMemory:
         """The memory of a frame; of so many groups, if that is known."""
-        keys, values = self._model.memory_channels
         memory = []
-        for layer in range(self._model.propagation.config.layers):
-            key = self._float(f"{name}.{layer}.key", groups, keys)
-            memory.append((key, self._float(f"{name}.{layer}.value", len(key), values)))
+        for layer, (keys, values) in enumerate(self._shapes):
+            key = self._float(f"{name}.{layer}.key", groups, *keys)
+            memory.append((key, self._float(f"{name}.{layer}.value", len(key), *values)))
             groups = len(key)
         return memory
 
-    def trail(self, name: str, height: int, width: int) -> Trail:
-        """What a chain knows of the frame before, of a clip of this size."""
+    def trail(self, prefix: str, height: int, width: int, groups: int) -> Trace:
+        """What a chain knows of the frames before, of a clip of this size."""
         tensors = {}
-        for part, shape in self._model.trail_shapes(height, width).items():
-            dtype, kind = _TRAIL_TYPES[part]
-            entry = self._take(f"{name}.{part}", dtype, len(shape))
-            if entry["shape"] != list(shape):
-                raise ValueError(f"{name}.{part}: is {entry['shape']}, not {list(shape)}")
-            tensor = torch.frombuffer(bytearray(entry["data"]), dtype=kind).reshape(shape)
-            if kind != torch.uint8 and not bool((tensor.abs() <= _LARGEST).all()):
-                raise ValueError(f"{name}.{part}: holds numbers that no trail has")
-            tensors[part] = tensor.to(self._model.device)
-        return Trail.of(tensors)
+        for name in sorted(name for name in self._raw if name.startswith(prefix)):
+            kind, shape = self._raw[name]["dtype"], self._raw[name]["shape"]
+            if kind not in _TRAIL_TYPES:
+                raise ValueError(f"{name}: is {kind}, which no trail has")
+            data = bytearray(self._take(name, kind, len(shape))["data"])
+            tensor = torch.frombuffer(data, dtype=_TRAIL_TYPES[kind]) if data else torch.empty(0)
+            if kind != "U8" and not bool((tensor.abs() <= _LARGEST).all()):
+                raise ValueError(f"{name}: holds numbers that no trail has")
+            tensors[name.removeprefix(prefix)] = tensor.to(_TRAIL_TYPES[kind]).reshape(shape).to(self._model.device)
+        try:
+            return self._model.trail_of(tensors, height, width, groups)
+        except ValueError as error:
+            raise ValueError(f"{prefix}{error}") from None
 
     def change(self, name: str) -> dict[str, Tensor]:
         """What an adaptation adds to the decoder's parameters: no more than one can."""
         tensors = {}
-        for part, parameter in decoder_parameters(self._model.propagation).items():
+        adaptable = self._model.adaptable
+        if adaptable is None:
+            raise ValueError(f"{name}: this model has no decoder of a session's own")
+        for part, parameter in decoder_parameters(adaptable.propagation).items():
             entry = self._take(f"{name}.{part}", "F16", parameter.dim())
             if entry["shape"] != list(parameter.shape):
                 raise ValueError(f"{name}.{part}: is {entry['shape']}, not {list(parameter.shape)}")
@@ -201,11 +208,11 @@ class _Reader:
             tensors[part] = tensor.to(self._model.device)
         return tensors
 
-    def _float(self, name: str, groups: int | None, channels: int) -> Tensor:
+    def _float(self, name: str, groups: int | None, tokens: int, channels: int) -> Tensor:
         entry = self._take(name, "F32", 3)
         shape = entry["shape"]
-        if shape[0] != (groups or shape[0]) or shape[0] < 1 or shape[1:] != [self._tokens, channels]:
-            expected = f"{groups or 'groups'}×{self._tokens}×{channels}"
+        if shape[0] != (groups or shape[0]) or shape[0] < 1 or shape[1:] != [tokens, channels]:
+            expected = f"{groups or 'groups'}×{tokens}×{channels}"
             raise ValueError(f"{name}: is {'×'.join(map(str, shape))}, not {expected}")
         tensor = torch.frombuffer(bytearray(entry["data"]), dtype=torch.float32).reshape(shape)
         if not bool((tensor.abs() <= _LARGEST).all()):  # NaN too

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from siaf.engines.base import Engine
 from siaf.errors import InputError, SiafError, StateError
 from siaf.frames.source import FrameSource, frame_digest, open_video
-from siaf.model.loaded import Model
 from siaf.session.session import Session
 
 ENDING = ".siaf"
@@ -68,7 +68,7 @@ class Clip(ABC):
         return ()
 
     @abstractmethod
-    def load(self, model: Model) -> Session:
+    def load(self, model: Engine) -> Session:
         """The session as it was kept, a new one if there is none. Raises StateError for one that does not fit."""
 
     @abstractmethod
@@ -107,7 +107,7 @@ class VideoClip(Clip):
         """Those of the frames, and that nothing can be kept, if so."""
         return [*self.frames.notes, *self._notes]
 
-    def load(self, model: Model) -> Session:
+    def load(self, model: Engine) -> Session:
         """From the file, if it is there."""
         if not self.state.exists():
             return Session(model, self.frames)

@@ -18,7 +18,8 @@ from siaf.weights.checkpoints import file_sha256, read_checkpoint
 from siaf.weights.download import download
 from siaf.weights.encoders import encoder_shapes
 from siaf.weights.files import Part, differences, read_parts, save_parts, stored_digest, weights_info
-from siaf.weights.loading import MODELS, check_encoder, find_weights, weights_folder
+from siaf.weights.folder import weights_folder
+from siaf.weights.loading import MODELS, check_encoder, find_weights
 
 
 def import_checkpoint(

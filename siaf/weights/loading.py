@@ -1,13 +1,13 @@
 """From a name to a loaded model."""
 
 import hashlib
-import os
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import torch
 
+from siaf.engines.base import Engine
 from siaf.errors import InputError, StateError
 from siaf.model.config import INTERACTION, PROPAGATION
 from siaf.model.folding import for_inference
@@ -19,7 +19,9 @@ from siaf.model.sam import SegmentAnything
 from siaf.model.segmenter import Segmenter
 from siaf.model.threads import limit_threads
 from siaf.weights.catalogue import BEST, CATALOGUE
+from siaf.weights.engines import ENGINES, load_engine
 from siaf.weights.files import file_digest, load_checked, read_parts, weights_info
+from siaf.weights.folder import weights_folder
 from siaf.weights.hub import PREFIX, from_hub
 
 MODELS = DEFAULT_PROPAGATION
@@ -33,8 +35,29 @@ def load_model(
     weights: str | Path | None = None,
     propagation: str | Path | None = None,
     interaction: str | Path | None = None,
+) -> Engine:
+    """Load a model ready for `siaf.Session`: one of siaf's own networks (`load_networks`), or another engine.
+
+    `name`: as of `load_networks`, or one of `siaf.weights.engines.ENGINES`, whose `weights` are a folder of their
+    published files. Raises as `load_networks`, and SiafError if an engine needs what is not installed.
+    """
+    if name not in ENGINES:
+        return load_networks(name, device=device, weights=weights, propagation=propagation, interaction=interaction)
+    for field, given in (("propagation", propagation), ("interaction", interaction)):
+        if given is not None:
+            raise InputError(f"{name} has no network to replace", field=field)
+    return load_engine(name, device=device, weights=weights)
+
+
+def load_networks(
+    name: str = "siaf-t",
+    *,
+    device: str | torch.device = "auto",
+    weights: str | Path | None = None,
+    propagation: str | Path | None = None,
+    interaction: str | Path | None = None,
 ) -> Model:
-    """Load a model ready for `siaf.Session`.
+    """Load a model of siaf's own networks.
 
     `name`: one of `MODELS`; or "best", the most accurate one that `siaf weights best` has brought to this machine; or
     "hf:ORG/NAME", whose file a model hub has (`siaf.weights.hub`). The model's own `name` is one of `MODELS` always.
@@ -109,13 +132,6 @@ def packaged_weights(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def weights_folder() -> Path:
-    """Where `siaf weights` puts what it fetches: SIAF_WEIGHTS_FOLDER, or siaf in the user's cache folder."""
-    if own := os.environ.get("SIAF_WEIGHTS_FOLDER"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siaf"
-
-
 def find_weights(source: str | Path, field: str = "weights") -> Path:
     """The file behind a path or a name. InputError, naming `field`, says how to get it."""
     if isinstance(source, str):
@@ -154,6 +170,8 @@ def _chosen(name: str, weights: str | Path | None) -> tuple[str, str | Path | No
 
 
 def _check_name(name: str) -> None:
+    if name in ENGINES:
+        raise InputError(f"{name} is another engine; this is about siaf's own networks only", field="model")
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}", field="model")
 

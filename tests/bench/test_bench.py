@@ -10,6 +10,7 @@ from siaf.bench import codecs, network, session
 from siaf.bench.clip import MovingObjects
 from siaf.bench.clock import Clock
 from siaf.cli import main
+from siaf.errors import InputError
 from siaf.model.loaded import Model
 
 CLOCK = Clock("cpu", repeat=1)
@@ -74,3 +75,15 @@ def test_official_needs_a_checkout(capsys: pytest.CaptureFixture[str], tmp_path:
     assert main(["bench", "official"]) == 2
     assert main(["bench", "official", "--mivos", str(tmp_path), "--repeat", "1"]) == 2
     assert "is not a checkout of MiVOS" in capsys.readouterr().err
+
+
+def test_another_engine_is_measured_where_a_table_is_not_about_siaf_s_networks() -> None:
+    pytest.importorskip("transformers")
+    from small_sam2 import small_engine
+
+    engine = small_engine("edgetam")
+    rows = list(network.objects(engine, CLOCK, 64, 96))
+    assert [row["objects"] for row in rows] == list(range(1, 12))
+    assert len(list(session.rounds(engine, CLOCK, 64, 96, frames=7))) == 7
+    with pytest.raises(InputError, match="model: this table is about siaf's own networks, edgetam has others"):
+        next(network.parts(engine, CLOCK, 64, 96))

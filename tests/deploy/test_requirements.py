@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-NOT_IN_THE_IMAGE = {"dev", "evaluation", "hub", "training"}
+NOT_IN_THE_IMAGE = {"dev", "evaluation", "hub", "sam2", "training"}
 CPU = {"platform_system": "CPU only"}
 """What torch asks for on Linux alone is CUDA; in this environment it asks for none of it."""
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from siaf.cvat.engines.base import Engine, EngineFactory, Progress, begin_with_masks
 from siaf.cvat.job.frames import JobFrames
+from siaf.engines import base as networks
 from siaf.masks import IndexMask
-from siaf.model.loaded import Model
 from siaf.prompts import Prompts
 from siaf.session.adaptation import MIN_FRAMES
 from siaf.session.session import Session
@@ -15,7 +15,7 @@ from siaf.session.state_file import dump_session, made_with, memories_of, parse_
 class LocalEngine:
     """A session in this process."""
 
-    def __init__(self, model: Model, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
+    def __init__(self, model: networks.Engine, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
         self._digests = digests
         self.restarted = state is not None and not made_with(state, memories_of(model.identity))
         if state is None or self.restarted:
@@ -85,9 +85,9 @@ def same_frames(state: bytes, session: Session) -> bool:
     return all(session.shows(frame, digest) for frame, digest in summary.digests.items())
 
 
-def local_engines(load: Callable[[], Model]) -> EngineFactory:
+def local_engines(load: Callable[[], networks.Engine]) -> EngineFactory:
     """Sessions in this process; `load` is called when the first is needed."""
-    models: list[Model] = []
+    models: list[networks.Engine] = []
 
     def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
         if not models:

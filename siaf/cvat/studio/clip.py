@@ -26,8 +26,8 @@ from siaf.cvat.server.connection import Refusal, Server
 from siaf.cvat.storage.store import Busy, JobStore
 from siaf.cvat.studio.following import Following
 from siaf.cvat.writing.used_scribbles import plan_return
+from siaf.engines.base import Engine
 from siaf.errors import InputError, SiafError
-from siaf.model.loaded import Model
 from siaf.session.session import Session
 from siaf.session.state_file import dump_session, read_masks
 from siaf.studio.clip import Clip, JobInfo, Label
@@ -84,7 +84,7 @@ class StudioJob(Clip):
         human = self._following.ledger.human.values() if self._following is not None else ()
         return {self._clip.to_clip(mask.frame) for mask in human if mask.tag in tags}
 
-    def load(self, model: Model) -> Session:
+    def load(self, model: Engine) -> Session:
         """The job's session, with what people drew in CVAT since the last round as one round more."""
         with nullcontext() if self._refused else self._jobs.locked(wait_s=_WAIT_S):
             ledger = self._jobs.ledger()
