@@ -22,9 +22,10 @@ from siaf.session.annotations import Annotations, Round, erase_other_tags
 from siaf.session.barriers import Barriers, plan_stages
 from siaf.session.confidence import Confidence, suggest_frames
 from siaf.session.editing import Edit, apply, free_tag, merge, split, swap
+from siaf.session.encodings import Encodings
 from siaf.session.examples import Annotated
 from siaf.session.feature_cache import FeatureCache
-from siaf.session.interaction import Context, InteractionRequest, run_interaction, to_masks
+from siaf.session.interaction import InteractionRequest, run_interaction, to_masks
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, fit_to
 from siaf.session.objects import ObjectTable
@@ -36,6 +37,8 @@ from siaf.session.standing_strokes import standing_on
 
 _CONTEXT_FRAMES = 2
 """Interacted frames that take part when a single frame is looked at."""
+_PREVIEWED_FRAMES = 8
+"""Frames that were previewed, whose encodings the round may use."""
 
 
 class Session:
@@ -62,7 +65,8 @@ class Session:
         self.rounds: list[Round] = []
         self.revision = 0
         self._annotations = Annotations(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
-        self._context = Context(_CONTEXT_FRAMES)
+        self._context = Encodings(_CONTEXT_FRAMES)
+        self._previewed = Encodings(_PREVIEWED_FRAMES)
         self._adapting: Adaptation | None = None
         cache = cache if cache is not None else FeatureCache()
         self._propagator = Propagator(model, self.frames, cache, dict(digests or {}))
@@ -241,6 +245,7 @@ class Session:
         except BaseException:
             self._annotations = before
             raise
+        self._previewed.clear()
         strokes = {frame: here.strokes for frame, here in given.drawn.items()}
         self.rounds.append(Round(strokes, sorted(given.masks), before))
         self._replan(self.within)
@@ -309,15 +314,21 @@ class Session:
         if before is not None:
             known[frame] = before
         request = InteractionRequest({frame: given}, known, objects)
-        return run_interaction(self.model, self.frames, request, self._context)[frame]
+        return run_interaction(self.model, self.frames, request, beside_before=self._context)[frame]
 
-    def preview_round(self, prompts: Prompts) -> dict[int, IndexMask]:
-        """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does."""
+    def preview_round(self, prompts: Prompts, elsewhere: Collection[int] = ()) -> dict[int, IndexMask]:
+        """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does.
+
+        The round that follows takes less time. `elsewhere`: tags of what else will be in it, on other frames; they
+        decide which places in the network new objects get, and so what of a preview is of use to the round.
+        """
         given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
         before, self._annotations = self._annotations, self._annotations.copy()
         try:
-            for tag in sorted(given.tags):
+            for tag in sorted(given.tags.union(elsewhere)):
                 self.objects.add(tag)
+            for tag in set(elsewhere) - given.tags - set(before.objects.tags):
+                self.objects.discard(tag)
             return {**given.masks, **self._run_interaction(given)}
         finally:
             self._annotations = before
@@ -339,6 +350,17 @@ class Session:
         """
         self._check_frame(frame, "frame")
         return self._propagator.prepare(frame)
+
+    def pass_frame(self) -> bool:
+        """Begin `propagate` while there is time, as far as that changes no mask: look at the next frame on the way of
+        an object to one that it was not drawn on. Masks stay the same, also if a round comes in between.
+
+        False, and nothing done, if the next frame gets a mask, or none is left.
+        """
+        if not self._propagator.plan.passes:
+            return False
+        self._propagator.advance(self._annotations)
+        return True
 
     def pop_propagated_mask(self, frame: int) -> IndexMask:
         """Hand out a propagated mask and keep it no longer; `set_propagated_mask` brings it back."""
@@ -489,7 +511,8 @@ class Session:
         for side in self.memory.barriers.sides(sorted(drawn)):
             here = {f: drawn[f] for f in side}
             request = InteractionRequest(here, {f: known[f] for f in side if f in known}, self.objects, standing)
-            masks = to_masks(self.model, run_interaction(self.model, self.frames, request), request, self.frames)
+            answer = run_interaction(self.model, self.frames, request, self._previewed)
+            masks = to_masks(self.model, answer, request, self.frames)
             found |= masks if not self.barriers else self._without_strangers(masks, given)
         return found
 

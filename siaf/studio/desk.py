@@ -118,13 +118,15 @@ class Desk:
 
         return self._put(_Job(send, Future()))
 
-    def look_ahead(self, frame: int, *, preview: bool = False) -> None:
-        """A frame is drawn on: what the next round needs of it is made once nobody asks for anything. `preview`: what
-        its first preview needs is made now.
-        """
+    def shown(self, frame: int) -> None:
+        """A frame is looked at: what a first preview needs of it is made once nobody asks for anything."""
+        self._ahead.shown(frame)
+        with self._wake:
+            self._wake.notify()
+
+    def drawn_on(self, frame: int) -> None:
+        """A frame is drawn on: so is what the next round needs of it."""
         self._ahead.drawn_on(frame)
-        if preview:
-            self.look(lambda session: self._ahead.embed(frame), key="ahead")
 
     def check(self, revision: int | None) -> None:
         """ApiError 409 unless a page of this revision knows all that people did; frames may have been done since."""
@@ -156,10 +158,14 @@ class Desk:
         """The next job; None after a while in which nobody asked, which is no while where there is work to go on."""
         with self._wake:
             if not self._queue and not self._closing and self._propagating is None and self.view.whole:
-                rest = self._asked + _REST_S - time.monotonic() if self._ahead.wanted else self._keeper.due_in()
+                rest = self._rest() if self._ahead.wanted else self._keeper.due_in()
                 if rest is None or rest > 0:
                     self._wake.wait(rest)
             return self._queue.popleft() if self._queue else None
+
+    def _rest(self) -> float:
+        """Seconds until something may be computed ahead."""
+        return 0.0 if self._ahead.urgent else self._asked + _REST_S - time.monotonic()
 
     def _work(self) -> None:
         ending = False
@@ -184,7 +190,7 @@ class Desk:
             self._step()
         elif not self.view.whole:
             self._show()
-        elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
+        elif self._ahead.wanted and self._rest() <= 0:
             self._ahead.step()
         if self._keeper.due_in() == 0:
             self._keeper.save()
@@ -215,6 +221,7 @@ class Desk:
         self._propagating, self._propagation = None, Propagation()
         self._accepted = self._session.revision
         rounds = len(self._session.rounds)
+        self._ahead.round_taken()
         if rounds > rounds_before:
             self._befores[rounds] = self.view.now
         self._befores = {n: store for n, store in self._befores.items() if rounds - _BEFORE_ROUNDS < n <= rounds}

@@ -71,6 +71,13 @@ class Served:
         except OSError:
             return False
 
+    @property
+    def processor_s(self) -> float:
+        """Seconds that the process has computed, on all its threads together."""
+        assert self._process is not None
+        user, system = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """As when the machine loses its power."""
         assert self._process is not None

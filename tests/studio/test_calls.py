@@ -99,13 +99,16 @@ def test_a_preview_is_what_the_round_gives_and_changes_nothing(page: Page) -> No
     assert taken["frames"] == [shown]
     boxed = page.do("POST", "preview", frame=1, boxes=[{"frame": 1, "tag": 3, "box": [10, 10, 30, 30]}])
     assert 3 in [mask["tag"] for mask in boxed["masks"]]
+    beside = page.do("POST", "preview", frame=1, strokes=[FIRST], elsewhere=[2, 9])
+    assert {mask["tag"] for mask in beside["masks"]} <= {1, 2}  # 2 is an object already
+    assert page.ask("POST", "preview", {"frame": 1, "strokes": [FIRST], "elsewhere": [0]})[0] == 400
 
 
-def test_a_stroke_that_is_begun_changes_nothing(page: Page) -> None:
+def test_a_frame_that_is_looked_at_changes_nothing(page: Page) -> None:
     before = page.get("session")
-    assert page.do("POST", "drawing", frame=3) == {}
+    assert page.do("POST", "shown", frame=3) == {}
     assert page.get("session") == before
-    assert page.ask("POST", "drawing", {"frame": 12})[1]["error"]["field"] == "frame"
+    assert page.ask("POST", "shown", {"frame": 12})[1]["error"]["field"] == "frame"
 
 
 def test_a_round_that_was_answered_is_not_taken_twice(page: Page) -> None:
