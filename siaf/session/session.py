@@ -247,7 +247,8 @@ class Session:
             raise
         self._previewed.clear()
         strokes = {frame: here.strokes for frame, here in given.drawn.items()}
-        self.rounds.append(Round(strokes, sorted(given.masks), before))
+        boxes = {frame: here.boxes for frame, here in given.drawn.items() if here.boxes}
+        self.rounds.append(Round(strokes, sorted(given.masks), before, boxes))
         self._replan(self.within)
         return {frame: now.masks[frame] for frame in sorted(result)}
 
@@ -405,6 +406,8 @@ class Session:
         for past in self.rounds:  # nor a later object of the same tag find its strokes
             for frame, strokes in past.scribbles.items():
                 past.scribbles[frame] = [stroke for stroke in strokes if stroke.tag != tag]
+            for boxes in past.boxes.values():
+                boxes.pop(tag, None)
         self._propagator.erase_other_tags(self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
