@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from function.http.asgi import Receive, Scope, Send, read_body, send_reply
 from function.http.messages import ApiError, Reply, as_api_error, check_parts
-from siaf.errors import SiafError
+from siaf.errors import Busy, Conflict, SiafError
 from siaf.studio.access import HEADERS, SAFE, Access
 from siaf.studio.calls import Asked, Calls
 from siaf.studio.desk import Desk
@@ -141,6 +141,10 @@ def _request(scope: Scope, body: bytes) -> Asked:
 def _refusal(error: Exception) -> Reply:
     """Whatever went wrong, as an answer."""
     known = as_api_error(error)
+    if known is None and isinstance(error, Busy):
+        known = ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(error), headers={"Retry-After": "1"})
+    if known is None and isinstance(error, Conflict):
+        known = ApiError(HTTPStatus.CONFLICT, "conflict", str(error))
     if known is None and isinstance(error, SiafError):
         known = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", str(error))
     if known is None:
