@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Generic, TypeVar
@@ -17,6 +18,7 @@ from siaf.session.session import Session
 from siaf.studio.ahead import Ahead
 from siaf.studio.clip import Clip
 from siaf.studio.keeping import SAVED_EVERY_S, Keeper, Saved
+from siaf.studio.turns import CALL, STEP, Turns
 from siaf.studio.view import Propagation, View, said_by
 
 T = TypeVar("T")
@@ -29,23 +31,30 @@ log = logging.getLogger("siaf.studio")
 
 @dataclass
 class _Job(Generic[T]):
-    """Something to do on the session; `key`: a newer one of the same key takes its place while it waits."""
+    """Something to do on the session; `key`: a newer one of the same key takes its place while it waits.
+
+    One that does not compute, as it waits for others, needs no turn.
+    """
 
     work: Callable[[Session], T]
     future: "Future[T]"
     changes: bool = False
     key: str | None = None
+    computes: bool = True
 
 
 class Desk:
     """A session, and what is done on it. `view` and `saved` may be read by any thread at any time, without waiting.
 
     Calls queue up; a propagation goes on frame by frame whenever none waits. A call that changes something is answered
-    once the session is saved, or it was tried.
+    once the session is saved, or it was tried. `turns`: shared by desks that must not compute at once.
     """
 
-    def __init__(self, clip: Clip, session: Session, *, saved_every_s: float = SAVED_EVERY_S) -> None:
+    def __init__(
+        self, clip: Clip, session: Session, *, turns: Turns | None = None, saved_every_s: float = SAVED_EVERY_S
+    ) -> None:
         self.clip, self._session = clip, session
+        self._turns = Turns() if turns is None else turns
         self.model = session.model.identity.name
         self._keeper = Keeper(clip, session, saved_every_s)
         self.writing = False
@@ -116,7 +125,7 @@ class Desk:
             finally:
                 self.writing = False
 
-        return self._put(_Job(send, Future()))
+        return self._put(_Job(send, Future(), computes=False))
 
     def shown(self, frame: int) -> None:
         """A frame is looked at: what a first preview needs of it is made once nobody asks for anything."""
@@ -152,6 +161,7 @@ class Desk:
                     waiting.future.set_exception(_replaced())
             self._queue.append(job)  # type: ignore[arg-type]
             self._wake.notify()
+        self._turns.nudge()
         return job.future
 
     def _next(self) -> _Job[object] | None:
@@ -187,14 +197,25 @@ class Desk:
         elif self._closing:
             return True
         elif self._propagating is not None:
-            self._step()
+            with self._turns.take(STEP, unless=lambda: bool(self._queue)) as mine:
+                if mine:
+                    self._step()
         elif not self.view.whole:
             self._show()
         elif self._ahead.wanted and self._rest() <= 0:
-            self._ahead.step()
+            self._use_spare_time()
         if self._keeper.due_in() == 0:
             self._keeper.save()
         return False
+
+    def _use_spare_time(self) -> None:
+        with self._turns.spare() as mine:
+            if mine:
+                self._ahead.step()
+        if not mine:  # another session computes
+            with self._wake:
+                if not self._queue:
+                    self._wake.wait(_REST_S)
 
     def _do(self, job: _Job[object]) -> None:
         """Run a job and answer it."""
@@ -202,7 +223,8 @@ class Desk:
             return
         rounds, revision = len(self._session.rounds), self._session.revision
         try:
-            result = job.work(self._session)
+            with self._turns.take(CALL) if job.computes else nullcontext():
+                result = job.work(self._session)
             if job.changes:
                 self._keeper.changed()
                 if self._session.revision == revision:  # a name, say: frames go on as they were
