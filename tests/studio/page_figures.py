@@ -86,8 +86,10 @@ def demo(browser: Any, folder: Path, threads: int, *, patient: bool) -> None:
     place.mkdir()
     served = Served(Path(shutil.copy(DEMO / "big-buck-bunny.mp4", place)), free_port(), threads=threads)
     served.start()
-    tab = Tab(browser.new_context(viewport={"width": 1400, "height": 860}), served).open()
+    tab = Tab(browser.new_context(viewport={"width": 1400, "height": 860}), served)
     page = tab.page
+    page.set_default_timeout(900_000)  # a busy machine is slow, and tells the processor's time all the same
+    tab.open()
     previews, ahead = [], []
 
     def pause() -> None:
