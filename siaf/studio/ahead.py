@@ -15,7 +15,7 @@ log = logging.getLogger("siaf.studio")
 
 class Ahead:
     """Work in small parts, the most urgent first. None changes a mask: everything is there to be found when it is
-    needed, or made then.
+    needed, or made then. Frames that another machine has are left until somebody else fetched them.
 
     First the shown frame is encoded for the segmenter, which draws the first preview there. Then frames that are drawn
     on, and others nearest first, are encoded for the propagation; and that begins, as far as it only passes frames.
@@ -68,7 +68,8 @@ class Ahead:
             return self._embed
         if not self._full and any(True for _ in self._due()):
             return self._encode
-        return self._pass if self._to_pass else None
+        ahead = self._session.remaining_frames if self._to_pass else []
+        return self._pass if ahead and self._session.frames.at_hand(ahead[0]) else None
 
     def _embed(self) -> None:
         frame, segmenter, more = self._shown, self._session.model.segmenter, False
@@ -90,8 +91,9 @@ class Ahead:
             self._to_pass = left
 
     def _due(self) -> Iterator[int]:
+        frames = self._session.frames
         for away in range(_NEAR + 1):
             for drawn in self._drawn:
                 for frame in sorted({drawn - away, drawn + away}):
-                    if frame not in self._done and 0 <= frame < len(self._session.frames):
+                    if frame not in self._done and 0 <= frame < len(frames) and frames.at_hand(frame):
                         yield frame

@@ -175,6 +175,31 @@ def test_the_nearest_frames_come_first(opened: VideoClip, tiny_model: Model) -> 
     opened.close()
 
 
+def test_frames_that_would_have_to_be_fetched_are_left(
+    opened: VideoClip, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {2, 3, 4}
+    monkeypatch.setattr(type(opened.frames), "at_hand", lambda self, frame: frame in here)
+    session = opened.load(tiny_model)
+    ahead, order = Ahead(session), []
+    session.prepare = lambda frame: bool(order.append(frame)) or True  # type: ignore[method-assign]
+    ahead.drawn_on(3)
+    while ahead.wanted:
+        ahead.step()
+    assert order == [3, 2, 4]
+    session.interact({2: [Scribble.click(1, 14, 20)], 8: [Scribble.click(2, 79, 50)]})
+    ahead.round_taken()
+    while ahead.wanted:
+        ahead.step()
+    assert session.remaining_frames[0] == 5
+    here.add(5)
+    while ahead.wanted:
+        ahead.step()
+    assert order == [3, 2, 4, 5]
+    assert session.remaining_frames[0] == 6
+    opened.close()
+
+
 def test_after_a_round_objects_are_on_their_way_before_anybody_propagates(
     opened: VideoClip, recording: RecordingModel
 ) -> None:
