@@ -62,7 +62,7 @@ class Served:
         self._process = subprocess.Popen(
             [*command, *self.options], env={**os.environ, "OMP_NUM_THREADS": str(self.threads)}
         )
-        until(self._answers, "the studio answers")
+        until(self._answers, "the studio answers", 600)
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, "the studio ended"

@@ -1,4 +1,4 @@
-"""How long a labeler waits in the studio's page, in headless Chromium: `python tests/studio/page_figures.py`.
+"""How long a labeler waits in the studio's page, in headless Chromium: `python tests/studio/page_figures.py [--long]`.
 
 Works on the demo clip with the model that comes with siaf; --long scrubs through 2,000 frames of 1080p, which it makes.
 """
@@ -10,7 +10,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +51,8 @@ def say(what: str, value: str) -> None:
     print(f"{what:<44} {value}", flush=True)
 
 
-class Watch:
-    """Seconds since it was begun: how long somebody waited, and how long the studio computed."""
-
-    def __init__(self, served: Served) -> None:
-        self._served = served
-        self._begun, self._computed = time.perf_counter(), served.processor_s
-
-    def read(self) -> tuple[float, float]:
-        return time.perf_counter() - self._begun, self._served.processor_s - self._computed
-
-    def tell(self, what: str, *times: tuple[float, float]) -> None:
-        """Print it, or the median of what was read before."""
-        waited, computed = (statistics.median(each) for each in zip(*(times or [self.read()]), strict=True))
-        say(what, f"{waited:.2f} s, of the processor {computed:.2f} s")
+def since(begun: float) -> str:
+    return f"{time.perf_counter() - begun:.2f} s"
 
 
 def scrub(tab: Tab, what: str, count: int) -> None:
@@ -78,59 +65,42 @@ def scrub(tab: Tab, what: str, count: int) -> None:
         say(f"{what}, {turn}", f"{1000 * len(times) / sum(times):.0f} frames/s (95 % of them within {slow:.0f} ms)")
 
 
-def demo(browser: Any, folder: Path, threads: int, *, patient: bool) -> None:
-    """A round on the demo clip, and its masks. Who is `patient` looks before every step until the studio rests."""
+def demo(browser: Any, folder: Path) -> None:
+    """A round on the demo clip, and its masks."""
     page_bench.WIDTH, page_bench.HEIGHT = 854, 480
-    print("\nwith pauses" if patient else "\nwithout a pause", flush=True)
-    place = folder / f"patient-{patient}"
-    place.mkdir()
-    served = Served(Path(shutil.copy(DEMO / "big-buck-bunny.mp4", place)), free_port(), threads=threads)
+    video = shutil.copy(DEMO / "big-buck-bunny.mp4", folder)
+    served = Served(Path(video), free_port(), threads=2)
     served.start()
-    tab = Tab(browser.new_context(viewport={"width": 1400, "height": 860}), served)
+    tab = Tab(browser.new_context(viewport={"width": 1400, "height": 860}), served).open()
     page = tab.page
-    page.set_default_timeout(900_000)  # a busy machine is slow, and tells the processor's time all the same
-    tab.open()
-    previews, ahead = [], []
-
-    def pause() -> None:
-        watch, before = Watch(served), -1.0
-        while patient and served.processor_s - before > 0.05:
-            before = served.processor_s
-            page.wait_for_timeout(2000)
-        ahead.append(watch.read())
-
+    previews = []
     for frame, tag, points in strokes(1):
         tab.go(frame)
         tab.press(str(tag))
-        pause()
+        page.wait_for_timeout(1500)  # as a person who looks for the object
         tab.draw(points)
-        watch = Watch(served)
+        begun = time.perf_counter()
         tab.masked("preview")
-        previews.append(watch.read())
-    watch.tell("stroke → preview, the first", previews[0])
-    watch.tell("stroke → preview, the next ones", *previews[1:])
-    pause()
-    watch = Watch(served)
+        previews.append(time.perf_counter() - begun)
+    say("stroke → preview, the first", f"{previews[0]:.2f} s")
+    say("stroke → preview, the next ones", f"{statistics.median(previews[1:]):.2f} s")
+    asked = page.evaluate("""() => performance.getEntriesByType('resource')
+        .filter(one => one.name.endsWith('/api/preview')).map(one => one.duration / 1000)""")
+    say("  of which the server's answer", f"{statistics.median(asked[1:]):.2f} s")
+    begun = time.perf_counter()
     tab.commit(1)
-    watch.tell(f"commit of {len(previews)} frames")
-    pause()
-    watch = Watch(served)
+    say(f"commit of {len(previews)} frames", since(begun))
+    begun = time.perf_counter()
     tab.press("Shift+Enter")
     page.wait_for_selector("#bar:not([value='0'])")
-    watch.tell("Shift+Enter → first propagated frame")
+    say("Shift+Enter → first propagated frame", since(begun))
     tab.hears("All frames are done")
-    watch.tell("Shift+Enter → all frames")
-    masks = blake2b(repr([served.looking.masks(frame)[frame] for frame in range(66)]).encode(), digest_size=8)
-    say("the masks of all frames", masks.hexdigest())
-    watch.tell("before a stroke, in pauses", *ahead[:-2])
-    watch.tell("before the commit, in a pause", ahead[-2])
-    watch.tell("before the propagation, in a pause", ahead[-1])
-    if not patient:
-        scrub(tab, "scrubbing through 66 frames with masks", 65)
+    say("all other frames", since(begun))
+    scrub(tab, "scrubbing through 66 frames with masks", 65)
     served.end()
 
 
-def long(browser: Any, folder: Path, threads: int) -> None:
+def long(browser: Any, folder: Path) -> None:
     """2,000 frames of 1080p with a mask on each."""
     page_bench.WIDTH, page_bench.HEIGHT = 1920, 1080
     video = folder / "long.mp4"
@@ -153,12 +123,12 @@ def long(browser: Any, folder: Path, threads: int) -> None:
     for frame in range(1, 2000):
         session.set_propagated_mask(frame, np.roll(mask, frame % 1200, axis=1))
     session.save(Path(f"{video}.siaf"))
-    served = Served(video, free_port(), threads=threads)
+    served = Served(video, free_port(), threads=2)
     served.start()
     tab = Tab(browser.new_context(viewport={"width": 1400, "height": 860}), served)
     begun = time.perf_counter()
     tab.open()
-    say("2,000 frames of 1080p: opened", f"{time.perf_counter() - begun:.2f} s")
+    say("2,000 frames of 1080p: opened", since(begun))
     scrub(tab, "scrubbing through 600 of them", 600)
     processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
     for one in processes:
@@ -173,16 +143,10 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true")
-    parser.add_argument("--threads", type=int, default=2, help="of the studio (default: %(default)s)")
-    arguments = parser.parse_args()
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
         browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        if arguments.long:
-            long(browser, Path(folder), arguments.threads)
-        else:
-            demo(browser, Path(folder), arguments.threads, patient=True)
-            demo(browser, Path(folder), arguments.threads, patient=False)
+        (long if parser.parse_args().long else demo)(browser, Path(folder))
         browser.close()
 
 
