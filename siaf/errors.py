@@ -20,3 +20,11 @@ class InputError(SiafError):
 
 class StateError(InputError):
     """A state file or weights file is damaged, of a newer format, or belongs to another model or other weights."""
+
+
+class Busy(SiafError):
+    """Somebody else works on the same: in a moment it may succeed."""
+
+
+class Conflict(SiafError):
+    """Somebody else changed the same since it was read, and nothing of theirs is overwritten."""

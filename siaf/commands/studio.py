@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siaf.commands.common import add_model_arguments
-from siaf.cvat.studio.opening import add_job_arguments, open_job
+from siaf.cvat.studio.opening import add_job_arguments, job_opener, open_job
 from siaf.errors import InputError, SiafError
 from siaf.weights import load_model
 
 if TYPE_CHECKING:
     from siaf.studio.clip import Clip
+    from siaf.studio.rooms import Rooms
     from siaf.studio.server import Door
 
 _PORT = 8477
@@ -69,31 +70,54 @@ def run(arguments: argparse.Namespace) -> None:
         from siaf.studio.server import make_server
     except ImportError as error:
         raise SiafError(f"the studio's packages are missing ({error}); pip install 'siaf-cvat[serve]'") from None
+    _check_one_source(arguments)
     door = _door(arguments)
-    clip = _clip(arguments)
-    try:
-        model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
-        server = make_server(clip, clip.load(model), door)
-    except BaseException:
-        clip.close()
-        raise
+    rooms, title, kept = _jobs(arguments) if arguments.jobs else _clip(arguments)
+    server = make_server(rooms, door)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    print(f"{clip.name}: {door.link}", file=sys.stderr)
-    print(f"the session is kept in {clip.place}; Ctrl-C ends the studio", file=sys.stderr)
+    print(f"{title}: {door.link}", file=sys.stderr)
+    print(f"{kept}; Ctrl-C ends the studio", file=sys.stderr)
     if not arguments.no_browser:
         _when(lambda: server.started, lambda: webbrowser.open(door.link))
     with suppress(KeyboardInterrupt):  # which is how it is meant to end
         server.run()
 
 
-def _clip(arguments: argparse.Namespace) -> "Clip":
-    """What is opened. Raises InputError naming an argument."""
-    if (arguments.video is None) == (arguments.job is None):
-        raise InputError("give a video, or a job of CVAT with --job", field="video")
-    if arguments.job is not None:
+def _check_one_source(arguments: argparse.Namespace) -> None:
+    """InputError unless a video, a job, or all jobs are to be opened, without what belongs to another of them."""
+    if (arguments.video is not None) + (arguments.job is not None) + arguments.jobs != 1:
+        raise InputError("give a video, or a job of CVAT with --job, or --jobs", field="video")
+    if arguments.video is None:
         for name in ("session", "new"):
             if getattr(arguments, name):
                 raise InputError("is for videos: a job's session lies in the store (--store)", field=f"--{name}")
+
+
+def _jobs(arguments: argparse.Namespace) -> "tuple[Rooms, str, str]":
+    """Jobs that are opened as people come; what they are, and where they are kept, for people."""
+    from siaf.studio.rooms import JobRooms
+
+    opened = job_opener(arguments)
+    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+    return JobRooms(opened, model), "jobs of CVAT", "each job's session is kept in the store"
+
+
+def _clip(arguments: argparse.Namespace) -> "tuple[Rooms, str, str]":
+    """The clip that is opened; what it is, and where it is kept, for people."""
+    from siaf.studio.rooms import OneRoom
+
+    clip = _opened(arguments)
+    try:
+        model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+        return OneRoom(clip, clip.load(model)), clip.name, f"the session is kept in {clip.place}"
+    except BaseException:
+        clip.close()
+        raise
+
+
+def _opened(arguments: argparse.Namespace) -> "Clip":
+    """A video or a job. Raises InputError naming an argument."""
+    if arguments.job is not None:
         return open_job(arguments)
     from siaf.studio.clip import open_clip
 

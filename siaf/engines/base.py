@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from siaf.masks import IndexMask
+from siaf.model.encodings import Encodings
 from siaf.model.identity import Slots
 from siaf.model.loaded import Frame, Model, ModelIdentity, StepOutput
 from siaf.model.partial_attention import PartialAttention
 from siaf.model.probabilities import Probabilities
 from siaf.model.propagation import FrameMemory
-from siaf.model.request import Context, Footage, InteractionRequest
+from siaf.model.request import Footage, InteractionRequest
 from siaf.model.segmenter import Segmenter
 from siaf.model.trail import Place, Trace
 
@@ -112,9 +113,17 @@ class Engine(Protocol):
     # -- a round --------------------------------------------------------------------------------------------------
 
     def interact(
-        self, footage: Footage, request: InteractionRequest, context: Context | None = None
+        self,
+        footage: Footage,
+        request: InteractionRequest,
+        asked_before: Encodings | None = None,
+        beside_before: Encodings | None = None,
     ) -> dict[int, Probabilities]:
-        """What strokes and boxes say of the asked frames, all objects together; by frame, ascending."""
+        """What strokes and boxes say of the asked frames, all objects together; by frame, ascending.
+
+        `asked_before` and `beside_before` keep what the engine encodes of the asked frames, and of those that take part
+        beside them.
+        """
         ...
 
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:

@@ -69,6 +69,10 @@ class FrameSource(Sequence[Frame]):
             raise IndexError(f"there is no frame {index}, only 0 to {len(self) - 1}")
         return self._checked(index % len(self))
 
+    def at_hand(self, index: int) -> bool:
+        """Whether frame `index` can be read without waiting for another machine."""
+        return True
+
     def shows(self, index: int, digest: str) -> bool:
         """Whether frame `index` has this content digest, which an older siaf may have taken."""
         return frame_digest(self[index]) == digest

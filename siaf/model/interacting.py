@@ -6,8 +6,9 @@ import numpy as np
 
 from siaf.boxes import fill_boxes, surround
 from siaf.frames.source import FrameSource
+from siaf.model.encodings import Encodings, marks_of
 from siaf.model.probabilities import Probabilities
-from siaf.model.request import Context, InteractionRequest
+from siaf.model.request import InteractionRequest
 from siaf.model.stroke_slots import previous_slots, stroke_slots
 from siaf.prompts import FramePrompts
 
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
 
 
 def run_interaction(
-    model: "Model", frames: FrameSource, request: InteractionRequest, context: Context | None = None
+    model: "Model",
+    frames: FrameSource,
+    request: InteractionRequest,
+    asked_before: Encodings | None = None,
+    beside_before: Encodings | None = None,
 ) -> dict[int, Probabilities]:
-    """AFI on all frames of a request together (Eq. 1): by asked frame, ascending, what it makes of it."""
+    """AFI on all frames of a request together (Eq. 1): by asked frame, ascending, what it makes of it.
+
+    `asked_before` and `beside_before` keep encodings of the asked frames, and of those that take part beside them. A
+    click asks three times with the same two frames beside its own, and the next click once more. What is kept of asked
+    frames is made one by one on a CPU: then the bits do not tell with which others a frame was first asked about.
+    """
     whole = frames.height, frames.width
     size = model.interaction_size(*whole)
     asked, masks, objects = request.prompts, request.masks, request.objects
@@ -33,16 +43,19 @@ def run_interaction(
         drawn.append(stroke_slots(marks, objects, size, whole))
         before.append(previous_slots(start, marks, objects, size))
     strokes, previous = np.stack(drawn, axis=1), np.stack(before, axis=1)
-    chosen = [i for i, number in enumerate(numbers) if number in asked]
-    beside = {i: number for i, number in enumerate(numbers) if number not in asked}
-    context = Context(0) if context is None else context
-    keys = {i: (number, before[i].tobytes()) for i, number in beside.items()}
-    encodings = {i: found for i, key in keys.items() if (found := context.get(key))}
+    stores = [asked_before if number in asked else beside_before for number in numbers]
+    keys = [b"" if store is None else marks_of(drawn[i], before[i]) for i, store in enumerate(stores)]
+    known = [None if store is None else store.find(n, key) for n, store, key in zip(numbers, stores, keys, strict=True)]
+    encodings = {i: found for i, found in enumerate(known) if found is not None}
     new = [i for i in range(len(numbers)) if i not in encodings]
-    encoded = model.encode_prompts([frames[numbers[i]] for i in new], strokes[:, new], previous[:, new])
-    encodings |= zip(new, encoded, strict=True)
-    for i in keys.keys() & new:
-        context.put(keys[i], encodings[i])
+    at_once = 1 if asked_before is not None and model.device.type == "cpu" else len(numbers)
+    for part in (new[first : first + at_once] for first in range(0, len(new), at_once)):
+        encoded = model.encode_prompts([frames[numbers[i]] for i in part], strokes[:, part], previous[:, part])
+        encodings |= zip(part, encoded, strict=True)
+    for i in new:
+        if (store := stores[i]) is not None:
+            store.keep(numbers[i], keys[i], encodings[i])
+    chosen = [i for i, number in enumerate(numbers) if number in asked]
     slots, tags = objects.channels()
     answers = model.decode_masks([encodings[i] for i in range(len(numbers))], strokes, previous, slots, chosen)
     align = model.interaction.config.align_corners

@@ -13,6 +13,7 @@ from siaf.masks import MAX_TAG
 from siaf.model import motion
 from siaf.model.batching import apart, fit_to, joined, side_by_side, stack
 from siaf.model.config import MAX_TAGS
+from siaf.model.encodings import Encodings
 from siaf.model.fine import KEY_DIM, stride_four
 from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interacting import run_interaction
@@ -21,7 +22,7 @@ from siaf.model.partial_attention import PartialAttention
 from siaf.model.preprocessing import network_size, resize_frames, resize_labels
 from siaf.model.probabilities import Probabilities
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
-from siaf.model.request import Context, Footage, InteractionRequest
+from siaf.model.request import Footage, InteractionRequest
 from siaf.model.segmenter import Segmenter
 from siaf.model.trail import Place, Trace, Trail
 from siaf.model.winners import winners
@@ -326,10 +327,14 @@ class Model:
         return torch.stack([merge_groups([group[i] for group in groups]) for i in range(len(chosen))])
 
     def interact(
-        self, footage: Footage, request: InteractionRequest, context: Context | None = None
+        self,
+        footage: Footage,
+        request: InteractionRequest,
+        asked_before: Encodings | None = None,
+        beside_before: Encodings | None = None,
     ) -> dict[int, Probabilities]:
         """AFI on all frames of a request together (Eq. 1): by asked frame, ascending, what it makes of it."""
-        return run_interaction(self, footage.frames, request, context)
+        return run_interaction(self, footage.frames, request, asked_before, beside_before)
 
     def interaction_size(self, height: int, width: int) -> tuple[int, int]:
         """Input size (rows, columns) of the interaction network for frames of height × width."""

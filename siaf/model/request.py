@@ -8,18 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.frames.source import FrameSource
-from siaf.lru import LruCache
 from siaf.masks import IndexMask
 from siaf.model.config import MAX_TAGS
 from siaf.model.propagation import FrameMemory
 from siaf.prompts import FramePrompts
 from siaf.scribbles import Scribble
-
-Context = LruCache[tuple[int, bytes], Any]
-"""What an engine keeps of frames that others were asked about beside, by frame and the mask that it has.
-
-A click asks three times with the same two frames beside its own, and the next click once more.
-"""
 
 
 class Places(Protocol):

@@ -6,6 +6,7 @@ a square of the input's long side, of which an image that is not square has the 
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -59,8 +60,17 @@ class ImageEncoder(nn.Module):
         self.edges = nn.Conv2d(self.backbone.channels[0], EDGES, 1)
 
     def forward(self, image: Tensor) -> Embedding:
-        maps = self.backbone(image)
-        return Embedding(self.neck(maps[-1]), self.edges(maps[0]))
+        *_, embedding = self.in_parts(image)
+        assert embedding is not None
+        return embedding
+
+    def in_parts(self, image: Tensor) -> Iterator[Embedding | None]:
+        """None after each part of the work, the embedding after the last."""
+        maps: list[Tensor] = []
+        for levels in self.backbone.in_parts(image):
+            maps = levels
+            yield None
+        yield Embedding(self.neck(maps[-1]), self.edges(maps[0]))
 
 
 class Prompts(NamedTuple):

@@ -1,5 +1,6 @@
 """Segment Anything ready to run: a frame and prompts in its pixels in, a mask's logits out; embeddings are kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
 
@@ -47,6 +48,7 @@ class Segmenter:
         self.net, self.device = net, device
         self._half = computes_bfloat16(device)
         self._embeddings: LruCache[str, Embedding] = LruCache(_KEPT)
+        self._begun: LruCache[str, Iterator[Embedding | None]] = LruCache(1)
         self._lock = Lock()
 
     def mask_size(self, height: int, width: int) -> tuple[int, int]:
@@ -54,16 +56,45 @@ class Segmenter:
         rows, columns = self._input_size(height, width)
         return 4 * rows // STRIDE, 4 * columns // STRIDE
 
-    @torch.inference_mode()
     def embed(self, frame: NDArray[np.uint8]) -> Embedding:
         """The embedding of a frame, uint8 H×W×3 RGB."""
         digest = frame_digest(frame)
         with self._lock:
             kept = self._embeddings.get(digest)
+            begun = self._begun.pop(digest)
         if kept is not None:
             return kept
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            found: Embedding = self.net.image_encoder(self.prepared(frame))
+        *_, found = self._in_parts(frame) if begun is None else begun
+        assert found is not None
+        return self._keep(digest, found)
+
+    def embed_part(self, frame: NDArray[np.uint8]) -> bool:
+        """Do a part of what `embed` does, which goes on from there; whether more is left. Of one frame at a time."""
+        digest = frame_digest(frame)
+        with self._lock:
+            if digest in self._embeddings:
+                return False
+            begun = self._begun.pop(digest)
+        parts = self._in_parts(frame) if begun is None else begun
+        found = next(parts)
+        if found is None:
+            with self._lock:
+                self._begun.put(digest, parts)
+            return True
+        self._keep(digest, found)
+        return False
+
+    @torch.inference_mode()
+    def _in_parts(self, frame: NDArray[np.uint8]) -> Iterator[Embedding | None]:
+        parts, found = self.net.image_encoder.in_parts(self.prepared(frame)), None
+        while found is None:
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self._half
+            ):  # a thread's: never around a yield
+                found = next(parts)
+            yield found
+
+    def _keep(self, digest: str, found: Embedding) -> Embedding:
         found = Embedding(found.cells.float(), found.edges.half())
         with self._lock:
             self._embeddings.put(digest, found)
@@ -73,6 +104,7 @@ class Segmenter:
         """Keep no embedding any longer."""
         with self._lock:
             self._embeddings.clear()
+            self._begun.clear()
 
     @torch.inference_mode()
     def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> Tensor:

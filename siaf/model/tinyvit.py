@@ -4,6 +4,8 @@ The layout is that of Segment Anything's small distilled encoders, whose third r
 their weights fit. Batch norms are folded into their convolutions, as such weights are published.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -142,10 +144,21 @@ class TinyViTEncoder(nn.Module):
 
     def forward(self, image: Tensor, fused: Tensor | None = None) -> list[Tensor]:
         """Float N×C×H×W → the maps, finest first. `fused`: see `early_fusion`."""
-        x, levels = self.patch_embed[1:](early_fusion(self.stem, image, fused)), []
+        *_, levels = self.in_parts(image, fused)
+        return levels
+
+    def in_parts(self, image: Tensor, fused: Tensor | None = None) -> Iterator[list[Tensor]]:
+        """The maps that are there after each block, all of them after the last."""
+        levels: list[Tensor] = []
+        x = self.patch_embed[1:](early_fusion(self.stem, image, fused))
         for i, stage in enumerate(self.stages):
             if i:
                 x = self.reductions[i - 1](x)
-            x = stage(x)
+            assert isinstance(stage, nn.Sequential)
+            *first, last = stage
+            for block in first:
+                x = block(x)
+                yield levels
+            x = last(x)
             levels.append(x)
-        return levels
+            yield levels

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from siaf.boxes import Box
 from siaf.masks import IndexMask
 from siaf.scribbles import Scribble
 from siaf.session.adaptation import Decoder
@@ -76,13 +77,14 @@ class Annotations:
 
 @dataclass
 class Round:
-    """What the user gave in one round: strokes by frame, frames given as masks; and the annotations before it,
-    for undo.
+    """What the user gave in one round: strokes by frame, frames given as masks, boxes by frame and tag; and the
+    annotations before it, for undo.
     """
 
     scribbles: dict[int, list[Scribble]]
     references: list[int]
     before: Annotations
+    boxes: dict[int, dict[int, Box]] = field(default_factory=dict)
 
 
 def erase_other_tags(store: MaskStore, keep: list[int]) -> list[int]:

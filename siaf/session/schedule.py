@@ -77,6 +77,11 @@ class Plan:
         return self._results_done[self.at]
 
     @property
+    def passes(self) -> bool:
+        """Whether the next frame is only passed: no mask comes of it."""
+        return not self.finished and self._results_done[self.at + 1] == self._results_done[self.at]
+
+    @property
     def remaining_frames(self) -> list[int]:
         """Frames that are still to be looked at, in order."""
         return self._frames[self.at :]

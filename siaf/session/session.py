@@ -14,9 +14,10 @@ from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.frames.source import as_frames
 from siaf.masks import IndexMask, as_index_mask
+from siaf.model.encodings import Encodings
 from siaf.model.loaded import Model
 from siaf.model.probabilities import Probabilities
-from siaf.model.request import Context, Footage, InteractionRequest, Reference
+from siaf.model.request import Footage, InteractionRequest, Reference
 from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble, check_scribbles
 from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
@@ -38,6 +39,8 @@ from siaf.session.standing_strokes import standing_on
 
 _CONTEXT_FRAMES = 2
 """Interacted frames that take part when a single frame is looked at."""
+_PREVIEWED_FRAMES = 8
+"""Frames that were previewed, whose encodings the round may use."""
 
 
 class Session:
@@ -64,7 +67,8 @@ class Session:
         self.rounds: list[Round] = []
         self.revision = 0
         self._annotations = Annotations(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
-        self._context = Context(_CONTEXT_FRAMES)
+        self._context = Encodings(_CONTEXT_FRAMES)
+        self._previewed = Encodings(_PREVIEWED_FRAMES)
         self._adapting: Adaptation | None = None
         cache = cache if cache is not None else FeatureCache()
         self._propagator = Propagator(model, self.frames, cache, dict(digests or {}))
@@ -243,8 +247,10 @@ class Session:
         except BaseException:
             self._annotations = before
             raise
+        self._previewed.clear()
         strokes = {frame: here.strokes for frame, here in given.drawn.items()}
-        self.rounds.append(Round(strokes, sorted(given.masks), before))
+        boxes = {frame: here.boxes for frame, here in given.drawn.items() if here.boxes}
+        self.rounds.append(Round(strokes, sorted(given.masks), before, boxes))
         self._replan(self.within)
         return {frame: now.masks[frame] for frame in sorted(result)}
 
@@ -314,15 +320,21 @@ class Session:
         if before is not None:
             known[frame] = before
         request = InteractionRequest({frame: given}, known, objects)
-        return self.model.interact(self._footage, request, self._context)[frame]
+        return self.model.interact(self._footage, request, beside_before=self._context)[frame]
 
-    def preview_round(self, prompts: Prompts) -> dict[int, IndexMask]:
-        """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does."""
+    def preview_round(self, prompts: Prompts, elsewhere: Collection[int] = ()) -> dict[int, IndexMask]:
+        """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does.
+
+        The round that follows takes less time. `elsewhere`: tags of what else will be in it, on other frames; they
+        decide which places in the network new objects get, and so what of a preview is of use to the round.
+        """
         given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
         before, self._annotations = self._annotations, self._annotations.copy()
         try:
-            for tag in sorted(given.tags):
+            for tag in sorted(given.tags.union(elsewhere)):
                 self.objects.add(tag)
+            for tag in set(elsewhere) - given.tags - set(before.objects.tags):
+                self.objects.discard(tag)
             return {**given.masks, **self._run_interaction(given)}
         finally:
             self._annotations = before
@@ -344,6 +356,17 @@ class Session:
         """
         self._check_frame(frame, "frame")
         return self._propagator.prepare(frame)
+
+    def pass_frame(self) -> bool:
+        """Begin `propagate` while there is time, as far as that changes no mask: look at the next frame on the way of
+        an object to one that it was not drawn on. Masks stay the same, also if a round comes in between.
+
+        False, and nothing done, if the next frame gets a mask, or none is left.
+        """
+        if not self._propagator.plan.passes:
+            return False
+        self._propagator.advance(self._annotations)
+        return True
 
     def pop_propagated_mask(self, frame: int) -> IndexMask:
         """Hand out a propagated mask and keep it no longer; `set_propagated_mask` brings it back."""
@@ -388,6 +411,8 @@ class Session:
         for past in self.rounds:  # nor a later object of the same tag find its strokes
             for frame, strokes in past.scribbles.items():
                 past.scribbles[frame] = [stroke for stroke in strokes if stroke.tag != tag]
+            for boxes in past.boxes.values():
+                boxes.pop(tag, None)
         self._propagator.erase_other_tags(self.objects.tags)
         for scores in self.confidence.values():
             scores.pop(tag, None)
@@ -502,7 +527,8 @@ class Session:
         for side in self.memory.barriers.sides(sorted(drawn)):
             here = {f: drawn[f] for f in side}
             request = InteractionRequest(here, {f: known[f] for f in side if f in known}, self.objects, standing)
-            masks = to_masks(self.model, self.model.interact(self._footage, request), request, self.frames)
+            answer = self.model.interact(self._footage, request, self._previewed)
+            masks = to_masks(self.model, answer, request, self.frames)
             found |= masks if not self.barriers else self._without_strangers(masks, given)
         return found
 

@@ -81,6 +81,8 @@ class RoundEntry(_Part):
     scribbles: dict[Frame, Annotated[list[StrokeEntry], FailFast()]]
     references: Annotated[list[Frame], FailFast()]
     before: AnnotationsEntry
+    boxes: dict[Frame, dict[Tag, tuple[float, float, float, float]]] = {}
+    """Missing where there are none; earlier versions refuse a state that has some."""
 
 
 ChainEntry = tuple[
@@ -237,7 +239,7 @@ def _check_frames(document: StateDocument) -> None:
         "plan.stages": {f for stage in document.plan.stages for source, frames, _ in stage for f in (source, *frames)},
     }
     for i, past in enumerate(document.rounds):
-        named[f"rounds.{i}"] = {*past.scribbles, *past.references, *past.before.interacted}
+        named[f"rounds.{i}"] = {*past.scribbles, *past.references, *past.boxes, *past.before.interacted}
     for name, frames in named.items():
         beyond = max(frames, default=0)
         _require(beyond < document.frames, f"{name}: frame {beyond} of {document.frames}")

@@ -292,6 +292,7 @@ def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdenti
                 {f: strokes(f"rounds.{i}.scribbles.{f}", drawn) for f, drawn in past.scribbles.items()},
                 past.references,
                 annotations(past.before),
+                past.boxes,
             )
             for i, past in enumerate(document.rounds)
         ],

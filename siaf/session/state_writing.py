@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from siaf.boxes import Box
 from siaf.model.propagation import FrameMemory
 from siaf.scribbles import Scribble
 from siaf.session.adaptation import Decoder
@@ -54,6 +55,7 @@ def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
                 "scribbles": {str(f): [_stroke(s) for s in strokes] for f, strokes in past.scribbles.items()},
                 "references": past.references,
                 "before": _annotations_entry(past.before, masks, decoders),
+                **({"boxes": _boxes_entry(past.boxes)} if past.boxes else {}),
             }
             for past in snapshot.rounds
         ],
@@ -140,6 +142,10 @@ class _DecoderTable:
 def _put_memory(tensors: dict[str, Tensor], name: str, memory: FrameMemory) -> None:
     for layer, (key, value) in enumerate(memory):
         tensors[f"{name}.{layer}.key"], tensors[f"{name}.{layer}.value"] = key, value
+
+
+def _boxes_entry(boxes: dict[int, dict[int, Box]]) -> dict[str, dict[str, Box]]:
+    return {str(frame): {str(tag): box for tag, box in by_tag.items()} for frame, by_tag in boxes.items()}
 
 
 def _stroke(stroke: Scribble) -> dict[str, Any]:

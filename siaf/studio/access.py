@@ -67,6 +67,10 @@ class Access:
             media = (request.header("content-type") or "").partition(";")[0].strip().lower()
             if media != "application/json":
                 raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media", "JSON is expected", "content-type")
+        self.check_token(request)
+
+    def check_token(self, request: Request) -> None:
+        """ApiError 401 without the cookie."""
         if self._token and not hmac.compare_digest(self._kept(request).encode(), self._secret.encode()):
             raise ApiError(
                 HTTPStatus.UNAUTHORIZED, "login", "open the link that the studio printed when it started", "cookie"

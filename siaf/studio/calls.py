@@ -21,7 +21,7 @@ from function.http.schemas import (
     RoundRequest,
 )
 from siaf.arguments import frame_range
-from siaf.masks import index_mask_to_rles
+from siaf.masks import IndexMask, index_mask_to_rles
 from siaf.session.session import Session
 from siaf.session.state_file import dump_session
 from siaf.studio.access import SAFE, TAB_HEADER
@@ -31,7 +31,7 @@ from siaf.studio.edits import edit_objects, take_round
 from siaf.studio.export import formats_of, make_attachment
 from siaf.studio.holding import Holder
 from siaf.studio.pictures import SMALLEST, Pictures
-from siaf.studio.schemas import DrawingRequest, HoldRequest, ObjectsRequest, PreviewRequest, StartRequest
+from siaf.studio.schemas import HoldRequest, ObjectsRequest, PreviewRequest, ShownRequest, StartRequest
 from siaf.version import siaf_version
 
 PAGE = 1
@@ -196,11 +196,11 @@ class Calls:
         body = parse(HoldRequest, request)
         return _json({"holder": self._holder.ask(body.tab, take=body.take)})
 
-    def drawing(self, request: Asked) -> Reply:
-        """`POST api/drawing`: the preview of a stroke that is begun now comes sooner; answered at once."""
-        frame = parse(DrawingRequest, request).frame
+    def shown(self, request: Asked) -> Reply:
+        """`POST api/shown`: a frame is looked at, so that the first preview there comes sooner; answered at once."""
+        frame = parse(ShownRequest, request).frame
         self._check_frame(frame, "frame")
-        self._desk.look_ahead(frame, preview=True)
+        self._desk.shown(frame)
         return _json({}, HTTPStatus.ACCEPTED)
 
     def preview(self, request: Asked) -> Reply:
@@ -214,8 +214,12 @@ class Calls:
         given = prompts_of(RoundRequest(revision=0, scribbles=drawn, boxes=body.boxes), **self._size)
         if not given:
             raise impossible("needs a stroke or a box", "strokes")
-        self._desk.look_ahead(body.frame)
-        found = self._desk.look(lambda session: session.preview_round(given), key=f"preview {request.tab}").result()
+        self._desk.drawn_on(body.frame)
+
+        def preview(session: Session) -> dict[int, IndexMask]:
+            return session.preview_round(given, body.elsewhere)
+
+        found = self._desk.look(preview, key=f"preview {request.tab}").result()
         return _reply(FrameMasks(frame=body.frame, masks=masks_of(found[body.frame])).model_dump_json())
 
     def round(self, request: Asked) -> Reply:
@@ -223,7 +227,7 @@ class Calls:
         body = parse(RoundRequest, request)
         given = prompts_of(body, **self._size)
         for frame in given:
-            self._desk.look_ahead(frame)
+            self._desk.drawn_on(frame)
         took = self._desk.change(None, take_round(self._desk, body, given, self._clip.labels)).result()
         return _reply(
             RoundReply(
@@ -332,7 +336,7 @@ _TABLE: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
     ("GET", "progress", Calls.progress),
     ("GET", "export/*", Calls.export),
     ("POST", "hold", Calls.hold),
-    ("POST", "drawing", Calls.drawing),
+    ("POST", "shown", Calls.shown),
     ("POST", "preview", Calls.preview),
     ("POST", "rounds", Calls.round),
     ("POST", "propagate", Calls.propagate),

@@ -37,6 +37,14 @@ class JobInfo:
     written_at: str | None
 
 
+class Unopened(InputError):
+    """A clip that cannot be opened. `status`: of HTTP, as whoever has it would answer."""
+
+    def __init__(self, message: str, *, field: str, status: int) -> None:
+        super().__init__(message, field=field)
+        self.status = status
+
+
 class Clip(ABC):
     """A clip and the place of its session.
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Generic, TypeVar
@@ -17,6 +18,7 @@ from siaf.session.session import Session
 from siaf.studio.ahead import Ahead
 from siaf.studio.clip import Clip
 from siaf.studio.keeping import SAVED_EVERY_S, Keeper, Saved
+from siaf.studio.turns import CALL, STEP, Turns
 from siaf.studio.view import Propagation, View, said_by
 
 T = TypeVar("T")
@@ -29,23 +31,30 @@ log = logging.getLogger("siaf.studio")
 
 @dataclass
 class _Job(Generic[T]):
-    """Something to do on the session; `key`: a newer one of the same key takes its place while it waits."""
+    """Something to do on the session; `key`: a newer one of the same key takes its place while it waits.
+
+    One that does not compute, as it waits for others, needs no turn.
+    """
 
     work: Callable[[Session], T]
     future: "Future[T]"
     changes: bool = False
     key: str | None = None
+    computes: bool = True
 
 
 class Desk:
     """A session, and what is done on it. `view` and `saved` may be read by any thread at any time, without waiting.
 
     Calls queue up; a propagation goes on frame by frame whenever none waits. A call that changes something is answered
-    once the session is saved, or it was tried.
+    once the session is saved, or it was tried. `turns`: shared by desks that must not compute at once.
     """
 
-    def __init__(self, clip: Clip, session: Session, *, saved_every_s: float = SAVED_EVERY_S) -> None:
+    def __init__(
+        self, clip: Clip, session: Session, *, turns: Turns | None = None, saved_every_s: float = SAVED_EVERY_S
+    ) -> None:
         self.clip, self._session = clip, session
+        self._turns = Turns() if turns is None else turns
         self.model = session.model.identity.name
         self._keeper = Keeper(clip, session, saved_every_s)
         self.writing = False
@@ -116,15 +125,17 @@ class Desk:
             finally:
                 self.writing = False
 
-        return self._put(_Job(send, Future()))
+        return self._put(_Job(send, Future(), computes=False))
 
-    def look_ahead(self, frame: int, *, preview: bool = False) -> None:
-        """A frame is drawn on: what the next round needs of it is made once nobody asks for anything. `preview`: what
-        its first preview needs is made now.
-        """
+    def shown(self, frame: int) -> None:
+        """A frame is looked at: what a first preview needs of it is made once nobody asks for anything."""
+        self._ahead.shown(frame)
+        with self._wake:
+            self._wake.notify()
+
+    def drawn_on(self, frame: int) -> None:
+        """A frame is drawn on: so is what the next round needs of it."""
         self._ahead.drawn_on(frame)
-        if preview:
-            self.look(lambda session: self._ahead.embed(frame), key="ahead")
 
     def check(self, revision: int | None) -> None:
         """ApiError 409 unless a page of this revision knows all that people did; frames may have been done since."""
@@ -150,16 +161,21 @@ class Desk:
                     waiting.future.set_exception(_replaced())
             self._queue.append(job)  # type: ignore[arg-type]
             self._wake.notify()
+        self._turns.nudge()
         return job.future
 
     def _next(self) -> _Job[object] | None:
         """The next job; None after a while in which nobody asked, which is no while where there is work to go on."""
         with self._wake:
             if not self._queue and not self._closing and self._propagating is None and self.view.whole:
-                rest = self._asked + _REST_S - time.monotonic() if self._ahead.wanted else self._keeper.due_in()
+                rest = self._rest() if self._ahead.wanted else self._keeper.due_in()
                 if rest is None or rest > 0:
                     self._wake.wait(rest)
             return self._queue.popleft() if self._queue else None
+
+    def _rest(self) -> float:
+        """Seconds until something may be computed ahead."""
+        return 0.0 if self._ahead.urgent else self._asked + _REST_S - time.monotonic()
 
     def _work(self) -> None:
         ending = False
@@ -181,14 +197,25 @@ class Desk:
         elif self._closing:
             return True
         elif self._propagating is not None:
-            self._step()
+            with self._turns.take(STEP, unless=lambda: bool(self._queue)) as mine:
+                if mine:
+                    self._step()
         elif not self.view.whole:
             self._show()
-        elif self._ahead.wanted and time.monotonic() >= self._asked + _REST_S:
-            self._ahead.step()
+        elif self._ahead.wanted and self._rest() <= 0:
+            self._use_spare_time()
         if self._keeper.due_in() == 0:
             self._keeper.save()
         return False
+
+    def _use_spare_time(self) -> None:
+        with self._turns.spare() as mine:
+            if mine:
+                self._ahead.step()
+        if not mine:  # another session computes
+            with self._wake:
+                if not self._queue:
+                    self._wake.wait(_REST_S)
 
     def _do(self, job: _Job[object]) -> None:
         """Run a job and answer it."""
@@ -196,7 +223,8 @@ class Desk:
             return
         rounds, revision = len(self._session.rounds), self._session.revision
         try:
-            result = job.work(self._session)
+            with self._turns.take(CALL) if job.computes else nullcontext():
+                result = job.work(self._session)
             if job.changes:
                 self._keeper.changed()
                 if self._session.revision == revision:  # a name, say: frames go on as they were
@@ -215,6 +243,7 @@ class Desk:
         self._propagating, self._propagation = None, Propagation()
         self._accepted = self._session.revision
         rounds = len(self._session.rounds)
+        self._ahead.round_taken()
         if rounds > rounds_before:
             self._befores[rounds] = self.view.now
         self._befores = {n: store for n, store in self._befores.items() if rounds - _BEFORE_ROUNDS < n <= rounds}

@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from function.http.messages import bad_request, impossible
-from function.http.prompts import scribbles_of
 from function.http.schemas import RoundRequest
 from siaf.masks import IndexMask
 from siaf.output.palette import COLOR
-from siaf.prompts import Prompts
-from siaf.scribbles import Scribble
+from siaf.prompts import FramePrompts, Prompts
 from siaf.session.session import Session
 from siaf.studio.clip import Clip, Label
 from siaf.studio.desk import Desk
@@ -33,7 +31,7 @@ def take_round(
     """Take a round. One that was taken already is only answered: the answer may have been lost on its way."""
 
     def take(session: Session) -> TakenRound:
-        if not _is_last(session, body):
+        if not _is_last(session, body.revision, given):
             desk.check(body.revision)
             for i, info in enumerate(body.objects):
                 if info.tag not in session.objects and info.tag not in given.tags:
@@ -113,16 +111,23 @@ def _check_note(origin: dict[str, str], name: str) -> None:
             raise impossible(f'holds a {COLOR} like "#1e90ff" and nothing else', name)
 
 
-def _is_last(session: Session, body: RoundRequest) -> bool:
-    """Whether the last round was this one, made of the revision that `body` names: strokes tell it, after a restart
-    too.
-    """
-    if not session.rounds or body.boxes or body.references or not body.scribbles:
+def _is_last(session: Session, revision: int, given: Prompts) -> bool:
+    """Whether the last round was this one, made of a revision: what was given tells it, after a restart too."""
+    if not given or not session.rounds:
         return False
-    if session.revision - body.revision not in (1, 2):  # frames that were done since count one
+    if session.revision - revision not in (1, 2):  # frames that were done since count one
         return False
-    last = session.rounds[-1]
-    asked: dict[int, list[Scribble]] = {}
-    for each in body.scribbles:
-        asked[each.frame] = asked.get(each.frame, []) + scribbles_of(each.strokes, "scribbles")
-    return not last.references and last.scribbles == asked
+    last, drawn = session.rounds[-1], given.drawn
+    strokes = {frame: here.strokes for frame, here in drawn.items()}
+    boxes = {frame: here.boxes for frame, here in drawn.items() if here.boxes}
+    if (last.scribbles, last.boxes, last.references) != (strokes, boxes, sorted(given.masks)):
+        return False
+    return all(_shows(session.mask(frame), given[frame]) for frame in given.masks)
+
+
+def _shows(mask: IndexMask, given: FramePrompts) -> bool:
+    """Whether a frame's mask is the one that was given, but for what strokes and objects it said nothing about add."""
+    same = mask == given.mask
+    if given.draws or given.about is not None:
+        same |= given.mask == 0
+    return bool(same.all())

@@ -22,18 +22,19 @@ class HoldRequest(_Body):
     take: bool = False
 
 
-class DrawingRequest(_Body):
-    """A stroke was begun on a frame."""
+class ShownRequest(_Body):
+    """A frame is looked at."""
 
     frame: Frame
 
 
 class PreviewRequest(_Body):
-    """What is drawn on a frame and not committed yet."""
+    """What is drawn on a frame and not committed yet; `elsewhere`: tags of what is drawn on other frames."""
 
     frame: Frame
     strokes: Annotated[list[Stroke], Field(fail_fast=True)] = []
     boxes: Annotated[list[BoxModel], Field(fail_fast=True)] = []
+    elsewhere: Annotated[list[Tag], Field(max_length=255)] = []
 
 
 class StartRequest(RevisionRequest):

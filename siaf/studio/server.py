@@ -8,14 +8,9 @@ from urllib.parse import quote
 import uvicorn
 
 from function.http.asgi import check_address, is_loopback
-from siaf.session.session import Session
 from siaf.studio.access import Access
 from siaf.studio.app import App
-from siaf.studio.calls import Calls
-from siaf.studio.clip import Clip
-from siaf.studio.desk import Desk
-from siaf.studio.holding import Holder
-from siaf.studio.keeping import SAVED_EVERY_S
+from siaf.studio.rooms import Rooms
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ANYWHERE = ("0.0.0.0", "::")
@@ -52,13 +47,11 @@ class Door:
         return f"http://{name}:{self.port}/" + (f"?token={quote(self.token)}" if self.token else "")
 
 
-def make_server(clip: Clip, session: Session, door: Door, *, saved_every_s: float = SAVED_EVERY_S) -> uvicorn.Server:
-    """A studio that is still to be run; once it ends, the session is saved and the clip closed."""
-    desk = Desk(clip, session, saved_every_s=saved_every_s)
-    app = App(Calls(clip, desk, Holder()), desk, door.access)
+def make_server(rooms: Rooms, door: Door) -> uvicorn.Server:
+    """A studio that is still to be run; once it ends, what it has open is saved and closed."""
     return uvicorn.Server(
         uvicorn.Config(
-            app,
+            App(rooms, door.access),
             host=door.host,
             port=door.port,
             log_level="warning",

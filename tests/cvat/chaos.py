@@ -37,8 +37,9 @@ from siaf.cvat.server import connection, faults
 from siaf.cvat.server.connection import Server, connect
 from siaf.cvat.server.faults import ServerFault
 from siaf.cvat.storage import store
-from siaf.cvat.storage.store import Busy, JobStore, StateStore
+from siaf.cvat.storage.store import JobStore, StateStore
 from siaf.cvat.writing import changes as writing
+from siaf.errors import Busy
 from siaf.model.loaded import Model
 from siaf.weights import build_model
 

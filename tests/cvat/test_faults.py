@@ -17,9 +17,8 @@ from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.server import connection, faults
 from siaf.cvat.server.connection import Action, Server, connect
 from siaf.cvat.server.faults import ServerFault
-from siaf.cvat.storage.store import Busy
 from siaf.cvat.writing import changes as writing
-from siaf.errors import InputError, SiafError
+from siaf.errors import Busy, InputError, SiafError
 
 BOX_POINTS = [0.0, 300.0, 30.0, 30.0, 44.0, 49.0]
 

@@ -18,8 +18,9 @@ from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.server.connection import Server
 from siaf.cvat.server.faults import ServerFault
 from siaf.cvat.storage import store as store_module
-from siaf.cvat.storage.store import Busy, JobStore
+from siaf.cvat.storage.store import JobStore
 from siaf.cvat.writing import changes as writing
+from siaf.errors import Busy
 
 
 def is_write(request: Request) -> bool:

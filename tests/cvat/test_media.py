@@ -38,6 +38,8 @@ def test_a_chunk_is_fetched_once(bench: Bench, standin: StandIn, pictures: Pictu
     (job,) = bench.task(pictures, chunk_size=4)
     frames = JobFrames(bench.server, open_job(bench.server, job))
     start = len(standin.log)
+    assert np.array_equal(frames[0], pictures[0])
+    assert [frames.at_hand(i) for i in (3, 4, 9)] == [True, False, False]
     for i in (0, 9, 5, 1, 8, 4, 0):
         assert np.array_equal(frames[i], pictures[i])
     asked = [request.query["index"] for request in standin.log[start:]]

@@ -13,8 +13,8 @@ from siaf.cvat.job import settling
 from siaf.cvat.job.ledger import VERSION, LabeledObject, Ledger, OwnShape, OwnTrack, Pending
 from siaf.cvat.job.settling import settle
 from siaf.cvat.storage import store as store_module
-from siaf.cvat.storage.store import Busy, JobStore, StateStore, default_store
-from siaf.errors import InputError, SiafError, StateError
+from siaf.cvat.storage.store import JobStore, StateStore, default_store
+from siaf.errors import Busy, InputError, SiafError, StateError
 
 
 @pytest.fixture(params=["folder", "memory"])

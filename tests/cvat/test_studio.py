@@ -1,6 +1,7 @@
 """The studio on a job: what it takes from CVAT, what it writes there, and who may."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from siaf.cvat.server.connection import Server, connect
 from siaf.cvat.studio.clip import StudioJob
 from siaf.errors import InputError
 from siaf.output.export.formats import EXPORTS
+from siaf.studio.calls import Asked
+from siaf.studio.rooms import Rooms
 
 
 def test_strokes_in_the_studio_give_what_a_sync_gives_for_the_same_strokes(
@@ -293,9 +296,11 @@ def test_questions_are_asked_before_anything_is_taken(bench: Bench, pictures: Pi
 def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CVAT_HOST", raising=False)
     assert main(["studio"]) == 2
-    assert capsys.readouterr().err == "siaf: video: give a video, or a job of CVAT with --job\n"
+    assert capsys.readouterr().err == "siaf: video: give a video, or a job of CVAT with --job, or --jobs\n"
     assert main(["studio", "a.mp4", "--job", "3"]) == 2
-    assert capsys.readouterr().err == "siaf: video: give a video, or a job of CVAT with --job\n"
+    assert capsys.readouterr().err == "siaf: video: give a video, or a job of CVAT with --job, or --jobs\n"
+    assert main(["studio", "--jobs", "--job", "3"]) == 2
+    assert capsys.readouterr().err == "siaf: video: give a video, or a job of CVAT with --job, or --jobs\n"
     assert main(["studio", "--job", "3", "--new"]) == 2
     assert capsys.readouterr().err == "siaf: --new: is for videos: a job's session lies in the store (--store)\n"
 
@@ -310,9 +315,12 @@ def test_the_command_opens_a_job(
         def run(self) -> None:
             opened["served"] = True
 
-    def make(clip: Any, session: Any, door: Any) -> Served:
-        opened.update(name=clip.name, place=clip.place)
-        clip.close()
+    def make(rooms: Rooms, door: Any) -> Served:
+        room = rooms.enter(None)
+        assert room is not None
+        session = json.loads(room.calls.answer(Asked("GET", "/api/session")).body)
+        opened.update(name=session["name"], place=session["saved"]["path"])
+        rooms.close()
         return Served()
 
     monkeypatch.setattr("siaf.studio.server.make_server", make)

@@ -12,9 +12,8 @@ from standin import StandIn
 from studio_job import LINE_1, LINE_2, Open, auto, nothing_to_do, stroke, stroke_of
 
 from siaf.cvat.job.ledger import Ledger
-from siaf.cvat.storage.store import Busy
 from siaf.cvat.studio.clip import StudioJob
-from siaf.errors import InputError, SiafError
+from siaf.errors import Busy, InputError, SiafError
 from siaf.model.loaded import Model
 
 
@@ -60,8 +59,9 @@ def test_a_round_elsewhere_is_told_and_never_overwritten(bench: Bench, pictures:
         page.draw({4: [stroke(2, LINE_2)]})
         assert "somebody else ran a round on job" in page.now["saved"]["error"]
         page.propagate()
-        refused = page.post("write", 500)["error"]["message"]
-        assert "download this session to keep it, then open the job again" in refused
+        refused = page.post("write", 409)["error"]
+        assert refused["code"] == "conflict"
+        assert "download this session to keep it, then open the job again" in refused["message"]
         assert len(page.export("siaf")[0]) > 1000
     assert (job_store.ledger().dump(), bench.everything(job)) == (ledger, masks)
     nothing_to_do(bench, job)
@@ -83,6 +83,22 @@ def test_while_a_sync_runs_the_studio_waits_with_saving(
     clip.save(session)
     assert jobs.ledger().round == 1
     clip.close()
+
+
+def test_while_a_sync_runs_writing_is_refused_for_a_moment(
+    bench: Bench, pictures: Pictures, studio: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siaf.cvat.studio.clip._WAIT_S", 0.1)
+    (job,) = bench.task(pictures)
+    with studio(job) as page:
+        page.draw({0: [stroke(1, LINE_1)]})
+        page.propagate()
+        with bench.store.job(bench.server.url, job).locked():
+            status, headers, content = page.send("POST", "/api/write", b"{}", Content_Type="application/json")
+        assert (status, headers["Retry-After"]) == (503, "1")
+        assert b"another sync is working on job" in content
+        page.post("write")
+    assert bench.masks(job)
 
 
 KILLED = """
@@ -184,6 +200,60 @@ def test_scribbles_of_a_round_that_is_taken_back_are_used_no_more(
     assert bench.masks(job) == {}
     assert [label.value(line, "used") for line in bench.shapes(job, "polyline")] == ["false"]
     nothing_to_do(bench, job)
+
+
+def test_scribbles_that_were_removed_come_back_as_the_command_brings_them(
+    bench: Bench, pictures: Pictures, studio: Open
+) -> None:
+    (job,) = bench.task(pictures)
+    bench.scribble(job, 0, LINE_1, tag=1, label="car")
+    before = bench.shapes(job, "polyline")
+    bench.sync(job, scribbles="remove")
+    assert bench.shapes(job, "polyline") == []
+    jobs = bench.store.job(bench.server.url, job)
+    with studio(job) as page:
+        page.draw({4: [stroke(2, LINE_2)]})
+        page.post("undo", revision=page.revision)  # the studio's own
+        assert (jobs.ledger().round, bench.shapes(job, "polyline")) == (1, [])
+        page.post("undo", revision=page.revision)
+        assert jobs.ledger().round == 0
+        (line,) = bench.shapes(job, "polyline")
+        assert (line["points"], line["frame"]) == (before[0]["points"], 0)
+        assert "  1 used scribbles are back in the job" in page.post("write")["lines"]
+        assert page.now["saved"]["error"] is None
+    assert (bench.masks(job), len(bench.shapes(job, "polyline"))) == ({}, 1)
+    nothing_to_do(bench, job)  # they wait until something is drawn
+    bench.scribble(job, 8, (40.0, 22.0, 50.0, 22.0), tag=1, label="car")
+    assert bench.sync(job).scribbles == {0: 1, 8: 1}
+
+
+def test_a_save_that_fails_brings_no_scribble_twice(
+    bench: Bench, pictures: Pictures, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = bench.task(pictures)
+    bench.scribble(job, 0, LINE_1, tag=1, label="car")
+    bench.sync(job, scribbles="remove")
+    jobs = bench.store.job(bench.server.url, job)
+    clip = StudioJob(bench.server, job, jobs)
+    session = clip.load(tiny_model)
+    session.undo()
+
+    def full(*_: object) -> None:
+        raise InputError("cannot write there (No space left on device)", field="store")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(jobs), "save", full)
+        with pytest.raises(SiafError, match="No space left"):
+            clip.save(session)
+    assert jobs.ledger().round == 1
+    clip.save(session)
+    assert (jobs.ledger().round, len(bench.shapes(job, "polyline"))) == (0, 1)
+    assert jobs.scribbles(1) == {"shapes": [], "tracks": []}
+    session.interact({6: [stroke_of(LINE_2)]})
+    session.objects[2].label = "person"
+    clip.save(session)
+    assert jobs.ledger().round == 1
+    clip.close()
 
 
 def test_with_another_model_it_begins_again_and_an_undo_goes_no_further_back(

@@ -96,7 +96,7 @@ class Killer:
     def session_ended(self, requests: int) -> None:
         """Waits until the last kill is over. What is left then strikes within the `requests` that the session took.
 
-        A machine that has sped up answers more frames with each request, so a session may end before a number is reached.
+        A machine that has sped up answers more frames with each request, so a session may end before a kill's number.
         """
         if self._running.ident:
             self._running.join()

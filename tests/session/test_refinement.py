@@ -116,7 +116,7 @@ def test_points_lie_along_strokes_and_say_what_they_mean() -> None:
 def test_a_frame_is_encoded_once_and_so_are_few_kept(picture: NDArray[np.uint8]) -> None:
     torch.manual_seed(0)
     net, encoded = SegmentAnything().eval(), []
-    net.image_encoder.register_forward_hook(lambda *_: encoded.append(1))
+    net.image_encoder.neck.register_forward_hook(lambda *_: encoded.append(1))
     segmenter = Segmenter(net, torch.device("cpu"))
     prompt = Prompt(np.array([[40.0, 50.0]]), np.zeros((0, 2)), None, None)
     first = segmenter.segment(picture, prompt)
@@ -126,6 +126,27 @@ def test_a_frame_is_encoded_once_and_so_are_few_kept(picture: NDArray[np.uint8])
         segmenter.embed(np.full((16, 16, 3), shade, np.uint8))
     segmenter.segment(picture, prompt)
     assert len(encoded) == 18
+
+
+def test_an_embedding_may_be_made_in_parts_and_finished_by_whoever_needs_it(picture: NDArray[np.uint8]) -> None:
+    torch.manual_seed(0)
+    net, encoded = SegmentAnything().eval(), []
+    expected = Segmenter(net, torch.device("cpu")).embed(picture)
+    net.image_encoder.backbone.stages[0][0].register_forward_hook(lambda *_: encoded.append(1))
+    segmenter = Segmenter(net, torch.device("cpu"))
+    assert segmenter.embed_part(picture) and segmenter.embed_part(picture.copy())
+    found = segmenter.embed(picture)
+    assert len(encoded) == 1
+    assert not segmenter.embed_part(picture)
+    assert torch.equal(found.cells, expected.cells) and torch.equal(found.edges, expected.edges)
+    other = np.ascontiguousarray(picture[::-1])
+    parts = 1
+    while segmenter.embed_part(other):
+        parts += 1
+    assert parts == 13  # twelve blocks and the neck
+    assert len(encoded) == 2
+    segmenter.embed(other)
+    assert len(encoded) == 2
 
 
 @pytest.mark.parametrize(

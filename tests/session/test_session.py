@@ -478,3 +478,67 @@ def test_a_round_can_be_previewed_without_being_taken(session: Session, tiny_mod
     taken = session.interact(second)
     assert sorted(shown) == sorted(taken) == [3, 5]
     assert all((shown[frame] == taken[frame]).all() for frame in taken)
+
+
+def drawn(*frames: dict[int, list[Scribble]]) -> Prompts:
+    return Prompts.of({f: strokes for each in frames for f, strokes in each.items()}, frames=12, height=72, width=96)
+
+
+def test_a_round_finds_what_its_previews_encoded_and_gives_the_same(recording: RecordingModel, clip: Frames) -> None:
+    first, second = {3: [stroke(1, 20, 20)]}, {8: [stroke(2, 60, 50), stroke(3, 20, 20)]}
+    alone = Session(recording, clip)
+    expected = alone.interact_with(drawn(first, second))
+    recording.calls.clear()
+    session = Session(recording, clip)
+    session.preview_round(drawn(first))
+    session.preview_round(drawn(second), elsewhere=[1])
+    assert recording.counts("encode_prompts") == [1, 1]
+    found = session.interact_with(drawn(first, second))
+    assert recording.counts("encode_prompts") == [1, 1]
+    assert all((found[frame] == expected[frame]).all() for frame in (3, 8))
+    assert dump_session(session) == dump_session(alone)
+
+
+def test_a_preview_that_is_no_more_of_use_makes_no_difference(recording: RecordingModel, clip: Frames) -> None:
+    first, second = {3: [stroke(2, 20, 20)]}, {8: [stroke(1, 60, 50)]}
+    alone = Session(recording, clip)
+    alone.interact_with(drawn(first, second))
+    session = Session(recording, clip)
+    session.preview_round(drawn({3: [stroke(2, 30, 20)]}))  # another stroke than the round's
+    session.preview_round(drawn(second))
+    session.preview_round(drawn(first))  # in the first place, which will be object 1's
+    recording.calls.clear()
+    session.interact_with(drawn(first, second))
+    assert recording.counts("encode_prompts") == [1]
+    assert dump_session(session) == dump_session(alone)
+
+
+def test_tags_from_elsewhere_get_a_place_and_no_pixels(session: Session) -> None:
+    before = dump_session(session)
+    shown = session.preview_round(drawn({3: [stroke(2, 20, 20)]}), elsewhere=[1, 7])
+    assert set(np.unique(shown[3])) <= {0, 2}
+    assert session.objects.tags == []
+    assert dump_session(session) == before
+
+
+def test_passing_frames_ahead_changes_no_mask(tiny_model: Model, clip: Frames) -> None:
+    first, second = {2: [stroke(1, 14, 20)], 8: [stroke(2, 79, 50)]}, {5: [stroke(3, 30, 30)]}
+    sessions = Session(tiny_model, clip), Session(tiny_model, clip)
+    for session, hasty in zip(sessions, (False, True), strict=True):
+        for given in (first, second):
+            session.interact(given)
+            before = [session.mask(frame).tobytes() for frame in range(12)]
+            while hasty and session.pass_frame():
+                assert session.results_done == 0
+            assert [session.mask(frame).tobytes() for frame in range(12)] == before
+        run(session)
+        assert not session.pass_frame()
+    assert dump_session(sessions[0]) == dump_session(sessions[1])
+
+
+def test_frames_are_passed_as_far_as_the_first_that_gets_a_mask(session: Session) -> None:
+    assert not session.pass_frame()
+    session.interact({2: [stroke(1, 14, 20)], 8: [stroke(2, 79, 50)]})
+    assert [session.pass_frame() for _ in range(6)] == [True] * 5 + [False]
+    assert session.remaining_frames[0] == 8
+    assert session.results[0] == 8

@@ -1,6 +1,6 @@
 """A studio with the tiny model, on a folder of pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 from studio_client import Page, Studio, free_port, studio_on
 
 from siaf.model.loaded import Model
+from siaf.studio.clip import Clip, Unopened, VideoClip
 
 
 @pytest.fixture
@@ -71,3 +72,22 @@ def tab(chromium: Any, served: Served) -> Iterator[Tab]:
     yield opened
     context.close()
     assert not opened.faults
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clip: NDArray[np.uint8]) -> Callable[[int], Clip]:
+    """Jobs 1 to 9 are folders of pictures; CVAT refuses others."""
+
+    def open_one(number: int) -> Clip:
+        if number == 403:
+            raise Unopened("you have no permission", field="job 403", status=403)
+        if number > 9:
+            raise Unopened("there is no such job", field=f"job {number}", status=404)
+        place = tmp_path / f"job-{number}"
+        if not place.exists():
+            place.mkdir()
+            for i, frame in enumerate(clip):
+                Image.fromarray(frame).save(place / f"{i}.png")
+        return VideoClip(place)
+
+    return open_one

@@ -62,7 +62,7 @@ class Served:
         self._process = subprocess.Popen(
             [*command, *self.options], env={**os.environ, "OMP_NUM_THREADS": str(self.threads)}
         )
-        until(self._answers, "the studio answers")
+        until(self._answers, "the studio answers", 600)
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, "the studio ended"
@@ -70,6 +70,13 @@ class Served:
             return bool(urllib.request.urlopen(self.url, timeout=10).status == 200)
         except OSError:
             return False
+
+    @property
+    def processor_s(self) -> float:
+        """Seconds that the process has computed, on all its threads together."""
+        assert self._process is not None
+        user, system = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
         """As when the machine loses its power."""

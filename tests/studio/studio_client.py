@@ -16,6 +16,7 @@ import torch
 
 from siaf.model.loaded import Model
 from siaf.studio.clip import Clip, open_clip
+from siaf.studio.rooms import OneRoom, Rooms
 from siaf.studio.server import Door, make_server
 from siaf.weights import build_model
 
@@ -136,14 +137,21 @@ def studio_on(
     path: Path, model: Model, *, token: str = "", names: tuple[str, ...] = (), clip: Clip | None = None
 ) -> Iterator[Studio]:
     """A studio for a while."""
-    door = Door.on("127.0.0.1", 0, token, names, field="--port")
     clip = clip or open_clip(path)
-    server = make_server(clip, clip.load(model), door)
+    with rooms_on(OneRoom(clip, clip.load(model)), token, names) as port:
+        yield Studio(path, port)
+
+
+@contextmanager
+def rooms_on(rooms: Rooms, token: str = "", names: tuple[str, ...] = ()) -> Iterator[int]:
+    """The port of a studio that has these open, for a while."""
+    door = Door.on("127.0.0.1", 0, token, names, field="--port")
+    server = make_server(rooms, door)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         until(lambda: server.started, "the studio listens")
-        yield Studio(path, door.port)
+        yield door.port
     finally:
         server.should_exit = True
         thread.join(60)
@@ -156,4 +164,4 @@ def run_studio(path: Path, port: int, saved_every_s: float) -> None:
     model = replace(build_model("siaf-t", device="cpu", seed=3), short_side=65, interaction_short_side=65)
     clip = open_clip(path)
     door = Door.on("127.0.0.1", port, "", (), field="--port")
-    make_server(clip, clip.load(model), door, saved_every_s=saved_every_s).run()
+    make_server(OneRoom(clip, clip.load(model), saved_every_s), door).run()

@@ -11,7 +11,7 @@ from studio_client import FIRST, Page
 
 CALLS = [
     ("POST", "hold", {"tab": "x", "take": False}),
-    ("POST", "drawing", {"frame": 1}),
+    ("POST", "shown", {"frame": 1}),
     ("POST", "preview", {"frame": 1, "strokes": [FIRST], "boxes": [{"frame": 1, "tag": 1, "box": [1, 1, 9, 9]}]}),
     (
         "POST",

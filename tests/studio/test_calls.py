@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from studio_client import FIRST, SECOND, Page, Studio, until
+from studio_client import FIRST, SECOND, Json, Page, Studio, studio_on, until
 
-from siaf.masks import rles_to_index_mask
+from siaf.masks import encode_rle, rles_to_index_mask
 from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
 from siaf.session.session import Session
@@ -99,13 +99,16 @@ def test_a_preview_is_what_the_round_gives_and_changes_nothing(page: Page) -> No
     assert taken["frames"] == [shown]
     boxed = page.do("POST", "preview", frame=1, boxes=[{"frame": 1, "tag": 3, "box": [10, 10, 30, 30]}])
     assert 3 in [mask["tag"] for mask in boxed["masks"]]
+    beside = page.do("POST", "preview", frame=1, strokes=[FIRST], elsewhere=[2, 9])
+    assert {mask["tag"] for mask in beside["masks"]} <= {1, 2}  # 2 is an object already
+    assert page.ask("POST", "preview", {"frame": 1, "strokes": [FIRST], "elsewhere": [0]})[0] == 400
 
 
-def test_a_stroke_that_is_begun_changes_nothing(page: Page) -> None:
+def test_a_frame_that_is_looked_at_changes_nothing(page: Page) -> None:
     before = page.get("session")
-    assert page.do("POST", "drawing", frame=3) == {}
+    assert page.do("POST", "shown", frame=3) == {}
     assert page.get("session") == before
-    assert page.ask("POST", "drawing", {"frame": 12})[1]["error"]["field"] == "frame"
+    assert page.ask("POST", "shown", {"frame": 12})[1]["error"]["field"] == "frame"
 
 
 def test_a_round_that_was_answered_is_not_taken_twice(page: Page) -> None:
@@ -115,6 +118,44 @@ def test_a_round_that_was_answered_is_not_taken_twice(page: Page) -> None:
     assert page.get("session")["rounds"] == 1
     status, answer = page.ask("POST", "rounds", {**body, "scribbles": [{"frame": 2, "strokes": [SECOND]}]})
     assert (status, answer["error"]["code"], answer["error"]["field"]) == (409, "stale", "revision")
+
+
+BOX = {"frame": 2, "tag": 1, "box": [6.0, 10.0, 30.0, 34.5]}
+PAINTED = {"frame": 5, "masks": [{"tag": 2, "rle": encode_rle(np.eye(72, 96, dtype=bool))}]}
+
+
+@pytest.mark.parametrize(
+    ("given", "another"),
+    [
+        ({"boxes": [BOX]}, {"boxes": [{**BOX, "box": [7.0, 10.0, 30.0, 34.5]}]}),
+        ({"boxes": [BOX]}, {"boxes": [{**BOX, "tag": 2}]}),
+        ({"references": [PAINTED]}, {"references": [{**PAINTED, "masks": []}]}),
+        ({"references": [PAINTED]}, {"references": [{**PAINTED, "frame": 6}]}),
+        (
+            {"scribbles": [{"frame": 5, "strokes": [FIRST]}], "boxes": [BOX], "references": [PAINTED]},
+            {"boxes": [BOX], "references": [PAINTED]},
+        ),
+    ],
+)
+def test_so_is_one_of_boxes_or_painted_masks_also_after_a_restart(
+    folder: Path, tiny_model: Model, given: Json, another: Json
+) -> None:
+    with studio_on(folder, tiny_model) as studio:
+        once = studio.page("first").do("POST", "rounds", revision=0, **given)
+    with studio_on(folder, tiny_model) as studio:
+        page = studio.page("first")
+        assert page.ask("POST", "rounds", {"revision": 0, **another})[1]["error"]["code"] == "stale"
+        assert page.do("POST", "rounds", revision=0, **given) == once
+        assert page.get("session")["rounds"] == 1
+
+
+def test_a_painted_frame_is_known_again_though_others_were_propagated_since(page: Page) -> None:
+    page.commit(8, strokes=(FIRST,))
+    given = {"revision": page.revision, "references": [PAINTED]}
+    once = page.do("POST", "rounds", **given)
+    page.propagate()
+    again = page.do("POST", "rounds", **given)
+    assert (again["round"], again["frames"]) == (2, once["frames"])
 
 
 def test_frames_that_are_done_make_no_stroke_stale(page: Page) -> None:

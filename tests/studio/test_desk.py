@@ -1,6 +1,7 @@
 """The thread that owns the session: whose turn it is, and what others see meanwhile."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -110,29 +111,55 @@ def test_a_frame_that_cannot_be_read_ends_the_propagation_and_is_told(
 
 def test_frames_are_encoded_while_the_labeler_draws(opened: VideoClip, recording: RecordingModel) -> None:
     desk = Desk(opened, opened.load(recording))
-    desk.look_ahead(4)
+    desk.drawn_on(4)
     desk.look(lambda session: None).result()
-    until(lambda: len(recording.counts("encode_batch")) == 7, "1 to 7 are encoded")
+    until(lambda: len(recording.counts("encode_batch")) == 12, "all are encoded")
     desk.look(lambda session: recording.calls.clear()).result()
     desk.change(0, lambda session: session.interact({4: [Scribble.click(1, 14, 20)]})).result()
     desk.propagate(1, adapt=False).result()
     until(lambda: desk.view.propagation.done == 11, "all are done")
-    assert sum(recording.counts("encode_batch")) == 12 - 7
+    assert not recording.counts("encode_batch")
     desk.close()
 
 
-def test_a_stroke_that_is_begun_encodes_its_frame_for_the_preview(opened: VideoClip, tiny_model: Model) -> None:
-    seen: list[float] = []
+class Segmenter:
+    """Encodes a frame in three parts; `seen`: a pixel of each that it was given."""
 
-    class Segmenter:
-        def embed(self, frame: NDArray[np.uint8]) -> None:
-            seen.append(float(frame[20, 21, 0]))
+    def __init__(self) -> None:
+        self.seen: list[float] = []
 
-    desk = Desk(opened, opened.load(replace(tiny_model, segmenter=Segmenter())))  # type: ignore[arg-type]
-    desk.look_ahead(4)
-    desk.look_ahead(4, preview=True)
+    def embed_part(self, frame: NDArray[np.uint8]) -> bool:
+        self.seen.append(float(frame[20, 21, 0]))
+        return len(self.seen) < 3
+
+
+def test_a_frame_that_is_shown_is_encoded_for_its_first_preview(opened: VideoClip, tiny_model: Model) -> None:
+    segmenter = Segmenter()
+    desk = Desk(opened, opened.load(replace(tiny_model, segmenter=segmenter)))  # type: ignore[arg-type]
+    desk.shown(4)
+    until(lambda: len(segmenter.seen) == 3, "it is encoded")
     desk.close()
-    assert seen == [200.0]
+    assert segmenter.seen == [200.0] * 3
+
+
+def test_a_call_waits_for_one_part_of_what_is_computed_ahead(opened: VideoClip, tiny_model: Model) -> None:
+    begun, told = threading.Event(), threading.Event()
+
+    class Slow(Segmenter):
+        def embed_part(self, frame: NDArray[np.uint8]) -> bool:
+            super().embed_part(frame)
+            begun.set()
+            assert told.wait(60)
+            return True
+
+    segmenter = Slow()
+    desk = Desk(opened, opened.load(replace(tiny_model, segmenter=segmenter)))  # type: ignore[arg-type]
+    desk.shown(4)
+    assert begun.wait(60)
+    asked = desk.look(lambda session: len(segmenter.seen))
+    told.set()
+    assert asked.result(60) == 1
+    desk.close()
 
 
 def test_the_nearest_frames_come_first(opened: VideoClip, tiny_model: Model) -> None:
@@ -145,6 +172,61 @@ def test_the_nearest_frames_come_first(opened: VideoClip, tiny_model: Model) -> 
     while ahead.wanted:
         ahead.step()
     assert order == [8, 1, 7, 9, 0, 2, 6, 10, 3, 5, 11, 4]
+    opened.close()
+
+
+def test_frames_that_would_have_to_be_fetched_are_left(
+    opened: VideoClip, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {2, 3, 4}
+    monkeypatch.setattr(type(opened.frames), "at_hand", lambda self, frame: frame in here)
+    session = opened.load(tiny_model)
+    ahead, order = Ahead(session), []
+    session.prepare = lambda frame: bool(order.append(frame)) or True  # type: ignore[method-assign]
+    ahead.drawn_on(3)
+    while ahead.wanted:
+        ahead.step()
+    assert order == [3, 2, 4]
+    session.interact({2: [Scribble.click(1, 14, 20)], 8: [Scribble.click(2, 79, 50)]})
+    ahead.round_taken()
+    while ahead.wanted:
+        ahead.step()
+    assert session.remaining_frames[0] == 5
+    here.add(5)
+    while ahead.wanted:
+        ahead.step()
+    assert order == [3, 2, 4, 5]
+    assert session.remaining_frames[0] == 6
+    opened.close()
+
+
+def test_after_a_round_objects_are_on_their_way_before_anybody_propagates(
+    opened: VideoClip, recording: RecordingModel
+) -> None:
+    strokes = {2: [Scribble.click(1, 14, 20)], 8: [Scribble.click(2, 79, 50)]}
+    alone = Session(recording, opened.frames)
+    alone.interact(strokes)
+    for _ in alone.propagate():
+        pass
+    recording.calls.clear()
+    desk = Desk(opened, opened.load(recording))
+    desk.change(0, lambda session: session.interact(strokes)).result()
+    until(lambda: len(recording.counts("propagate")) == 5, "object 1 comes near frame 8")
+    time.sleep(0.5)
+    assert len(recording.counts("propagate")) == 5
+    assert desk.view.propagation.done == 0
+    desk.propagate(1, adapt=False).result()
+    until(lambda: not desk.view.propagation.running, "all are done")
+    assert all((desk.view.mask(frame) == alone.mask(frame)).all() for frame in range(12))
+    desk.close()
+
+
+def test_a_frame_that_cannot_be_read_stops_nothing_ahead(folder: Path, opened: VideoClip, tiny_model: Model) -> None:
+    ahead = Ahead(opened.load(tiny_model))
+    (folder / "4.png").write_bytes(b"damaged")
+    ahead.drawn_on(4)
+    while ahead.wanted:
+        ahead.step()
     opened.close()
 
 

@@ -61,8 +61,11 @@ def test_drafts_outlive_the_page_and_the_studio_together(tab: Tab, served: Serve
     assert set(served.session()["interacted"]) == {"0", "5"}
 
 
-def test_a_round_whose_answer_was_lost_is_taken_once(tab: Tab, served: Served) -> None:
-    tab.scribble(1, 0)
+@pytest.mark.parametrize("tool", ["n", "r", "p"], ids=["scribble", "box", "brush"])
+def test_a_round_whose_answer_was_lost_is_taken_once(tab: Tab, served: Served, tool: str) -> None:
+    tab.press(tool)
+    tab.draw([(8, 8), (28, 28)])
+    tab.wait(drafts="0")
     lost: list[int] = []
 
     def lose(route: Any) -> None:
@@ -88,12 +91,22 @@ def test_a_session_that_changed_elsewhere_keeps_the_drafts(tab: Tab, served: Ser
     assert served.session()["interacted"] == {"5": [1], "0": [2]}
 
 
-def test_a_refused_round_keeps_the_drafts(tab: Tab, served: Served) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "message", "field"),
+    [
+        (422, "invalid", "too many points", "scribbles"),
+        (409, "conflict", "somebody else ran a round on job 3 since it was opened here", None),
+        (503, "busy", "another sync is working on job 3", None),
+    ],
+)
+def test_a_refused_round_keeps_the_drafts(
+    tab: Tab, served: Served, status: int, code: str, message: str, field: str | None
+) -> None:
     tab.scribble(1, 0)
-    refusal = {"error": {"code": "invalid", "message": "too many points", "field": "scribbles"}}
-    tab.page.route("**/api/rounds", lambda route: route.fulfill(status=422, body=json.dumps(refusal)), times=1)
+    refusal = json.dumps({"error": {"code": code, "message": message, "field": field}})
+    tab.page.route("**/api/rounds", lambda route: route.fulfill(status=status, body=refusal), times=1)
     tab.press("Enter")
-    tab.hears("scribbles: too many points")
+    tab.hears(f"scribbles: {message}" if field else message)
     assert tab.drafts == [0]
     tab.reload()
     assert tab.drafts == [0]

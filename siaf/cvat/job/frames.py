@@ -29,15 +29,22 @@ class _Chunks:
 
     def path(self, chunk: int) -> Path:
         """The file of a chunk."""
-        path = Path(self._folder.name) / f"{chunk}{'.mp4' if self._clip.is_video else '.zip'}"
+        path = self._file(chunk)
         with self._lock:
             if not path.exists():
                 path.write_bytes(self._server.chunk(self._clip.id, chunk))
         return path
 
+    def fetched(self, chunk: int) -> bool:
+        """Whether its file is there, or nearly."""
+        return self._file(chunk).exists()
+
     def delete(self) -> None:
         """Delete all of them."""
         self._folder.cleanup()
+
+    def _file(self, chunk: int) -> Path:
+        return Path(self._folder.name) / f"{chunk}{'.mp4' if self._clip.is_video else '.zip'}"
 
 
 class JobFrames(FrameSource):
@@ -84,6 +91,10 @@ class JobFrames(FrameSource):
     def digest(self, index: int) -> str:
         """Content digest of a frame's pixels."""
         return frame_digest(self[index])
+
+    def at_hand(self, index: int) -> bool:
+        """Whether its chunk was fetched."""
+        return self._chunks.fetched(self._place(index)[0])
 
     def shows(self, index: int, digest: str) -> bool:
         """As FrameSource; a video's chunk knows how siaf read videos before."""

@@ -21,8 +21,8 @@ def check_link(url: str) -> None:
 def with_link(markdown: str, url: str) -> str:
     """A guide's text with the link; a link of earlier is replaced, all else stays as it is."""
     line = (
-        f"[{_NAME}]({url}): several objects on several frames, with a preview. CVAT does not tell it which job you "
-        "have open: its number follows jobs/ in this page's address."
+        f"[{_NAME}]({url}): several objects on several frames, with a preview. If it asks for the job: its number "
+        "follows jobs/ in this page's address."
     )
     if _LINE.search(markdown):
         return _LINE.sub(lambda _: line, markdown, count=1)

@@ -18,8 +18,8 @@ from siaf.cvat.rounds.report import SyncReport, ignored_lines, merge_ignored
 from siaf.cvat.rounds.sync import JobSync, NothingDrawn, SyncOptions
 from siaf.cvat.server.connection import Server
 from siaf.cvat.server.faults import ServerFault
-from siaf.cvat.storage.store import Busy, StateStore
-from siaf.errors import InputError, SiafError
+from siaf.cvat.storage.store import StateStore
+from siaf.errors import Busy, InputError, SiafError
 from siaf.files import atomic_write
 
 ATTEMPT_DELAYS_S = (2.0, 10.0, 30.0)

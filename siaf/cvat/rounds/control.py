@@ -4,7 +4,7 @@ None of it needs a model: a session's file and the ledger change, and the job's 
 people stay.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,12 +13,13 @@ from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.job.labels import LabelBook
 from siaf.cvat.job.ledger import LabeledObject, Ledger, OwnShape
 from siaf.cvat.job.reading import Reading, Spot, read_job
-from siaf.cvat.job.strokes import Stroke, keyframe_shape, read_stroke, shape_name
+from siaf.cvat.job.strokes import shape_name
 from siaf.cvat.rounds.advice import Advisor
 from siaf.cvat.rounds.control_report import ControlReport
+from siaf.cvat.rounds.returning import Returning
 from siaf.cvat.rounds.undone import unseen
 from siaf.cvat.rounds.writer import JobWriter
-from siaf.cvat.server.connection import Json, Server
+from siaf.cvat.server.connection import Server
 from siaf.cvat.storage.store import KEPT_ROUNDS, JobStore
 from siaf.cvat.writing.used_scribbles import plan_return
 from siaf.errors import InputError
@@ -99,20 +100,13 @@ class JobControl:
         masks = self._masks(ledger)
         annotations = self._server.annotations(self._clip.id)
         reading = read_job(annotations, self._clip, self._book, ledger)
-        kept = self._jobs.scribbles(number)
-        removed = [shape for shape in kept["shapes"] if self._waits(shape, None, ledger)]
-        removed_tracks = [track for track in kept["tracks"] if self._waits(track["shapes"][0], track, ledger)]
-        waiting = unseen(reading, ledger) | self._marks(removed, removed_tracks)
+        returning = Returning.of(self._jobs.scribbles(number), ledger, self._book)
+        waiting = unseen(reading, ledger) | returning.marks
         ledger.undone = sorted(waiting)
         writer = self._writer(report)
-        # These come back first: stopped before the ledger is saved, the call may be repeated, and brings none twice.
-        there = {mark for stroke in reading.strokes for mark in stroke.marks}
-        back = [shape for shape in removed if not self._marks([shape], []) & there]
-        back_tracks = [track for track in removed_tracks if not self._marks([], [track]) & there]
-        if back or back_tracks:
-            writer.create(back, back_tracks)
-        if removed or removed_tracks:
-            report.notes.append(f"{len(removed) + len(removed_tracks)} used scribbles are back in the job")
+        returning.bring(reading, writer.create)  # first, as this call may be stopped before the ledger is saved
+        if len(returning):
+            report.notes.append(f"{len(returning)} used scribbles are back in the job")
         self._jobs.save(ledger)  # from here on a sync goes on where this is stopped
         writer.update(plan_return(reading.strokes, ledger.strokes, self._book), annotations)
         writer.write(ledger, masks, ledger.write_as)  # type: ignore[arg-type]
@@ -131,23 +125,6 @@ class JobControl:
             return read_masks(state)
         empty = MaskStore(self._clip.height, self._clip.width)
         return SessionMasks(masks=empty, interacted=[], confidence={}, frames=len(self._clip))
-
-    def _marks(self, shapes: Sequence[Json], tracks: Sequence[Json]) -> set[str]:
-        found = [self._stroke(shape, None) for shape in shapes]
-        found += [
-            self._stroke(keyframe, track) for track in tracks for keyframe in track["shapes"] if not keyframe["outside"]
-        ]
-        return {stroke.marks[0] for stroke in found if stroke is not None}
-
-    def _stroke(self, shape: Json, track: Json | None) -> Stroke | None:
-        given = shape if track is None else keyframe_shape(track, shape)
-        label = self._book[given["label_id"]]
-        return None if label is None else read_stroke(given, label, self._book, track)
-
-    def _waits(self, shape: Json, track: Json | None, ledger: Ledger) -> bool:
-        """Whether a removed scribble is one that no round before took."""
-        stroke = self._stroke(shape, track)
-        return stroke is not None and not stroke.used(ledger.strokes)
 
     # -- objects --------------------------------------------------------------------------------------------------
 

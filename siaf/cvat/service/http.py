@@ -8,8 +8,7 @@ from typing import Any
 from siaf.cvat.server.connection import Refusal
 from siaf.cvat.server.faults import ServerFault, Throttled
 from siaf.cvat.service.site import Site
-from siaf.cvat.storage.store import Busy
-from siaf.errors import InputError, SiafError
+from siaf.errors import Busy, InputError, SiafError
 
 SAFE = ("GET", "HEAD")
 OWN_HEADER = "x-siaf"

@@ -15,8 +15,8 @@ from siaf.cvat.server.connection import Refusal, Server
 from siaf.cvat.server.faults import ServerFault
 from siaf.cvat.service.round import STOPPED, Round
 from siaf.cvat.service.wishes import Wish
-from siaf.cvat.storage.store import Busy, JobStore
-from siaf.errors import InputError, SiafError
+from siaf.cvat.storage.store import JobStore
+from siaf.errors import Busy, InputError, SiafError
 
 if TYPE_CHECKING:
     from siaf.cvat.engines.base import Engine

@@ -17,7 +17,7 @@ import fsspec
 
 from siaf.cvat.job.ledger import Ledger
 from siaf.cvat.server.connection import Json
-from siaf.errors import InputError, SiafError, StateError
+from siaf.errors import Busy, InputError, SiafError, StateError
 from siaf.files import atomic_write
 
 LEASE_S = 300.0
@@ -32,10 +32,6 @@ def default_store() -> str:
     """SIAF_STORE, else a folder in the user's state directory."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return os.environ.get("SIAF_STORE") or str(Path(state) / "siaf" / "cvat")
-
-
-class Busy(SiafError):
-    """Another sync works on the job."""
 
 
 class StateStore:

@@ -23,11 +23,11 @@ from siaf.cvat.rounds.report import ignored_lines
 from siaf.cvat.rounds.undone import unseen
 from siaf.cvat.rounds.writer import JobWriter
 from siaf.cvat.server.connection import Refusal, Server
-from siaf.cvat.storage.store import Busy, JobStore
+from siaf.cvat.storage.store import JobStore
 from siaf.cvat.studio.following import Following
 from siaf.cvat.writing.used_scribbles import plan_return
 from siaf.engines.base import Engine
-from siaf.errors import InputError, SiafError
+from siaf.errors import Busy, Conflict, InputError
 from siaf.session.session import Session
 from siaf.session.state_file import dump_session, read_masks
 from siaf.studio.clip import Clip, JobInfo, Label
@@ -113,11 +113,12 @@ class StudioJob(Clip):
 
     def save(self, session: Session) -> None:
         """Into the store, with the ledger. Raises InputError where nothing may be written, Busy while a sync runs, and
-        SiafError if one changed the session since.
+        Conflict if one changed the session since.
         """
         self._check_may_write()
-        with self._changing() as (following, _):
-            self._keep(following, session)
+        report = ControlReport(self._clip.id, "write")
+        with self._changing() as (following, still_mine):
+            self._keep(following, session, self._writer(report, still_mine))
 
     def write(self, session: Session) -> list[str]:
         """As a sync writes: only siaf's own masks change. Also raises InputError if masks are not finished, or an
@@ -128,7 +129,8 @@ class StudioJob(Clip):
             raise InputError(f"{session.pending} frames wait for the propagation: propagate first", field="round")
         report = ControlReport(self._clip.id, "write")
         with self._changing() as (following, still_mine):
-            self._keep(following, session)
+            writer = self._writer(report, still_mine)
+            self._keep(following, session, writer)
             ledger = following.ledger
             unlabelled = following.unlabelled(session)
             if unlabelled:
@@ -137,7 +139,6 @@ class StudioJob(Clip):
                 self._book.check_writable(known.label, ledger.write_as)  # type: ignore[arg-type]
             state = self._jobs.state(ledger)
             masks = None if state is None else read_masks(state)
-            writer = JobWriter(self._server, self._clip, self._book, self._jobs, report, still_mine)
             if ledger.undone:
                 annotations = self._server.annotations(self._clip.id)
                 reading = read_job(annotations, self._clip, self._book, ledger)
@@ -146,6 +147,9 @@ class StudioJob(Clip):
             advisor = Advisor(self._server, self._clip, self._book, lambda: self._jobs.save(ledger))
             report.notes += advisor.update(ledger, ledger.advise, masks)
             self._tell(report, ledger, session)
+            if following.returned:
+                report.notes.append(f"{following.returned} used scribbles are back in the job")
+                following.returned = 0
         self._written_at = datetime.now(UTC).isoformat(timespec="seconds")
         return report.lines()
 
@@ -187,7 +191,7 @@ class StudioJob(Clip):
         assert following is not None, "load comes first"
         with self._jobs.locked(wait_s=_WAIT_S) as still_mine:
             if self._jobs.ledger().dump() != self._stored:
-                raise SiafError(
+                raise Conflict(
                     f"somebody else ran a round on job {self._clip.id} since it was opened here, and nothing of that "
                     "is overwritten: download this session to keep it, then open the job again"
                 )
@@ -202,8 +206,11 @@ class StudioJob(Clip):
             finally:
                 self._stored = following.ledger.dump()
 
-    def _keep(self, following: Following, session: Session) -> None:
-        following.follow(session)
+    def _writer(self, report: ControlReport, still_mine: Callable[[], None]) -> JobWriter:
+        return JobWriter(self._server, self._clip, self._book, self._jobs, report, still_mine)
+
+    def _keep(self, following: Following, session: Session, writer: JobWriter) -> None:
+        following.follow(session, writer.create)
         self._jobs.save(following.ledger, dump_session(session))
         following.saved(session)
 

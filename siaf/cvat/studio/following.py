@@ -7,7 +7,9 @@ from siaf.cvat.job.labels import LabelBook
 from siaf.cvat.job.ledger import LabeledObject, Ledger
 from siaf.cvat.job.reading import Reading
 from siaf.cvat.rounds.control import take_over
+from siaf.cvat.rounds.returning import Create, Returning
 from siaf.cvat.rounds.undone import unseen
+from siaf.cvat.server.connection import Json
 from siaf.cvat.storage.store import JobStore
 from siaf.session.session import Session
 from siaf.session.state_file import read_summary
@@ -16,7 +18,7 @@ from siaf.session.state_file import read_summary
 class Following:
     """A ledger that follows an open session. What both had when they were opened, or were last saved, is known.
 
-    `read(ledger)` reads the job against a ledger.
+    `read(ledger)` reads the job against a ledger. `returned`: how many scribbles came back into the job.
     """
 
     def __init__(
@@ -31,11 +33,13 @@ class Following:
         self.ledger = ledger
         self._clip, self._book, self._jobs, self._read = clip, book, jobs, read
         self._forget: int | None = None
+        self.returned = self._returning = 0
         self.saved(session)
 
-    def follow(self, session: Session) -> None:
+    def follow(self, session: Session, create: Create) -> None:
         """Bring the ledger up to the session, keep how the job stood before a new round, and forget one that was taken
-        back. Whoever calls holds the job's lease, and saves both.
+        back; scribbles that were removed with it come back into the job. Whoever calls holds the job's lease, and
+        saves both.
 
         Several rounds since the last time are one: nobody can take back half of them by the command.
         """
@@ -44,12 +48,13 @@ class Following:
             if known is not now:
                 break
             same += 1
-        self._forget = None
+        self._forget, self._returning = None, 0
         if same < len(self._rounds):
-            self._take_back(same)
+            self._take_back(same, create)
         if same < len(session.rounds):
             if self._forget is not None:
                 self._jobs.save(self.ledger)  # what is kept is what the store has
+                self._jobs.forget_before(self._forget, self.ledger)
                 self._forget = None
             self._jobs.keep_before(self.ledger.round + 1)
             self.ledger.round += 1
@@ -62,29 +67,35 @@ class Following:
     def saved(self, session: Session) -> None:
         """The ledger and the session are in the store."""
         self._rounds, self._tags = list(session.rounds), set(session.objects.tags)
+        self.returned, self._returning = self.returned + self._returning, 0
         if self._forget is not None:  # not before: a save that fails is tried again, from the ledger of before
             self._jobs.forget_before(self._forget, self.ledger)
             self._forget = None
 
-    def _take_back(self, rounds: int) -> None:
+    def _take_back(self, rounds: int, create: Create) -> None:
         """The session has only so many rounds left: the ledger is the one of then, if the store still has that.
 
-        A round of the job may be several of the session; one of which a part is left stays. So does one whose scribbles
-        were removed from the job: `siaf cvat undo` can bring those back.
+        A round of the job may be several of the session; one of which a part is left stays.
         """
         known, ledger = len(self._rounds), self.ledger
+        kept: dict[str, list[Json]] = {"shapes": [], "tracks": []}
         while known > rounds:
-            before, kept = self._jobs.before(ledger.round), self._jobs.scribbles(ledger.round)
-            if before is None or kept["shapes"] or kept["tracks"]:
+            before = self._jobs.before(ledger.round)
+            if before is None:
                 break
             state = self._jobs.state(before)
             had = 0 if state is None else read_summary(state).rounds
             if not rounds <= had < known:  # a part of a round, or a session that began again with another model
                 break
+            for kind, removed in self._jobs.scribbles(ledger.round).items():
+                kept[kind] += removed
             take_over(before, ledger)
             self._forget, known, ledger = ledger.round, had, before
         if ledger is not self.ledger:
-            ledger.undone = sorted(unseen(self._read(ledger), ledger))
+            reading, returning = self._read(ledger), Returning.of(kept, ledger, self._book)
+            ledger.undone = sorted(unseen(reading, ledger) | returning.marks)
+            returning.bring(reading, create)
+            self._returning = len(returning)
             self.ledger = ledger
 
     def _describe(self, session: Session) -> None:

@@ -20,13 +20,14 @@ from siaf.engines.sam2.network import MemoryRead, Sam2Features, Sam2Network
 from siaf.engines.sam2.recent import Recent
 from siaf.errors import InputError, SiafError
 from siaf.masks import IndexMask
+from siaf.model.encodings import Encodings
 from siaf.model.identity import Slots
 from siaf.model.loaded import Frame, Model, ModelIdentity, StepOutput
 from siaf.model.partial_attention import PartialAttention
 from siaf.model.preprocessing import normalise
 from siaf.model.probabilities import Probabilities
 from siaf.model.propagation import FrameMemory
-from siaf.model.request import Context, Footage, InteractionRequest, Reference
+from siaf.model.request import Footage, InteractionRequest, Reference
 from siaf.model.segmenter import Segmenter
 from siaf.model.trail import Place
 
@@ -118,7 +119,11 @@ class Sam2Engine:
 
     @torch.inference_mode()
     def interact(
-        self, footage: Footage, request: InteractionRequest, context: Context | None = None
+        self,
+        footage: Footage,
+        request: InteractionRequest,
+        asked_before: Encodings | None = None,
+        beside_before: Encodings | None = None,
     ) -> dict[int, Probabilities]:
         """Masks of the asked frames, each object from its own points, box and mask before.
 

@@ -109,6 +109,12 @@ export class Drafts {
     return tagsOf(this.items);
   }
 
+  /** Tags of what counts on other frames than this one. */
+  tagsBeside(frame) {
+    const others = this.frames.filter((one) => one !== frame).map((one) => this.of(one));
+    return [...tagsOf(others.flatMap(({ strokes, boxes, masks }) => [...strokes, ...boxes, ...(masks ? [{ masks }] : [])]))];
+  }
+
   /** What counts on a frame: {strokes: [Stroke], boxes: [BoxModel], masks: [MaskModel] | null}. */
   of(frame) {
     let strokes = [];

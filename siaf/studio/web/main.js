@@ -100,8 +100,14 @@ function look() {
   if (state.before) before.focus(state.frame, heading);
   if (state.holder) previews.need(state.frame);
   clearTimeout(noting);
-  noting = setTimeout(() => history.replaceState(null, "", `#${state.frame}`), 300); // a reload comes back here
+  noting = setTimeout(rest, 200);
   stage.ask();
+}
+
+/** Somebody looks at a frame: a reload comes back here, and the studio gets ready for a stroke. */
+function rest() {
+  history.replaceState(null, "", `#${state.frame}`);
+  if (state.holder && state.link === "ok") api.post("shown", { frame: state.frame }).catch((error) => actions.fail(error));
 }
 
 /** Something was drawn. */

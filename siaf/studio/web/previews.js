@@ -31,7 +31,8 @@ export class Previews {
     let found = masks;
     if (!masks && (strokes.length || boxes.length)) {
       try {
-        found = (await this.#api.post("preview", { frame, strokes, boxes })).masks;
+        const elsewhere = this.#drafts.tagsBeside(frame);
+        found = (await this.#api.post("preview", { frame, strokes, boxes, elsewhere })).masks;
       } catch (error) {
         this.#failed(error);
         return;
