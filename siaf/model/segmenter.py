@@ -88,9 +88,8 @@ class Segmenter:
     def _in_parts(self, frame: NDArray[np.uint8]) -> Iterator[Embedding | None]:
         parts, found = self.net.image_encoder.in_parts(self.prepared(frame)), None
         while found is None:
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self._half
-            ):  # a thread's: never around a yield
+            # A thread's own: never around a yield.
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
                 found = next(parts)
             yield found
 

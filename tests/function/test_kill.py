@@ -57,9 +57,7 @@ def test_the_final_masks_are_those_of_an_undisturbed_run(
         assert quiet.retries == 0
         killer = Killer(victim, quiet.seconds, KILLS, seed=len(kind))
         retries = 0
-        for _ in range(
-            KILLS
-        ):  # one is enough, but for what would strike after its end; every session takes one or more
+        for _ in range(KILLS):  # one is enough, but for what would strike after its end
             if not killer.left:
                 break
             client = StubbornClient(victim.port, sent=killer.sent)
