@@ -45,8 +45,8 @@ class RecordingModel(Model):
         return [call.count for call in self.calls if call.method == method]
 
     @property
-    def reads_in_parts(self) -> bool:
-        return self.in_parts and super().reads_in_parts
+    def partial_reader(self) -> Model | None:
+        return super().partial_reader if self.in_parts else None
 
     def encode_batch(self, frames: Sequence[NDArray[Any]]) -> list[FrameFeatures]:
         self._note(Call("encode_batch", len(frames)))

@@ -27,6 +27,20 @@ Features: TypeAlias = Any
 """An encoded frame. What it holds is its engine's business; `named()` gives its tensors, `map(f)` others like it."""
 
 
+class PartialReader(Protocol):
+    """Reads a memory part by part, so that what a frame read of some frames is kept while the memory grows."""
+
+    def read(
+        self,
+        features: Features,
+        memories: Sequence[FrameMemory],
+        groups: int,
+        known: PartialAttention | None = None,
+    ) -> PartialAttention:
+        """What a frame reads of parts of a memory, joined with what is known of other parts."""
+        ...
+
+
 class Engine(Protocol):
     """What encodes frames, answers prompts, remembers masks and finds them on other frames. It holds no session.
 
@@ -90,8 +104,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def reads_in_parts(self) -> bool:
-        """Whether `read` is of use: what a frame reads of a memory can be kept while the memory grows."""
+    def partial_reader(self) -> PartialReader | None:
+        """What reads parts of a memory, None if a frame must read all of it at once."""
         ...
 
     def adjusted(self, short_side: int | None, interaction_short_side: int | None, autocast: bool) -> "Engine":
@@ -165,19 +179,10 @@ class Engine(Protocol):
         """One step on each of several chains, all objects at once; masks at `size` = (rows, columns).
 
         `long`: of each chain, the memories that it reads, joined along their tokens; `places` say where those are.
-        `short`: memory of the frame before. `known`: what `read` gave for a part of `long`, which then holds the rest.
+        `short`: memory of the frame before. `known`: what `partial_reader` gave for a part of `long`, which then holds
+        the rest.
         `trails`: what each chain knows of the frames that it passed. `tags`: the tag of every merged channel.
         """
-        ...
-
-    def read(
-        self,
-        features: Features,
-        memories: Sequence[FrameMemory],
-        groups: int,
-        known: PartialAttention | None = None,
-    ) -> PartialAttention:
-        """What a frame reads of parts of a memory, joined with what is known of other parts."""
         ...
 
     def trail(self, features: Features, mask: IndexMask) -> Trace | None:

@@ -262,9 +262,9 @@ class Model:
         return Trail(labels, torch.from_numpy(pace), key)
 
     @property
-    def reads_in_parts(self) -> bool:
-        """Whether `read` is of use: what a frame reads of a memory can be kept while the memory grows."""
-        return self.propagation.reads_in_parts and self.device.type == "cpu" and not self.autocast
+    def partial_reader(self) -> "Model | None":
+        """The model, if what a frame reads of a memory can be kept while the memory grows."""
+        return self if self.propagation.reads_in_parts and self.device.type == "cpu" and not self.autocast else None
 
     @torch.inference_mode()
     def read(

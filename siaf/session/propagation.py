@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from siaf.engines.base import Engine, Features
+from siaf.engines.base import Engine, Features, PartialReader
 from siaf.frames.source import Frame, FrameSource, frame_digest
 from siaf.masks import IndexMask
 from siaf.model.partial_attention import PartialAttention
@@ -168,9 +168,9 @@ class Propagator:
         """
         slots, tags = objects.channels(self.model.objects_per_pass)
         whole = self.frames.height, self.frames.width
-        known = None
-        if since is not None and self.side_by_side == 1 and self.model.reads_in_parts:
-            known = self._read(features[0], near[0], since, len(slots))
+        known, reader = None, self.model.partial_reader
+        if since is not None and self.side_by_side == 1 and reader is not None:
+            known = self._read(reader, features[0], near[0], since, len(slots))
             predicted = beside(self.memory.permanent(near[0]), chains[0].transient)
             long = [self.memory.joined(predicted)] if predicted else []
         else:
@@ -195,7 +195,9 @@ class Propagator:
         taught = [-1] * len(self.memory.taught(frame)) if among is None else []
         return Place(tuple(way * (frame - f) + beyond for f in (*self.memory.select(frame, among), *taught)))
 
-    def _read(self, features: Features, frame: int, since: Mapping[int, int], groups: int) -> PartialAttention:
+    def _read(
+        self, reader: PartialReader, features: Features, frame: int, since: Mapping[int, int], groups: int
+    ) -> PartialAttention:
         """What a frame reads of the user's frames; those that it has read in an earlier round are not read again.
 
         They are read in the order in which they came, whether kept reads are found or not: the bits are the same.
@@ -204,7 +206,7 @@ class Propagator:
         entries = [*self.memory.taught(frame), *(self.memory.entries[f] for f in chosen)]
         known, rest = self.reads.find(frame, entries)
         if rest or known is None:
-            known = self.model.read(features, rest, groups, known)
+            known = reader.read(features, rest, groups, known)
             self.reads.keep(frame, entries, known)
         return known
 

@@ -6,7 +6,6 @@ frame's memory is one layer: its tokens are the keys, the object pointers the va
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -82,9 +81,9 @@ class Sam2Engine:
         return 0
 
     @property
-    def reads_in_parts(self) -> bool:
-        """No: each of its layers reads the memory as the one before left the frame."""
-        return False
+    def partial_reader(self) -> None:
+        """None: each of its layers reads the memory as the one before left the frame."""
+        return None
 
     def adjusted(self, short_side: int | None, interaction_short_side: int | None, autocast: bool) -> "Sam2Engine":
         """The same in this precision. Raises InputError for another input size than its own."""
@@ -285,16 +284,6 @@ class Sam2Engine:
             torch.cat((pointers[:, passed], *recent.pointers), 1),
             net.pointer_positions(steps),
         )
-
-    def read(
-        self,
-        features: Sam2Features,
-        memories: Sequence[FrameMemory],
-        groups: int,
-        known: PartialAttention | None = None,
-    ) -> NoReturn:
-        """Never: see `reads_in_parts`."""
-        raise NotImplementedError(f"{self.name} reads its memory as a whole")
 
     def trail(self, features: Sam2Features, mask: IndexMask) -> Recent | None:
         """None: at its start a chain has predicted nothing."""
