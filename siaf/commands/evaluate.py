@@ -365,7 +365,9 @@ def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str
     model = load_networks(name, device=device, weights=weights, **files)
     for part, path in checkpoints.items():
         net = getattr(build_model(name, device=model.device), part)  # the model's own is folded, no longer as it trains
-        load_averaged(net, path, f"{name} {part}")
+        load_averaged(net, path, f"{name} {part}", new=("boundary.",))
+        if part == "propagation":
+            net.boundary = model.propagation.boundary  # no part of that training
         for_inference(net)
         model = replace(model, **{part: net, "digest": f"{model.digest}+{path}"})
     return model

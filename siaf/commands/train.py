@@ -5,7 +5,7 @@ import math
 import os
 from pathlib import Path
 
-from siaf.commands import train_segmenter
+from siaf.commands import train_boundary, train_segmenter
 from siaf.commands.common import device_name, minutes, natural, positive
 from siaf.errors import InputError
 
@@ -38,8 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         each.add_argument("--threads", type=positive, help="CPU threads; default: torch's")
         each.set_defaults(run=run)
     train_segmenter.add_stage(stages)
+    train_boundary.add_stage(stages)
     check = stages.add_parser("check", help="check every file that a configuration trains on")
-    check.add_argument("--stage", dest="of", choices=("interaction", "propagation", "segmenter"), default="propagation")
+    stages_of_data = ("interaction", "propagation", "segmenter", "boundary")
+    check.add_argument("--stage", dest="of", choices=stages_of_data, default="propagation")
     _add_data(check)
     check.set_defaults(run=run_check)
 

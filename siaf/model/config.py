@@ -17,6 +17,7 @@ class PropagationConfig:
     `memory_gap`: a predicted frame enters the long-term memory every so many frames; 0 = never (AOTT, AOTS, AOTB).
     `fine`, `motion_prior`: a second decoder at stride 4 (siaf.model.fine), and objects kept near where they were
     (siaf.model.motion); AOT has neither. `objects_per_pass`: how many objects share a pass, at most MAX_TAGS.
+    `boundary`: what is found is drawn finer afterwards (siaf.model.boundary).
     `short_side`: input size in pixels that the network is run at; smaller frames are scaled up by at most `enlarge`.
     """
 
@@ -30,6 +31,7 @@ class PropagationConfig:
     gated: bool = False
     fine: bool = False
     motion_prior: bool = False
+    boundary: bool = False
     objects_per_pass: int = MAX_TAGS
     short_side: int = 480
     enlarge: float = 1.0
@@ -60,6 +62,7 @@ PROPAGATION: dict[str, PropagationConfig] = {
         memory_gap=5,
         fine=True,
         motion_prior=True,
+        boundary=True,
         short_side=321,
         enlarge=3.0,
     ),

@@ -12,14 +12,16 @@ from torch import Tensor
 from siaf.masks import MAX_TAG
 from siaf.model import motion
 from siaf.model.batching import apart, fit_to, joined, side_by_side, stack
+from siaf.model.boundary import picture_size, refine_boundaries
 from siaf.model.config import MAX_TAGS
 from siaf.model.encodings import Encodings
 from siaf.model.fine import KEY_DIM, stride_four
+from siaf.model.half import computes_bfloat16
 from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interacting import run_interaction
 from siaf.model.interaction import InteractionFeatures, InteractionInput, InteractionNet
 from siaf.model.partial_attention import PartialAttention
-from siaf.model.preprocessing import network_size, resize_frames, resize_labels
+from siaf.model.preprocessing import network_size, resize_frames, resize_labels, resize_pictures
 from siaf.model.probabilities import Probabilities
 from siaf.model.propagation import FrameFeatures, FrameMemory, PropagationNet
 from siaf.model.request import Footage, InteractionRequest
@@ -117,6 +119,8 @@ class Model:
         images = torch.cat([resize_frames(self._tensor(frame)[None], size) for frame in frames])
         with self._precision():
             features = self.propagation.encode(images).map(Tensor.float)
+        if self.propagation.boundary is not None:
+            features = replace(features, picture=torch.cat([self._picture(frame, features) for frame in frames]))
         if len(frames) == 1:
             return [features]
         # Copies, so that a cache may drop one frame without holding the batch.
@@ -169,7 +173,7 @@ class Model:
             winner = self._winners(used, self.input_size(together))
             remembered.append(split_groups(winner, slots))
             left.append(self._leave(winner, key, trail, channels))
-            labels.append(self._winners(used, size))
+            labels.append(self._labels(used, features[i], size))
             scores.append(merge_groups(used))
         with self._precision():
             memory = net.remember(step.sources, torch.cat(remembered))
@@ -386,6 +390,21 @@ class Model:
         if len(logits) == 1:
             return winners(logits[0], size, align)
         return merge_groups(_resize(logits, size, align)).max(0).indices  # merging groups is not linear
+
+    def _labels(self, logits: list[Tensor], features: FrameFeatures, size: tuple[int, int]) -> Tensor:
+        """As `_winners`, with boundaries drawn finer where the network does that."""
+        net = self.propagation
+        if net.boundary is None or features.picture is None or len(logits) > 1:
+            return self._winners(logits, size)
+        half = computes_bfloat16(self.device)  # no memory depends on this, so machines may differ in it
+        with torch.autocast(self.device.type, torch.bfloat16 if half else None, enabled=half or self.autocast):
+            drawn = refine_boundaries(net.boundary, features.picture, logits[0])
+        return winners(drawn, size, net.config.align_corners)
+
+    def _picture(self, frame: Frame, features: FrameFeatures) -> Tensor:
+        """A frame as boundary refinement sees it, uint8 1×3×H×W."""
+        rows, cols = features.levels[0].shape[-2:]
+        return resize_pictures(self._tensor(frame)[None], picture_size(rows, cols))
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, enabled=self.autocast)

@@ -40,8 +40,17 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if frames.shape[1:3] == size:
         return normalise(frames)
+    return _normalise(_resized(frames, size))
+
+
+def resize_pictures(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """uint8 N×H×W×3 → uint8 N×3×h×w; antialiased bicubic."""
+    return _resized(frames, size).clamp(0, 255).round().to(torch.uint8)
+
+
+def _resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
     images = frames.permute(0, 3, 1, 2).contiguous().float()
-    return _normalise(F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True))
+    return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
 def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siaf.model.attention import LocalAttention, MultiheadAttention
+from siaf.model.boundary import BoundaryRefiner
 from siaf.model.config import MAX_TAGS, PropagationConfig
 from siaf.model.encoders import build_encoder
 from siaf.model.fine import FineDecoder
@@ -31,12 +32,14 @@ class FrameFeatures:
 
     `levels`: maps at strides 4, 8, 16 for the decoder (`Decoder.narrow`); `embedding`: B×C×h×w at stride 16 for
     matching; `stream`: B×N×C, what the first layer makes of it before it reads any memory (`LSTTLayer.attend`), or None
-    where that is left to the layer.
+    where that is left to the layer. `picture`: the frames as boundary refinement sees them, uint8 B×3×H×W
+    (`siaf.model.boundary`), or None where nothing does.
     """
 
     levels: tuple[Tensor, Tensor, Tensor]
     embedding: Tensor
     stream: Tensor | None = None
+    picture: Tensor | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -46,20 +49,21 @@ class FrameFeatures:
     def map(self, change: Callable[[Tensor], Tensor]) -> "FrameFeatures":
         """The same with every tensor changed."""
         fine, middle, coarse = (change(level) for level in self.levels)
-        stream = None if self.stream is None else change(self.stream)
-        return FrameFeatures((fine, middle, coarse), change(self.embedding), stream)
+        stream, picture = (None if x is None else change(x) for x in (self.stream, self.picture))
+        return FrameFeatures((fine, middle, coarse), change(self.embedding), stream, picture)
 
     def named(self) -> dict[str, Tensor]:
         """Every tensor by name."""
         fine, middle, coarse = self.levels
         found = {"fine": fine, "middle": middle, "coarse": coarse, "embedding": self.embedding}
-        return found if self.stream is None else {**found, "stream": self.stream}
+        more = {"stream": self.stream, "picture": self.picture}
+        return found | {name: tensor for name, tensor in more.items() if tensor is not None}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "FrameFeatures":
         """The inverse of `named`; KeyError if one is missing."""
         levels = tensors["fine"], tensors["middle"], tensors["coarse"]
-        return cls(levels, tensors["embedding"], tensors.get("stream"))
+        return cls(levels, tensors["embedding"], tensors.get("stream"), tensors.get("picture"))
 
 
 class PropagationOutput(NamedTuple):
@@ -206,6 +210,7 @@ class PropagationNet(nn.Module):
         kernel, padding = (17, 8) if config.align_corners else (16, 0)
         self.patch_wise_id_bank = nn.Conv2d(MAX_TAGS + 1, config.dim, kernel, stride=16, padding=padding)
         self.fine = FineDecoder(channels[:3], config.dim // 2) if config.fine else None
+        self.boundary = BoundaryRefiner() if config.boundary else None
 
     def matching_input(self, levels: list[Tensor]) -> Tensor:
         """What the projector sees of the encoder's maps."""

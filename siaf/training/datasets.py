@@ -131,6 +131,15 @@ class Mixture:
         for one in self._sets:
             yield from one.problems()
 
+    def videos(self) -> list[tuple[float, Sequence[videos.Video]]]:
+        """Shares, of the sum 1, and videos of every set. Raises InputError if one has none."""
+        found = []
+        for i, (share, one) in enumerate(zip(self._shares, self._sets, strict=True)):
+            if not isinstance(one, VideoData):
+                raise InputError("must be of videos", field=f"data[{i}].format")
+            found.append((share, one.videos))
+        return found
+
     def clips(self, form: ClipForm) -> ClipSource:
         """A source of clips of this form."""
         sources = tuple(one.clips(form) for one in self._sets)

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -226,7 +226,7 @@ def averaged_checkpoint(path: Path) -> dict[str, Tensor]:
     return net | {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}
 
 
-def load_averaged(net: nn.Module, path: Path, name: str = "", *, new: str = "") -> None:
+def load_averaged(net: nn.Module, path: Path, name: str = "", *, new: Sequence[str] = ()) -> None:
     """Give `net`, whose training is called `name`, the weights that a run would ship. StateError for another's.
 
     `new` as of `load_checked`.

@@ -31,7 +31,8 @@ Net = PropagationNet | InteractionNet
 Draw = Callable[[np.random.Generator], Batch]
 _SHOWN = 2**31
 """Number of the batch that pictures are of; no step is as far."""
-_FINE = "fine."
+_NEW = ("fine.", "boundary.")
+"""Layers that older weights lack."""
 _APART = 7919
 """Between the seeds of a step's losses."""
 
@@ -91,6 +92,8 @@ def train(
             _go_on_from(net, start, settings["model"], stage)
         net.to(device)
         net.encoder.requires_grad_(schedule.factor("encoder.") > 0)
+        if isinstance(net, PropagationNet) and net.boundary is not None:
+            net.boundary.requires_grad_(False)  # it learns from what this network answers: `siaf train boundary`
         trainer = Trainer(net, schedule, out, name=f"{settings['model']} {stage}", processes=processes)
         if resume is not None:
             trainer.resume(resume)
@@ -108,11 +111,11 @@ def train(
 
 
 def _go_on_from(net: Net, start: Path, model: str, stage: str) -> None:
-    """Weights to continue from. Those from before the fine decoder leave it as initialised."""
+    """Weights to continue from. Layers that they are older than stay as initialised."""
     if is_training_checkpoint(start):
-        load_averaged(net, start, f"{model} {stage}", new=_FINE)
+        load_averaged(net, start, f"{model} {stage}", new=_NEW)
     else:
-        load_part(net, start, model, stage, new=_FINE)
+        load_part(net, start, model, stage, new=_NEW)
 
 
 def check(stage: str, data: Path, config: Path | None = None) -> list[InputError]:

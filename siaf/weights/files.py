@@ -7,7 +7,7 @@ all names and values; `provenance`, JSON: where they come from.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def weights_info(path: Path) -> dict[str, str]:
     return {**metadata, "digest": file_digest(path), "bytes": str(path.stat().st_size)}
 
 
-def load_part(net: nn.Module, path: Path, name: str, part: str, *, new: str = "") -> None:
+def load_part(net: nn.Module, path: Path, name: str, part: str, *, new: Sequence[str] = ()) -> None:
     """Give `net` the weights of one network of the model `name`, "interaction" or "propagation".
 
     `path` is a weights file of that model or of that network alone; `new` as of `load_checked`. Raises StateError for
@@ -129,13 +129,14 @@ def load_part(net: nn.Module, path: Path, name: str, part: str, *, new: str = ""
     load_checked(net, parts[part].tensors, f"{path}:{part}", new=new)
 
 
-def load_checked(net: nn.Module, state: Mapping[str, Tensor], where: str, *, new: str = "") -> None:
+def load_checked(net: nn.Module, state: Mapping[str, Tensor], where: str, *, new: Sequence[str] = ()) -> None:
     """Load tensors whose names and shapes are exactly the network's; StateError names the first three that are not.
 
-    `new`: a prefix of names. If `state` has none of these, the network's own stay as they are.
+    `new`: prefixes of names. If `state` has none of one of these, the network's own stay as they are.
     """
-    if new and not any(name.startswith(new) for name in state):
-        state = {**state, **{k: v for k, v in net.state_dict().items() if k.startswith(new)}}
+    for prefix in new:
+        if not any(name.startswith(prefix) for name in state):
+            state = {**state, **{k: v for k, v in net.state_dict().items() if k.startswith(prefix)}}
     differ = differences({k: tuple(v.shape) for k, v in net.state_dict().items()}, state)
     if differ:
         raise StateError(f"{len(differ)} tensors differ from the architecture: {'; '.join(differ[:3])}", field=where)

@@ -87,6 +87,8 @@ def load_networks(
     parts = {part: files[path][part] for part, path in paths.items()}
     check_encoder(name, parts["propagation"].architecture)
     built = _build(name, parts["interaction"].architecture, parts["propagation"].architecture, device)
+    if not any(name.startswith("boundary.") for name in parts["propagation"].tensors):
+        built.propagation.boundary = None  # weights from before there was such a thing go without
     for part, net in (("interaction", built.interaction), ("propagation", built.propagation)):
         load_checked(net, parts[part].tensors, f"{paths[part]}:{part}")
         for_inference(net)

@@ -131,12 +131,12 @@ def test_weights_of_before_the_fine_decoder_leave_it_as_it_begins(tiny_model: Mo
     before = {name: value + 1 for name, value in own.items() if not name.startswith("fine.")}
     fresh = build_model("siaf-t", seed=5).propagation
     begins = {name: value.clone() for name, value in fresh.state_dict().items() if name.startswith("fine.")}
-    load_checked(fresh, before, "old", new="fine.")
+    load_checked(fresh, before, "old", new=("fine.",))
     after = fresh.state_dict()
     assert begins and all(torch.equal(after[name], value) for name, value in {**before, **begins}.items())
     some = {**before, "fine.key.weight": own["fine.key.weight"]}
     with pytest.raises(StateError, match=r"fine\."):
-        load_checked(fresh, some, "half", new="fine.")
+        load_checked(fresh, some, "half", new=("fine.",))
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
