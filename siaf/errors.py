@@ -22,6 +22,10 @@ class StateError(InputError):
     """A state file or weights file is damaged, of a newer format, or belongs to another model or other weights."""
 
 
+class OutOfMemory(SiafError):
+    """The device has too little free memory, however little is computed at a time."""
+
+
 class Busy(SiafError):
     """Somebody else works on the same: in a moment it may succeed."""
 

@@ -131,7 +131,7 @@ def device_name(name: str) -> str:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         found = f"{count} GPU{'s' if count > 1 else ''}, from cuda:0" if count else "no GPU with a driver"
-        raise InputError(f"{name}: this machine has {found}; leave --device out to use what there is", field="--device")
+        raise InputError(f"{name}: this machine has {found}; --device auto takes what there is", field="--device")
     return name
 
 

@@ -5,18 +5,22 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from siaf.commands.common import add_json_argument, add_model_arguments, natural, positive
+from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
 from siaf.model.loaded import Model
-from siaf.weights import build_model
+from siaf.model.names import ENGINE_NAMES
+from siaf.weights import build_model, load_model
 from siaf.weights.loading import load_networks, load_segmenter
 
 if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
@@ -24,7 +28,7 @@ if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
     from siaf.evaluation.interactive import PlayedRound
     from siaf.evaluation.paper import Setting
 
-Measure = Callable[[Model, LabelledSequence], Iterator[Row]]
+Measure = Callable[[Engine, LabelledSequence], Iterator[Row]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--baseline-encoder",
                 type=Path,
                 metavar="FILE",
-                help="ImageNet MobileNetV2 for nearest-neighbour matching (default: the model's own encoder)",
+                help="ImageNet MobileNetV2 for nearest-neighbour matching (default: the model's own encoder; beside "
+                "another engine, siaf-t's)",
             )
         add_model_arguments(each)
         for part in ("interaction", "propagation"):
@@ -115,8 +120,10 @@ def run_propagation(arguments: argparse.Namespace) -> None:
 
     if arguments.adapt and arguments.references < 2:
         raise InputError("needs two reference frames or more", field="references")
+    if arguments.adapt and arguments.model in ENGINE_NAMES:
+        raise InputError(f"{arguments.model} has no decoder that a session can adapt", field="adapt")
 
-    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+    def measure(model: Engine, sequence: LabelledSequence) -> Iterator[Row]:
         methods = {model.name: siaf_method(model)}
         if arguments.adapt:
             methods[f"{model.name} adapted"] = siaf_method(model, adapt=True)
@@ -172,7 +179,7 @@ def run_interaction(arguments: argparse.Namespace) -> None:
     from siaf.evaluation.grabcut import grabcut_answer
     from siaf.evaluation.interaction import siaf_answer, stroke_rounds
 
-    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+    def measure(model: Engine, sequence: LabelledSequence) -> Iterator[Row]:
         chosen = [i for i in range(0, len(sequence.frames), arguments.every) if sequence.masks[i].any()]
         methods = {model.name: siaf_answer} | ({} if arguments.no_baselines else {"grabcut": grabcut_answer})
         for name, start in methods.items():
@@ -191,7 +198,7 @@ def run_clicks(arguments: argparse.Namespace) -> None:
     from siaf.evaluation.grabcut import grabcut_from_box
     from siaf.evaluation.metrics import jaccard
 
-    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+    def measure(model: Engine, sequence: LabelledSequence) -> Iterator[Row]:
         chosen = range(0, len(sequence.frames), arguments.every)
         truths = [(i, sequence.masks[i] == t) for i in chosen for t in sequence.tags if (sequence.masks[i] == t).any()]
         boxes = [box_score(siaf_segmenter(model, sequence.frames[i]), truth) for i, truth in truths]
@@ -211,7 +218,7 @@ def run_boxes(arguments: argparse.Namespace) -> None:
     """Mean box IoU by sequence and tracker."""
     from siaf.evaluation.boxes import first_boxes, mil_boxes, score_boxes, siaf_boxes, still_boxes
 
-    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+    def measure(model: Engine, sequence: LabelledSequence) -> Iterator[Row]:
         boxes = first_boxes(sequence.masks)
         if not boxes:
             raise InputError("its first frame shows no object to track", field=sequence.name)
@@ -249,7 +256,7 @@ def _play(arguments: argparse.Namespace, sequences: Iterable[LabelledSequence]) 
 
     samples: dict[str, list[list[RoundScore]]] = {}
 
-    def measure(model: Model, sequence: LabelledSequence) -> Iterator[Row]:
+    def measure(model: Engine, sequence: LabelledSequence) -> Iterator[Row]:
         fills: dict[str, Fill] = {model.name: repropagate}
         fills |= {name: fill_by(method) for name, method in _baselines(arguments, model).items()}
         firsts = first_strokes(sequence, arguments.frames)
@@ -284,7 +291,7 @@ def _play(arguments: argparse.Namespace, sequences: Iterable[LabelledSequence]) 
 def _play_settings(arguments: argparse.Namespace, settings: set["Setting"], wanted: tuple[str, ...]) -> None:
     from siaf.evaluation.paper import play_setting, tables
 
-    model = _model(arguments)
+    model = _own_networks(arguments)
     played: dict[Setting, list[list[PlayedRound]]] = {setting: [] for setting in settings}
     for sequence in _sequences(arguments):
         for setting in sorted(settings, key=str):
@@ -339,16 +346,33 @@ def _report(arguments: argparse.Namespace, rows: list[Row], summary: dict[str, d
         print(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in values.items()))
 
 
-def _baselines(arguments: argparse.Namespace, model: Model) -> "dict[str, Method]":
+def _baselines(arguments: argparse.Namespace, model: Engine) -> "dict[str, Method]":
     from siaf.evaluation.baselines import baselines, encoder_features, mobilenet_features
 
     if arguments.no_baselines:
         return {}
     weights = arguments.baseline_encoder
-    return baselines(mobilenet_features(weights) if weights else encoder_features(model))
+    return baselines(
+        mobilenet_features(weights) if weights else encoder_features(model.adaptable or _siaf_t(model.device))
+    )
 
 
-def _model(arguments: argparse.Namespace) -> Model:
+@cache
+def _siaf_t(device: torch.device) -> Model:
+    return load_networks("siaf-t", device=device)
+
+
+def _model(arguments: argparse.Namespace) -> Engine:
+    name = arguments.model
+    if name not in ENGINE_NAMES:
+        return _own_networks(arguments)
+    if arguments.segmenter:
+        raise InputError(f"{name} has no segmenter to replace", field="segmenter")
+    parts = {part: getattr(arguments, part) for part in ("interaction", "propagation")}
+    return load_model(name, device=arguments.device, weights=arguments.weights, **parts)
+
+
+def _own_networks(arguments: argparse.Namespace) -> Model:
     given = {part: getattr(arguments, part) for part in ("interaction", "propagation") if getattr(arguments, part)}
     model = model_with(given, arguments.model, device=arguments.device, weights=arguments.weights)
     return replace(model, segmenter=load_segmenter(model.device, arguments.segmenter)) if arguments.segmenter else model

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from siaf.commands import parity
-from siaf.commands.common import Subparsers, add_json_argument, print_result
+from siaf.commands import best_engine, parity
+from siaf.commands.common import Subparsers, add_json_argument, device_name, print_result
 from siaf.engines.sam2.loading import WEIGHTS
 from siaf.errors import StateError
 from siaf.weights import MODELS, packaged_weights, weights_info
@@ -59,8 +59,12 @@ def _add_fetch(actions: Subparsers) -> None:
 def _add_best(actions: Subparsers) -> None:
     best = actions.add_parser("best", help="fetch the most accurate published network and make a model of it")
     best.add_argument(
+        "--device",
+        type=device_name,
+        help='fetch nothing, but name the model that suits "auto", "cpu", "cuda", "cuda:1", …',
+    )
+    best.add_argument(
         "--model",
-        default=next(iter(BEST)),
         choices=list(BEST),
         help="siaf-swinb (default) is the most accurate, siaf-r50 nearly twice as fast",
     )
@@ -175,16 +179,20 @@ def _line(
 
 
 def run_best(arguments: argparse.Namespace) -> None:
-    """Download, import, pack and check."""
+    """Download, import, pack and check; or name what suits a device."""
     from siaf.weights.importing import best
 
-    with _download_bar(BEST[arguments.model], arguments.json) as progress:
-        path, unchecked = best(arguments.model, offline=arguments.offline, progress=progress)
-    licence = CATALOGUE[BEST[arguments.model]].licence
-    result = {"file": str(path), "model": arguments.model, "licence": licence, "unchecked": unchecked}
+    if arguments.device is not None:
+        best_engine.run(arguments)
+        return
+    model = arguments.model or next(iter(BEST))
+    with _download_bar(BEST[model], arguments.json) as progress:
+        path, unchecked = best(model, offline=arguments.offline, progress=progress)
+    licence = CATALOGUE[BEST[model]].licence
+    result = {"file": str(path), "model": model, "licence": licence, "unchecked": unchecked}
     lines = [
         str(path),
-        f"use it with --model {arguments.model}, or SIAF_MODEL={arguments.model} for the function",
+        f"use it with --model {model}, or SIAF_MODEL={model} for the function",
         f"licence of the propagation network: {licence}",
         *_notes(unchecked),
     ]

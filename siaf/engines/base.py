@@ -109,8 +109,8 @@ class Engine(Protocol):
         ...
 
     def adjusted(self, short_side: int | None, interaction_short_side: int | None, autocast: bool) -> "Engine":
-        """The same with other input sizes, where they are given, and in this precision. Raises InputError naming
-        `short_side` or `interaction_short_side` for a size that it cannot take.
+        """The same with other input sizes, where they are given, and in half precision if `autocast`. Raises InputError
+        naming `short_side` or `interaction_short_side` for a size that it cannot take.
         """
         ...
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.boxes import Box, mask_box
+from siaf.engines.base import Engine
 from siaf.evaluation.metrics import box_iou
 from siaf.frames.source import Frame, frame_digest
 from siaf.interactive.tracking import Pending, Track, Tracker
-from siaf.model.loaded import Model
 from siaf.prompts import ObjectPrompt
 from siaf.session.feature_cache import FeatureCache
 
@@ -18,7 +18,7 @@ Boxes = NDArray[np.float64]
 """float64 N×4, one row per frame: left, top, right, bottom edge; NaN where the object is absent."""
 
 
-def siaf_boxes(model: Model, frames: Sequence[Frame], boxes: Mapping[int, Box]) -> dict[int, Boxes]:
+def siaf_boxes(model: Engine, frames: Sequence[Frame], boxes: Mapping[int, Box]) -> dict[int, Boxes]:
     """Tracks by tag, as the function's tracker answers: all objects in one pass; a lost one stays where it was."""
     first = frames[0]
     height, width = first.shape[:2]

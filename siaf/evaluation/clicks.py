@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siaf.boxes import mask_box
+from siaf.engines.base import Engine
 from siaf.evaluation.metrics import jaccard
 from siaf.interactive.clicks import Clicks, segment_clicks
 from siaf.masks import Bitmap, distance_to_outside
-from siaf.model.loaded import Frame, Model
+from siaf.model.loaded import Frame
 from siaf.session.session import Session
 
 Segmenter = Callable[[Clicks], Bitmap]
@@ -23,7 +24,7 @@ Segmenter = Callable[[Clicks], Bitmap]
 _NONE = np.zeros((0, 2))
 
 
-def siaf_segmenter(model: Model, frame: Frame) -> Segmenter:
+def siaf_segmenter(model: Engine, frame: Frame) -> Segmenter:
     """The way of `function.calls.interactor`: every answer starts from what fewer of the clicks gave."""
     session = Session(model, [frame])
     earlier: dict[int, list[int]] = {}

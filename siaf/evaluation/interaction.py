@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from siaf.engines.base import Engine
 from siaf.evaluation.metrics import jaccard
 from siaf.evaluation.robot import robot_scribbles
 from siaf.masks import IndexMask
-from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
 from siaf.session.session import Session
 
@@ -16,7 +16,7 @@ Answer = Callable[[Sequence[Scribble]], IndexMask]
 """New strokes on the frame → its index mask; it remembers the strokes before."""
 
 
-def siaf_answer(model: Model, frame: NDArray[np.uint8]) -> Answer:
+def siaf_answer(model: Engine, frame: NDArray[np.uint8]) -> Answer:
     """A session of one frame."""
     session = Session(model, [frame])
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from siaf.engines.base import Engine
 from siaf.evaluation.baselines import Method
 from siaf.evaluation.curve import RoundScore
 from siaf.evaluation.davis import LabelledSequence
 from siaf.evaluation.metrics import jaccard, sequence_boundary_f, sequence_jaccard, swapped_objects
 from siaf.evaluation.robot import first_frames, next_frames, robot_scribbles
-from siaf.model.loaded import Model
 from siaf.scribbles import Scribble
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.schedule import chains
@@ -99,7 +99,7 @@ def robot_sets(sequence: LabelledSequence, count: int = 3) -> LabelledSequence:
 
 
 def play(
-    model: Model,
+    model: Engine,
     sequence: LabelledSequence,
     *,
     per_round: int,

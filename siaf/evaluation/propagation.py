@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.evaluation.baselines import Frame, Masks, Method
 from siaf.evaluation.metrics import sequence_boundary_f, sequence_jaccard, swapped_objects
 from siaf.masks import IndexMask
-from siaf.model.loaded import Model
 from siaf.session.session import Session
 
 
@@ -29,7 +29,7 @@ class Score:
     last: float
 
 
-def siaf_method(model: Model, *, adapt: bool = False) -> Method:
+def siaf_method(model: Engine, *, adapt: bool = False) -> Method:
     """Propagation by a SIAF session from the references. `adapt`: first learn from them, as `Session.adapt`."""
 
     def propagate(frames: Sequence[Frame], references: Mapping[int, IndexMask]) -> Masks:

@@ -16,12 +16,15 @@ from siaf.weights.hub import download_file
 
 @dataclass(frozen=True, kw_only=True)
 class HubModel:
-    """A model in a repository of the hub. `what`: who made it; `parameters`: how many it has, in millions."""
+    """A model in a repository of the hub. `what`: who made it; `parameters`: how many it has, in millions; `accuracy`:
+    J&F on the val set of MOSE that its authors publish, in percent.
+    """
 
     what: str
     repository: str
     licence: str
     parameters: float
+    accuracy: float
 
 
 _META = "Apache-2.0 (of the repository facebookresearch/sam2)"
@@ -32,21 +35,41 @@ ENGINES: dict[str, HubModel] = {
         repository="yonigozlan/EdgeTAM-hf",
         licence="Apache-2.0 (of the repository facebookresearch/EdgeTAM)",
         parameters=13.9,
+        accuracy=70.0,
     ),
     "sam2.1-tiny": HubModel(
-        what="SAM 2.1 tiny, Meta", repository="facebook/sam2.1-hiera-tiny", licence=_META, parameters=38.9
+        what="SAM 2.1 tiny, Meta",
+        repository="facebook/sam2.1-hiera-tiny",
+        licence=_META,
+        parameters=38.9,
+        accuracy=71.8,
     ),
     "sam2.1-small": HubModel(
-        what="SAM 2.1 small, Meta", repository="facebook/sam2.1-hiera-small", licence=_META, parameters=46.0
+        what="SAM 2.1 small, Meta",
+        repository="facebook/sam2.1-hiera-small",
+        licence=_META,
+        parameters=46.0,
+        accuracy=73.5,
     ),
     "sam2.1-base-plus": HubModel(
-        what="SAM 2.1 base-plus, Meta", repository="facebook/sam2.1-hiera-base-plus", licence=_META, parameters=80.8
+        what="SAM 2.1 base-plus, Meta",
+        repository="facebook/sam2.1-hiera-base-plus",
+        licence=_META,
+        parameters=80.8,
+        accuracy=73.7,
     ),
     "sam2.1-large": HubModel(
-        what="SAM 2.1 large, Meta", repository="facebook/sam2.1-hiera-large", licence=_META, parameters=224.4
+        what="SAM 2.1 large, Meta",
+        repository="facebook/sam2.1-hiera-large",
+        licence=_META,
+        parameters=224.4,
+        accuracy=74.6,
     ),
 }
 """Name → what the hub has of it."""
+
+_ROOM = 16
+"""A GPU should hold a model's weights so many times. A rule of thumb: nobody has measured what a GPU needs."""
 
 
 def engine_folder(name: str) -> Path:
@@ -57,6 +80,15 @@ def engine_folder(name: str) -> Path:
 def is_here(name: str) -> bool:
     """Whether all its files are on this machine."""
     return all((engine_folder(name) / file).is_file() for file in FILES)
+
+
+def engine_for(memory: int) -> str:
+    """The most accurate engine, by its authors' figures, that a GPU with so many bytes of memory has room for."""
+
+    def fits(name: str) -> bool:
+        return _ROOM * 4e6 * ENGINES[name].parameters <= memory
+
+    return max(filter(fits, ENGINES), key=lambda name: ENGINES[name].accuracy, default="edgetam")
 
 
 def fetch_engine(name: str, *, offline: Path | None = None) -> Path:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from render import project_version
 
+from siaf.model.names import ENGINE_NAMES
+
 GOLDEN = Path(__file__).parent / "data"
 FAKE = """\
 #!/bin/sh
@@ -63,6 +65,7 @@ def bench(root: Path, tmp_path: Path) -> Bench:
 GOLDENS = {
     "local": "--device cpu --kind both --store file:/srv/siaf",
     "local-redis": "--device gpu --kind tracker --store redis://:hunter2@siaf_redis:6379/0",
+    "engine": "--device gpu --kind interactor --model edgetam --weights /srv/siaf/edgetam --store file:/srv/siaf/state",
     "kube": "--device gpu --kind both --platform kube --namespace cvat --registry registry.example.org/ml "
     "--patch {root}/deploy/patches/replicas.yaml",
 }
@@ -152,6 +155,21 @@ def test_the_processor_image_has_nuctls_own_version(bench: Bench) -> None:
     options = ["--device", "cpu", "--kind", "tracker", "--platform", "kube", "--registry", "r"]
     assert bench.run("deploy.sh", *options).returncode == 0
     assert any("--build-arg NUCLIO_VERSION=1.14.1" in call for call in bench.calls())
+
+
+@pytest.mark.parametrize("model", ["siaf-r50", *ENGINE_NAMES])
+def test_other_engines_get_an_image_that_has_their_packages(model: str, bench: Bench) -> None:
+    options = ["--device", "cpu", "--kind", "tracker", "--model", model, "--weights", "/srv/weights"]
+    assert bench.run("deploy.sh", *options).returncode == 0
+    (build,) = [call for call in bench.calls() if call.startswith("docker build")]
+    assert ("--build-arg SAM2=yes" in build) == (f"{project_version()}-cpu-sam2 " in build) == (model in ENGINE_NAMES)
+
+
+def test_another_engine_without_weights_stops_before_anything_is_built(bench: Bench) -> None:
+    result = bench.run("deploy.sh", "--device", "gpu", "--kind", "both", "--model", "sam2.1-large")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "no image holds the weights of sam2.1-large: give --weights" in result.stderr
+    assert bench.calls() == []
 
 
 @pytest.mark.parametrize(

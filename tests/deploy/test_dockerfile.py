@@ -74,11 +74,18 @@ def test_images_are_pinned_to_a_version(instructions: list[Instruction]) -> None
 
 def test_installs_nothing_that_requirements_txt_does_not_pin(instructions: list[Instruction]) -> None:
     installs = [i for i in instructions if i.name == "RUN" and "pip install" in i.command()]
-    assert [i.stage for i in installs] == ["base", "base", "base", "processor"]
-    for install in installs[:2]:
+    assert [i.stage for i in installs] == ["base", "base", "base", "base", "processor"]
+    for install in installs[:3]:
         assert "/tmp/requirements.txt" in install.command()
     for install in installs[2:]:
         assert "--no-deps" in install.command() or "--no-index" in install.command()
+
+
+def test_the_packages_of_other_engines_come_only_where_they_are_asked_for(instructions: list[Instruction]) -> None:
+    (install,) = [i for i in instructions if "requirements-sam2.txt" in i.value]
+    assert install.command().startswith('if [ -n "${SAM2}" ]; then')
+    (argument,) = [i for i in instructions if i.name == "ARG" and i.value.startswith("SAM2")]
+    assert (argument.stage, argument.value) == ("base", "SAM2=")
 
 
 def test_no_build_tool_is_installed(instructions: list[Instruction]) -> None:

@@ -1,8 +1,10 @@
 """Rendering: how patches merge, what the command line adds, what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from render import DeployError, Deployment, main, merge, render
@@ -45,6 +47,18 @@ def test_the_directory_inside_is_the_one_that_the_image_makes(root: Path) -> Non
     assert config["spec"]["volumes"][0]["volumeMount"]["mountPath"] in (root / "Dockerfile").read_text()
 
 
+def test_another_model_and_its_weights_on_the_host_become_settings_and_a_volume() -> None:
+    given = {"model": "edgetam", "weights": "/srv/siaf/edgetam", "store": "file:/srv/siaf/state"}
+    config = render(Deployment(**{**vars(LOCAL), **given}))
+    state, weights = config["spec"]["volumes"]
+    assert state["volume"]["hostPath"] == {"path": "/srv/siaf/state"}
+    assert weights["volume"]["hostPath"] == {"path": "/srv/siaf/edgetam"}
+    assert env(config)["SIAF_MODEL"] == "edgetam"
+    assert env(config)["SIAF_WEIGHTS"] == weights["volumeMount"]["mountPath"] == "/var/lib/siaf/weights/edgetam"
+    schema = json.loads((Path(__file__).parent / "data/nuclio-function.schema.json").read_text())
+    jsonschema.validate(config, schema)
+
+
 def test_the_token_is_passed_on_locally_and_never_on_kubernetes() -> None:
     assert env(render(Deployment(**{**vars(LOCAL), "token": "secret"})))["SIAF_TOKEN"] == "secret"
     kube = Deployment(kind="interactor", device="cpu", platform="kube", image="i:1", token="secret")
@@ -73,6 +87,9 @@ def test_the_shipped_patches_apply(root: Path) -> None:
     [
         ({"store": "file:state"}, "absolute path"),
         ({"store": "file:/srv/siaf", "platform": "kube"}, "use redis://"),
+        ({"model": "siaf-r50", "weights": "siaf-r50.safetensors"}, "--weights siaf-r50.safetensors: .* absolute path"),
+        ({"model": "edgetam", "weights": "/srv/edgetam", "platform": "kube"}, "weights.example.yaml"),
+        ({"model": "edgetam"}, "no image holds the weights of edgetam: give --weights"),
         ({"store": "memory:", "patches": ("replicas.yaml",)}, "4 replicas cannot share SIAF_STORE=memory:"),
         ({"patches": ("no-such.yaml",)}, "No such file"),
         ({"patches": ("broken.yaml",)}, "broken.yaml: while parsing"),

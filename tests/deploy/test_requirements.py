@@ -1,4 +1,6 @@
-"""requirements.txt: all that runs is pinned, nothing else is, and the pins are what the tests ran with."""
+"""requirements.txt, and deploy/requirements-sam2.txt for other engines: all that runs is pinned, nothing else is, and
+the pins are what the tests ran with.
+"""
 
 import re
 import tomllib
@@ -26,6 +28,18 @@ def pins(path: Path) -> dict[str, Version]:
 @pytest.fixture(scope="module")
 def pinned(root: Path) -> dict[str, Version]:
     return pins(root / "requirements.txt")
+
+
+@pytest.fixture(scope="module")
+def pinned_sam2(root: Path) -> dict[str, Version]:
+    return pins(root / "deploy/requirements-sam2.txt")
+
+
+@pytest.fixture(scope="module")
+def sam2(root: Path) -> list[Requirement]:
+    """What pyproject.toml asks for where another engine runs."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    return [Requirement(line) for line in project["optional-dependencies"]["sam2"]]
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +104,16 @@ def test_the_tests_run_with_the_pins(pinned: dict[str, Version]) -> None:
     assert {name: version.public for name, version in installed.items()} == {
         name: str(version) for name, version in pinned.items()
     }
+
+
+def test_what_other_engines_need_beyond_that_is_pinned_and_nothing_else(
+    sam2: list[Requirement], pinned: dict[str, Version], pinned_sam2: dict[str, Version]
+) -> None:
+    everything = {name for requirement in sam2 for name in needed(requirement)}
+    assert everything - set(pinned) == set(pinned_sam2)
+    direct = {canonicalize_name(requirement.name): requirement.specifier for requirement in sam2}
+    assert all(pinned_sam2[name] in specifier for name, specifier in direct.items())
+    assert {name: Version(distribution(name).version) for name in pinned_sam2} == pinned_sam2
 
 
 def test_cuda_packages_are_pinned_apart(pinned: dict[str, Version], cuda: dict[str, Version]) -> None:

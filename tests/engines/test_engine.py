@@ -178,7 +178,7 @@ def test_where_memory_is_short_fewer_objects_are_taken_at_a_time(
 
 def test_frames_are_seen_at_the_model_s_own_size_only() -> None:
     engine = small_engine("edgetam")
-    assert engine.adjusted(None, SIDE, True).identity.autocast
+    assert engine.adjusted(None, SIDE, True).identity.autocast and not engine.adjusted(None, None, False).autocast
     for sizes, field in (((321, None), "short_side"), ((None, 321), "interaction_short_side")):
         with pytest.raises(InputError, match=f"{field}: edgetam takes frames of {SIDE} pixels only, not 321"):
             engine.adjusted(*sizes, False)

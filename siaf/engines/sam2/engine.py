@@ -17,7 +17,7 @@ from siaf.engines.sam2.asking import Asked
 from siaf.engines.sam2.competing import aggregate, likeliest
 from siaf.engines.sam2.network import MemoryRead, Sam2Features, Sam2Network
 from siaf.engines.sam2.recent import Recent
-from siaf.errors import InputError, SiafError
+from siaf.errors import InputError, OutOfMemory
 from siaf.masks import IndexMask
 from siaf.model.encodings import Encodings
 from siaf.model.identity import Slots
@@ -86,11 +86,11 @@ class Sam2Engine:
         return None
 
     def adjusted(self, short_side: int | None, interaction_short_side: int | None, autocast: bool) -> "Sam2Engine":
-        """The same in this precision. Raises InputError for another input size than its own."""
+        """The same, in half precision also where it is not yet. Raises InputError for another input size."""
         for field, side in (("short_side", short_side), ("interaction_short_side", interaction_short_side)):
             if side not in (None, self.short_side):
                 raise InputError(f"{self.name} takes frames of {self.short_side} pixels only, not {side}", field=field)
-        return replace(self, autocast=autocast)
+        return replace(self, autocast=self.autocast or autocast)
 
     # -- frames ---------------------------------------------------------------------------------------------------
 
@@ -323,9 +323,10 @@ class Sam2Engine:
                 return [torch.cat(tensors).float() for tensors in zip(*parts, strict=True)]
             except torch.OutOfMemoryError:
                 if step == 1:
-                    raise SiafError(f"{self.name}: the GPU has too little free memory for one object") from None
-                step = (step + 1) // 2
-                torch.cuda.empty_cache()
+                    raise OutOfMemory(f"{self.name}: the GPU has too little free memory for one object") from None
+            # Out here, because what was computed lives as long as the exception.
+            step = (step + 1) // 2
+            torch.cuda.empty_cache()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast)
