@@ -6,6 +6,8 @@ picture has one. It works object by object, within a box around each, on the ans
 Boundaries between two objects stay as they are: the picture does not tell who is who.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,10 +23,20 @@ _WIDTHS = (16, 32, 48)
 _COARSEST = 4
 _MOST = 8.0
 """Logits are cut off here."""
-_AROUND = 24
-"""Pixels beside an object that may become its own."""
-_YIELDS = -2.0
+_REACH = 4
+"""Cells that a boundary may move, at most: where nothing is sure, a picture alone says little."""
+_YIELDS = -6.0
 """Where another object's logit against the background is above this, less than half of a change counts."""
+
+
+class Found(NamedTuple):
+    """What was found of objects, float B×H×W each: `margin`, the logit of each against all else, the likeliest other
+    object included; `rival`, that other object's logit against the background; `near`, 1 near the boundary, 0 far away.
+    """
+
+    margin: Tensor
+    rival: Tensor
+    near: Tensor
 
 
 class BoundaryRefiner(nn.Module):
@@ -44,14 +56,10 @@ class BoundaryRefiner(nn.Module):
         assert self.end.bias is not None
         nn.init.zeros_(self.end.bias)
 
-    def forward(self, picture: Tensor, margin: Tensor, rival: Tensor) -> Tensor:
-        """What is to be added to `margin`, float B×H×W; sides are multiples of 4.
-
-        `picture` float B×3×H×W in 0…1; of one object each, as of `margins`, float B×H×W: how much likelier it is than
-        what else is likeliest, and how much likelier the likeliest other object is than the background.
-        """
-        sure = margin.tanh().abs()
-        given = torch.stack((margin / 4, 2 * margin.sigmoid() - 1, rival / 4, 1 - sure), dim=1)
+    def forward(self, picture: Tensor, found: Found) -> Tensor:
+        """What is to be added to `found.margin`, float B×H×W. `picture` float B×3×H×W in 0…1; sides: multiples of 4."""
+        margin, rival, near = found
+        given = torch.stack((margin / 4, 2 * margin.sigmoid() - 1, rival / 4, 1 - margin.tanh().abs()), dim=1)
         x = torch.cat(((picture - 0.45) / 0.25, given), dim=1)
         for layer in self.begin:
             x = F.relu(layer(x))
@@ -62,7 +70,7 @@ class BoundaryRefiner(nn.Module):
         for skip, up, join in zip((half, x), self.up, self.joined, strict=True):
             wider = F.interpolate(up(seen), size=skip.shape[-2:], mode="bilinear", align_corners=False)
             seen = F.relu(join(F.relu(wider + skip)))
-        change: Tensor = self.end(seen)[:, 0] * (_YIELDS - rival).sigmoid()
+        change: Tensor = self.end(seen)[:, 0] * (_YIELDS - rival).sigmoid() * near
         return change
 
 
@@ -75,18 +83,28 @@ def picture_size(rows: int, columns: int) -> tuple[int, int]:
     return (rows - 1) * _CELL + 1, (columns - 1) * _CELL + 1
 
 
-def margins(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits C×h×w, background first → of every object against all others, and of the likeliest other object against
-    the background, (C - 1)×h×w each.
-    """
+def found_of(logits: Tensor, size: tuple[int, int]) -> Found:
+    """Of every object of logits C×h×w, background first, at the picture's `size`: maps (C - 1)×H×W."""
     logits = logits.log_softmax(0)
-    own, rivals = [], []
+    margins, rivals = [], []
     for k in range(1, len(logits)):
         others = torch.cat((logits[1:k], logits[k + 1 :]))
         rival = others.amax(0) if len(others) else torch.full_like(logits[0], -torch.inf)
-        own.append(logits[k] - torch.maximum(rival, logits[0]))
+        margins.append(logits[k] - torch.maximum(rival, logits[0]))
         rivals.append(rival - logits[0])
-    return torch.stack(own).clamp(-_MOST, _MOST), torch.stack(rivals).clamp(-_MOST, _MOST)
+    margin = torch.stack(margins).clamp(-_MOST, _MOST)
+    return Found(*(_at(x, size) for x in (margin, torch.stack(rivals).clamp(-_MOST, _MOST), near(margin))))
+
+
+def near(margin: Tensor) -> Tensor:
+    """1 in the cells of N×h×w that are near a boundary of margins, 0 elsewhere."""
+    inside = (margin > 0).float()
+    both = [F.max_pool2d(x[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0] for x in (inside, 1 - inside)]
+    return both[0] * both[1]
+
+
+def _at(cells: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(cells[None], size=size, mode="bilinear", align_corners=True)[0]
 
 
 def refine_boundaries(net: BoundaryRefiner, picture: Tensor, logits: Tensor) -> Tensor:
@@ -97,24 +115,24 @@ def refine_boundaries(net: BoundaryRefiner, picture: Tensor, logits: Tensor) -> 
     size = (picture.shape[2], picture.shape[3])
     if len(logits) == 1:
         return logits.new_zeros(1, *size)
-    own, rivals = (F.interpolate(x[None], size=size, mode="bilinear", align_corners=True)[0] for x in margins(logits))
-    for margin, rival in zip(own, rivals, strict=True):
-        box = _box(margin > 0)  # what is not there does not come back
+    found = found_of(logits, size)
+    for k, margin in enumerate(found.margin):
+        box = _box(found.near[k] > 0)
         if box is not None:
-            part = [margin[box][None], rival[box][None], picture[(..., *box)].float() / 255]
-            rows, columns = part[0].shape[1:]
+            rows, columns = (s.stop - s.start for s in box)
             padding = (0, -columns % _COARSEST, 0, -rows % _COARSEST)
-            margin_in, rival_in, seen = (F.pad(x, padding, mode="replicate") for x in part)
-            margin[box] += net(seen, margin_in, rival_in)[0, :rows, :columns]
-    return torch.cat((torch.zeros_like(own[:1]), own))
+            seen = F.pad(picture[(..., *box)].float() / 255, padding, mode="replicate")
+            part = Found(*(F.pad(x[k][box][None], padding, mode="replicate") for x in found))
+            margin[box] += net(seen, part)[0, :rows, :columns]
+    return torch.cat((torch.zeros_like(found.margin[:1]), found.margin))
 
 
 def _box(shown: Tensor) -> tuple[slice, slice] | None:
-    """Rows and columns around all that is true in H×W, with a margin; None if nothing is."""
+    """Rows and columns around all that is true in H×W; None if nothing is."""
     spans = []
     for axis in (0, 1):
         at = shown.any(1 - axis).nonzero().flatten()
         if not len(at):
             return None
-        spans.append(slice(max(0, int(at[0]) - _AROUND), min(shown.shape[axis], int(at[-1]) + _AROUND + 1)))
+        spans.append(slice(int(at[0]), int(at[-1]) + 1))
     return spans[0], spans[1]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from siaf.errors import InputError
 from siaf.files import atomic_write
-from siaf.model.boundary import BoundaryRefiner, margins
+from siaf.model.boundary import BoundaryRefiner, Found, found_of
 from siaf.model.loaded import Model, StepOutput
 from siaf.model.trail import Trail
 from siaf.session.objects import ObjectTable
@@ -28,6 +28,7 @@ from siaf.training.sources import decode
 from siaf.training.videos import Video
 
 _NOISE, _NOISE_CELLS = 1.2, 3
+_SURENESS = (0.3, 1.3)
 _EDGE, _EDGE_REACH, _EDGE_WEIGHT = 0.03, 9, 2.0
 _JACCARD = 0.5
 _INSET = 16
@@ -102,36 +103,33 @@ def crops(
 def _crop(path: Path, side: int, rng: np.random.Generator) -> Batch | None:
     with safe_open(path, "pt") as file:
         picture, logits, truth, tags = (file.get_tensor(key) for key in ("picture", "logits", "truth", "tags"))
-    own, rivals = margins(logits.float())
-    if not len(own):
+    if len(tags) < 2:
         return None
-    size, chosen = (picture.shape[1], picture.shape[2]), int(rng.integers(len(own)))
-    margin, rival = _at(_disturbed(own[chosen], rng), size), _at(rivals[chosen], size)
-    shown = (truth == int(tags[chosen + 1])).numpy().astype(np.float32)
+    size, chosen = (picture.shape[1], picture.shape[2]), int(rng.integers(1, len(tags)))
+    found = found_of(_disturbed(logits.float(), chosen, rng), size)
+    shown = (truth == int(tags[chosen])).numpy().astype(np.float32)
     known = cv2.resize(shown, size[::-1], interpolation=cv2.INTER_LINEAR)
-    place = _place(margin > 0, known > 0.5, side, rng)
+    own = {key: x[chosen - 1].numpy() for key, x in found._asdict().items()}
+    place = _place(own["margin"] > 0, known > 0.5, side, rng)
     if place is None:
         return None
     seen = _recoloured(picture[(..., *place)].numpy().astype(np.float32) / 255, rng)
-    part = {"picture": seen, "margin": margin[place], "rival": rival[place], "truth": known[place]}
+    part = {"picture": seen, "truth": known[place], **{key: x[place] for key, x in own.items()}}
     flip = -1 if rng.random() < 0.5 else 1
     return {key: np.ascontiguousarray(x[..., ::flip], np.float32) for key, x in part.items()}
 
 
-def _at(cells: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
-    resized = F.interpolate(cells[None, None], size=size, mode="bilinear", align_corners=True)
-    return np.asarray(resized[0, 0].numpy(), np.float32)
-
-
-def _disturbed(margin: Tensor, rng: np.random.Generator) -> Tensor:
-    """An answer less good than it is: of clips that the network was trained on it says more than of others."""
+def _disturbed(logits: Tensor, chosen: int, rng: np.random.Generator) -> Tensor:
+    """An answer C×h×w less good than it is: of clips that the network was trained on it says more than of others."""
+    own = logits[chosen]
     if rng.random() < 0.3:
-        coarse = rng.normal(0, _NOISE, [max(1, length // _NOISE_CELLS) for length in margin.shape])
-        noise = cv2.resize(coarse.astype(np.float32), margin.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        margin = margin + torch.from_numpy(noise)
+        coarse = rng.normal(0, _NOISE, [max(1, length // _NOISE_CELLS) for length in own.shape])
+        own = own + torch.from_numpy(cv2.resize(coarse, own.shape[::-1], interpolation=cv2.INTER_LINEAR)).float()
     if rng.random() < 0.2:
-        margin = margin.roll(tuple(rng.integers(-1, 2, 2).tolist()), (0, 1))
-    return margin
+        own = own.roll(tuple(rng.integers(-1, 2, 2).tolist()), (0, 1))
+    changed = logits.clone()
+    changed[chosen] = own
+    return changed * rng.uniform(*_SURENESS) if rng.random() < 0.4 else changed
 
 
 def _place(
@@ -170,7 +168,8 @@ def _recoloured(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArr
 
 def boundary_loss(net: BoundaryRefiner, batch: dict[str, Tensor]) -> Tensor:
     """Cross-entropy, boundaries before all, and soft Jaccard of every crop."""
-    truth, logits = batch["truth"], batch["margin"] + net(batch["picture"], batch["margin"], batch["rival"])
+    found = Found(batch["margin"], batch["rival"], batch["near"])
+    truth, logits = batch["truth"], found.margin + net(batch["picture"], found)
     around = F.avg_pool2d(truth[:, None], _EDGE_REACH, stride=1, padding=_EDGE_REACH // 2, count_include_pad=False)
     weight = torch.where((around[:, 0] - truth).abs() > _EDGE, _EDGE_WEIGHT, 1.0)
     entropy = F.binary_cross_entropy_with_logits(logits, truth, weight, reduction="sum") / weight.sum()
