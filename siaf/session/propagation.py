@@ -274,7 +274,7 @@ class Propagator:
     def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[Features]:
         """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
         make = self.model.features_of
-        kept = {digest: self.cache.get(self.feature_key(digest), self._user, make) for digest in digests}
+        kept = {digest: self.cache.get(self.feature_key(digest), make, self._user) for digest in digests}
         device = self.model.device  # the cache's files give tensors on the CPU
         known = {digest: found.map(lambda x: x.to(device)) for digest, found in kept.items() if found is not None}
         missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}
