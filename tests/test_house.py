@@ -104,7 +104,6 @@ SESSIONS = ("siaf.session.", "siaf.interactive.", "siaf.output.", "siaf.studio."
 NETWORKS = {f"siaf.model.{name}" for name in ("adapted", "fine", "gated", "interacting", "interaction", "loaded")}
 
 ADAPTATION = {
-    "siaf.session.session": {"siaf.model.loaded"},
     "siaf.session.adaptation": {"siaf.model.loaded", "siaf.model.adapted"},
     "siaf.session.examples": {"siaf.model.loaded", "siaf.model.fine"},
     "siaf.session.snapshot": {"siaf.model.loaded"},  # whose memories they are
@@ -124,6 +123,9 @@ CHANGING = {
     "take_over",
     "let_go",
     "forget_adopted",
+    "take_round",
+    "forget",
+    "erase",
     "add",
     "remove",
     "discard",

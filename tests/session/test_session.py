@@ -302,7 +302,7 @@ def test_masks_next_to_a_correction_come_first(session: Session) -> None:
     session.interact({0: [stroke(1, 20, 20)]})
     run(session)
     session.interact({8: [stroke(1, 40, 20)]})
-    assert session.results[:4] == [9, 7, 10, 6]
+    assert session.plan.results[:4] == [9, 7, 10, 6]
 
 
 def test_a_round_that_changes_nothing_propagates_nothing(recording: RecordingModel, clip: Frames) -> None:
@@ -529,7 +529,7 @@ def test_passing_frames_ahead_changes_no_mask(tiny_model: Model, clip: Frames) -
             session.interact(given)
             before = [session.mask(frame).tobytes() for frame in range(12)]
             while hasty and session.pass_frame():
-                assert session.results_done == 0
+                assert session.plan.results_done == 0
             assert [session.mask(frame).tobytes() for frame in range(12)] == before
         run(session)
         assert not session.pass_frame()
@@ -540,5 +540,5 @@ def test_frames_are_passed_as_far_as_the_first_that_gets_a_mask(session: Session
     assert not session.pass_frame()
     session.interact({2: [stroke(1, 14, 20)], 8: [stroke(2, 79, 50)]})
     assert [session.pass_frame() for _ in range(6)] == [True] * 5 + [False]
-    assert session.remaining_frames[0] == 8
-    assert session.results[0] == 8
+    assert session.plan.remaining_frames[0] == 8
+    assert session.plan.results[0] == 8
