@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.cvat": {
         *LIBRARY,
         *("siaf.interactive", "siaf.output.datasets", "siaf.weights"),
-        *(f"siaf.cvat.{room}" for room in ("engines", "export", "job", "rounds", "server", "storage", "writing")),
+        *(f"siaf.cvat.{room}" for room in ("export", "job", "rounds", "server", "sessions", "storage", "writing")),
     },
     "siaf.cvat.export": {
         *("siaf", "siaf.output.datasets"),
@@ -60,20 +60,20 @@ ALLOWED: dict[str, set[str]] = {
     "siaf.cvat.server": {"siaf"},
     "siaf.cvat.job": {"siaf", "siaf.frames", "siaf.session", "siaf.cvat.server"},
     "siaf.cvat.writing": {"siaf", "siaf.session", "siaf.cvat.job", "siaf.cvat.server"},
-    "siaf.cvat.engines": {*LIBRARY, "siaf.cvat.job", "siaf.cvat.server"},
+    "siaf.cvat.sessions": {*LIBRARY, "siaf.cvat.job", "siaf.cvat.server"},
     "siaf.cvat.storage": {"siaf", "siaf.session", "siaf.cvat.job", "siaf.cvat.server"},
     "siaf.cvat.rounds": {
         *("siaf", "siaf.session"),
-        *(f"siaf.cvat.{room}" for room in ("engines", "job", "server", "storage", "writing")),
+        *(f"siaf.cvat.{room}" for room in ("job", "server", "sessions", "storage", "writing")),
     },
     "siaf.cvat.studio": {
         *LIBRARY,
         *("siaf.cvat", "siaf.studio"),
-        *(f"siaf.cvat.{room}" for room in ("engines", "job", "rounds", "server", "storage", "writing")),
+        *(f"siaf.cvat.{room}" for room in ("job", "rounds", "server", "sessions", "storage", "writing")),
     },
     "siaf.cvat.service": {
         *("siaf", "siaf.cvat"),
-        *(f"siaf.cvat.{room}" for room in ("engines", "job", "rounds", "server", "storage", "writing")),
+        *(f"siaf.cvat.{room}" for room in ("job", "rounds", "server", "sessions", "storage", "writing")),
     },
     "function": {*LIBRARY, "function.calls", "function.http", "function.runtime", "function.state", "function.store"},
     "function.calls": {
@@ -104,7 +104,6 @@ SESSIONS = ("siaf.session.", "siaf.interactive.", "siaf.output.", "siaf.studio."
 NETWORKS = {f"siaf.model.{name}" for name in ("adapted", "fine", "gated", "interacting", "interaction", "loaded")}
 
 ADAPTATION = {
-    "siaf.session.session": {"siaf.model.loaded"},
     "siaf.session.adaptation": {"siaf.model.loaded", "siaf.model.adapted"},
     "siaf.session.examples": {"siaf.model.loaded", "siaf.model.fine"},
     "siaf.session.snapshot": {"siaf.model.loaded"},  # whose memories they are
@@ -124,6 +123,9 @@ CHANGING = {
     "take_over",
     "let_go",
     "forget_adopted",
+    "take_round",
+    "forget",
+    "erase",
     "add",
     "remove",
     "discard",

@@ -106,7 +106,7 @@ class Rounds:
                     self._interact(change, body)
             last = change.session.rounds[-1]
             masks = {f: change.session.mask(f) for f in sorted({*last.scribbles, *last.references})}
-            number, total = len(change.session.rounds), len(change.session.results)
+            number, total = len(change.session.rounds), len(change.session.plan.results)
         return _reply(
             RoundReply(
                 revision=change.record.revision,
@@ -124,15 +124,17 @@ class Rounds:
         until = now + (min(budget, _TURN_S) if now - self._clicked < _CLICKING_S else budget)
         with self.sessions.change(session, revision=body.revision) as change:
             current = change.session
-            done = current.results_done
+            done = current.plan.results_done
             after = done if body.after is None else body.after
             if after > done:
                 raise stale(f"{done} frames are finished, not {after}", "after")
             page = _Page(current, after)
-            if current.remaining_frames and not page.frames:  # what was finished before is not kept waiting
+            if current.plan.remaining_frames and not page.frames:  # what was finished before is not kept waiting
                 adapts = self.settings.adapt if body.adapt is None else body.adapt
                 adapts = adapts and not done and len(current.verified) >= MIN_FRAMES
-                self.sessions.require(change.record, [*current.remaining_frames, *(current.verified if adapts else ())])
+                self.sessions.require(
+                    change.record, [*current.plan.remaining_frames, *(current.verified if adapts else ())]
+                )
                 with phase("model"):
                     late = adapts and not _adapt(change, until)
                     for count, _ in enumerate(current.propagate() if not late else (), 1):
@@ -142,7 +144,7 @@ class Rounds:
                         page.fill()
                         if page.full or time.monotonic() >= until:
                             break
-            total = len(current.results)
+            total = len(current.plan.results)
             reply = PropagateReply(
                 revision=change.record.revision,
                 frames=page.frames,
@@ -253,8 +255,8 @@ class Rounds:
             interacted=session.interacted if session else [],
             objects=[ObjectModel(tag=o.tag, label=o.label, origin=o.origin) for o in objects],
             missing=len(self.sessions.missing(record)),
-            done=session.results_done if session else 0,
-            total=len(session.results) if session else 0,
+            done=session.plan.results_done if session else 0,
+            total=len(session.plan.results) if session else 0,
         )
 
 
@@ -295,8 +297,8 @@ class _Page:
 
     def _fill(self) -> None:
         session = self._session
-        while self.done < session.results_done and not self.full:
-            frame = session.results[self.done]
+        while self.done < session.plan.results_done and not self.full:
+            frame = session.plan.results[self.done]
             rles = index_mask_to_rles(session.mask(frame))
             scores = session.confidence.get(frame, {}) if frame not in session.interacted else {}
             masks = [ScoredMask(tag=tag, rle=rles.get(tag), confidence=scores.get(tag)) for tag in session.objects.tags]

@@ -221,7 +221,11 @@ class CallsThroughCvat:
         answer: dict[str, Any] = {"shapes": shapes, "states": states, "frame": frame}
         if streaming is not None:
             session = streaming.session
-            answer |= {"next": streaming.next_frame, "done": session.results_done, "total": len(session.results)}
+            answer |= {
+                "next": streaming.next_frame,
+                "done": session.plan.results_done,
+                "total": len(session.plan.results),
+            }
             answer["suggest"] = session.suggest() if streaming.next_frame is None else []
         return answer
 

@@ -58,7 +58,7 @@ def _round(session: Session, clock: Clock, frame: int, strokes: list) -> Row:  #
     for _ in session.propagate():
         passed = clock.now() - start
         first = first or passed
-        if not shown and near <= {*session.results[: session.results_done], *session.interacted}:
+        if not shown and near <= {*session.plan.results[: session.plan.results_done], *session.interacted}:
             shown = passed
     return {"interact s": asked, "first s": first, "near s": shown, "all s": clock.now() - start}
 

@@ -161,7 +161,7 @@ def segment(
         try:
             with stopping() as stop:
                 if session.pending:
-                    if adapt and not session.results_done:
+                    if adapt and not session.plan.results_done:
                         adapted += _adapt(session, "unfinished round", stop.check)
                     propagate_with_progress(session, "unfinished round", stop.check)
                 for strokes, references in given:

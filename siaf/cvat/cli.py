@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     each.add_argument("--yes", action="store_true", help="make the changes (default: only show them)")
 
-    each = _add(actions, "sync", run_sync, "run one round on a job", engine=True)
+    each = _add(actions, "sync", run_sync, "run one round on a job", session=True)
     each.add_argument("--job", type=positive, required=True, metavar="N")
     _add_writing(each)
     each.add_argument("--dry-run", action="store_true", help="show what the round would use, and change nothing")
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     each = _add(
-        actions, "carry", run_carry, "carry objects and memory from one job to another, or through a task", engine=True
+        actions, "carry", run_carry, "carry objects and memory from one job to another, or through a task", session=True
     )
     each.add_argument("--from-job", type=positive, metavar="A", help="take the objects from this job")
     each.add_argument("--to-job", type=positive, metavar="B", help="and carry them to this one")
@@ -117,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     each = _add(actions, "report", run_report, "show one row per object over all jobs of a task")
     each.add_argument("--task", type=positive, required=True, metavar="N")
 
-    each = _add(actions, "watch", run_watch, "run rounds when labelers ask for them", engine=True)
+    each = _add(actions, "watch", run_watch, "run rounds when labelers ask for them", session=True)
     _add_owner(each)
     _add_writing(each)
     each.add_argument(
@@ -128,12 +128,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     each.add_argument("--poll", type=interval, default=30.0, metavar="S", help="seconds between checks (default: 30)")
     each.add_argument("--listen", metavar="HOST:PORT", help="receive webhooks here, signed with SIAF_WEBHOOK_SECRET")
 
-    each = _add(actions, "service", run_service, "run rounds for the actions in CVAT's own pages", engine=True)
+    each = _add(actions, "service", run_service, "run rounds for the actions in CVAT's own pages", session=True)
     _add_writing(each)
     each.add_argument("--site", metavar="URL", help="CVAT's address in browsers (default: --host)")
     each.add_argument("--listen", default="127.0.0.1:8098", metavar="HOST:PORT", help="default: 127.0.0.1:8098")
 
-    each = _add(actions, "bulk", run_bulk, "run rounds on many jobs, several at a time", engine=True)
+    each = _add(actions, "bulk", run_bulk, "run rounds on many jobs, several at a time", session=True)
     each.add_argument("--jobs", type=positive, nargs="+", default=[], metavar="N")
     each.add_argument("--tasks", type=positive, nargs="+", default=[], metavar="N")
     each.add_argument("--list", type=Path, metavar="FILE", help='file with lines such as "job 7" or "task 3"')
@@ -145,14 +145,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(
-    actions: Subparsers, name: str, run: Any, text: str, *, engine: bool = False, store: bool = False
+    actions: Subparsers, name: str, run: Any, text: str, *, session: bool = False, store: bool = False
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=text, description=text)
     parser.set_defaults(run=lambda arguments: _with_extra(run, arguments))
     resources.add_server_arguments(parser)
-    if engine or store:
+    if session or store:
         resources.add_store_argument(parser)
-    if engine:
+    if session:
         parser.add_argument(
             "--url",
             action="append",
@@ -237,7 +237,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
             client,
             arguments.job,
             store=resources.store(arguments),
-            engines=resources.engines(arguments, client)[0],
+            sessions=resources.sessions(arguments, client)[0],
             write_as=arguments.write_as,
             overlap=arguments.overlap,
             advise=arguments.advise,
@@ -266,7 +266,7 @@ def run_carry(arguments: argparse.Namespace) -> None:
             to_job=arguments.to_job,
             task=arguments.task,
             store=resources.store(arguments),
-            engines=resources.engines(arguments, client)[0],
+            sessions=resources.sessions(arguments, client)[0],
             write_as=arguments.write_as,
             overlap=arguments.overlap,
             advise=arguments.advise,
@@ -358,7 +358,7 @@ def run_watch(arguments: argparse.Namespace) -> None:
         project=arguments.project,
         task=arguments.task,
         store=resources.store(arguments),
-        engines=resources.engines(arguments, client)[0],
+        sessions=resources.sessions(arguments, client)[0],
         trigger=arguments.trigger,
         poll_s=arguments.poll,
         listen=arguments.listen,
@@ -395,7 +395,7 @@ def run_bulk(arguments: argparse.Namespace) -> None:
         listing=arguments.list,
         query=arguments.query,
         store=resources.store(arguments),
-        engines=resources.engines(arguments, client),
+        sessions=resources.sessions(arguments, client),
         write_as=arguments.write_as,
         overlap=arguments.overlap,
         advise=arguments.advise,

@@ -12,7 +12,6 @@ from siaf.errors import InputError
 if TYPE_CHECKING:
     from cvat_sdk.core.client import Client
 
-    from siaf.cvat.engines.base import EngineFactory, Progress
     from siaf.cvat.export.task import TaskExport
     from siaf.cvat.job.labels import WriteAs
     from siaf.cvat.job.setup import SetupPlan
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from siaf.cvat.rounds.overview import ObjectRow
     from siaf.cvat.rounds.report import SyncReport
     from siaf.cvat.rounds.sync import Overlap
+    from siaf.cvat.sessions.base import Progress, SessionFactory
     from siaf.cvat.storage.store import StateStore
     from siaf.cvat.writing.used_scribbles import Scribbles
 
@@ -55,7 +55,7 @@ def sync(
     job: int,
     *,
     store: "StateStore",
-    engines: "EngineFactory",
+    sessions: "SessionFactory",
     write_as: "WriteAs | None" = None,
     overlap: "Overlap | None" = None,
     advise: "Advise | None" = None,
@@ -94,7 +94,7 @@ def sync(
     if progress is not None:
         options.progress = progress
     server = Server(client)
-    return JobSync(server, job, store.job(server.url, job), engines, options).run()
+    return JobSync(server, job, store.job(server.url, job), sessions, options).run()
 
 
 def carry(
@@ -104,7 +104,7 @@ def carry(
     to_job: int | None = None,
     task: int | None = None,
     store: "StateStore",
-    engines: "EngineFactory",
+    sessions: "SessionFactory",
     write_as: "WriteAs | None" = None,
     overlap: "Overlap | None" = None,
     advise: "Advise | None" = None,
@@ -125,9 +125,9 @@ def carry(
     if progress is not None:
         options.progress = progress
     if task is not None and from_job is None and to_job is None:
-        return carry_task(server, task, store, engines, options, left_out)
+        return carry_task(server, task, store, sessions, options, left_out)
     if task is None and from_job is not None and to_job is not None:
-        return [carry_job(server, from_job, to_job, store, engines, options)]
+        return [carry_job(server, from_job, to_job, store, sessions, options)]
     raise InputError("give --from-job A --to-job B, or --task N", field="from_job")
 
 
@@ -215,7 +215,7 @@ def bulk(
     listing: Path | None = None,
     query: str | None = None,
     store: "StateStore",
-    engines: "Sequence[EngineFactory]",
+    sessions: "Sequence[SessionFactory]",
     write_as: "WriteAs | None" = None,
     overlap: "Overlap | None" = None,
     advise: "Advise | None" = None,
@@ -224,7 +224,8 @@ def bulk(
     adapt: bool = True,
     on_row: "Callable[[BulkRow], None]" = lambda row: None,
 ) -> "list[BulkRow]":
-    """Rounds on many jobs, as many at a time as there are engines. A task means its worked-on jobs, then all others.
+    """Rounds on many jobs, as many at a time as `sessions` has entries. A task means its worked-on jobs, then all
+    others.
 
     `adapt` as of `sync`, but from a job's second round on, when people have seen what the first one gave.
     """
@@ -236,7 +237,7 @@ def bulk(
     left_out: list[BulkRow] = []
     items = read_items(server, jobs, tasks, listing, query, left_out)
     options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None, overlap=overlap, advise=advise)
-    return run_bulk(server, items, store, engines, options, left_out=left_out, results=results, on_row=on_row)
+    return run_bulk(server, items, store, sessions, options, left_out=left_out, results=results, on_row=on_row)
 
 
 def watch(
@@ -245,7 +246,7 @@ def watch(
     project: int | None = None,
     task: int | None = None,
     store: "StateStore",
-    engines: "EngineFactory",
+    sessions: "SessionFactory",
     trigger: str = "tag",
     poll_s: float = 30.0,
     listen: str | None = None,
@@ -269,7 +270,7 @@ def watch(
     watcher = Watcher(
         Server(client),
         store,
-        engines,
+        sessions,
         SyncOptions(write_as, scribbles, overlap=overlap, advise=advise),
         Trigger.parse(trigger),
         project,

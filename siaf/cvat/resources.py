@@ -14,7 +14,7 @@ from siaf.errors import InputError
 if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
     from cvat_sdk.core.client import Client
 
-    from siaf.cvat.engines.base import EngineFactory, Progress
+    from siaf.cvat.sessions.base import Progress, SessionFactory
     from siaf.cvat.storage.store import StateStore
 
 
@@ -87,26 +87,26 @@ def store(arguments: argparse.Namespace) -> "StateStore":
     return StateStore(arguments.store or default_store())
 
 
-def engines(arguments: argparse.Namespace, connected: "Client | None" = None) -> "Sequence[EngineFactory]":
+def sessions(arguments: argparse.Namespace, connected: "Client | None" = None) -> "Sequence[SessionFactory]":
     """One for every replica; one for CVAT's door, one for this process."""
     if arguments.url and arguments.via:
         raise InputError("give --url or --via, not both", field="via")
     if arguments.url:
-        from siaf.cvat.engines.function_client import FunctionClient
-        from siaf.cvat.engines.remote import remote_engines
+        from siaf.cvat.sessions.function_client import FunctionClient
+        from siaf.cvat.sessions.remote import remote_sessions
 
         token = os.environ.get("SIAF_TOKEN")
-        return [remote_engines(FunctionClient(url, token)) for url in arguments.url]
+        return [remote_sessions(FunctionClient(url, token)) for url in arguments.url]
     if arguments.via:
         assert connected is not None
-        from siaf.cvat.engines.through_cvat import through_cvat
         from siaf.cvat.server.connection import Server
+        from siaf.cvat.sessions.through_cvat import through_cvat
 
         return [through_cvat(Server(connected), arguments.function)]
-    from siaf.cvat.engines.local import local_engines
+    from siaf.cvat.sessions.local import local_sessions
     from siaf.weights import load_model
 
-    return [local_engines(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]
+    return [local_sessions(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]
 
 
 @contextmanager

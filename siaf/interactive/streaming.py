@@ -62,7 +62,7 @@ class StreamingSession:
     @property
     def next_frame(self) -> int | None:
         """The frame that must arrive next; None if all are done."""
-        return next(iter(self.session.remaining_frames), None)
+        return next(iter(self.session.plan.remaining_frames), None)
 
     def arrive(self, picture: Frame) -> tuple[IndexMask | None, Confidence]:
         """Take the next frame's picture: its mask and confidence.
@@ -74,12 +74,12 @@ class StreamingSession:
         if number is None:
             raise InputError("all frames of the round are done", field="picture")
         self.frames.arrived = (number, picture)
-        before = self.session.results_done
+        before = self.session.plan.results_done
         try:
             next(self.session.propagate())
         finally:
             self.frames.arrived = None
-        if self.session.results_done == before:
+        if self.session.plan.results_done == before:
             return None, {}
         if number in self.session.interacted:
             return self.session.mask(number), {}

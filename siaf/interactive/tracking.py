@@ -109,8 +109,8 @@ class Tracker:
             mask = session.mask(near)
             scores = {int(tag): 1.0 for tag in session.objects.tags}
             return replace(track, position=digest, near=near, chain=None, mask=mask, confidence=scores)
-        chain = replace(track.chain) if track.chain else session.chain(track.near)
-        mask, scores = session.track(picture, digest, chain, track.near)
+        chain = replace(track.chain) if track.chain else session.beyond().chain(track.near)
+        mask, scores = session.beyond().step(picture, digest, chain, track.near)
         return replace(track, position=digest, chain=chain, mask=mask, confidence=scores)
 
     def run_pending(self, track: Track) -> Track:
@@ -139,7 +139,7 @@ class Tracker:
         for _ in session.propagate():  # objects drawn on one of the pictures are looked for on the others
             pass
         near = frames.digests.index(track.pending[-1].digest)
-        session.chain(near)  # so that the state which is kept holds the memory
+        session.beyond().chain(near)  # so that the state which is kept holds the memory
         return replace(track, pending=(), session=session, near=near, chain=None)
 
     def join(self, parts: Sequence[tuple[Track, Mapping[int, int]]]) -> Track:

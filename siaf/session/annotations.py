@@ -1,14 +1,16 @@
 """What a round was, and how a session stood before it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from siaf.boxes import Box
 from siaf.masks import IndexMask
+from siaf.prompts import Prompts
 from siaf.scribbles import Scribble
 from siaf.session.adaptation import Decoder
+from siaf.session.confidence import Confidence
 from siaf.session.mask_store import MaskStore
 from siaf.session.objects import ObjectTable
 from siaf.session.shrinking import areas
@@ -33,6 +35,11 @@ class Annotations:
     adopted: dict[int, frozenset[int]] = field(default_factory=dict)
     decoder: Decoder | None = None
 
+    @classmethod
+    def none(cls, height: int, width: int) -> "Annotations":
+        """Those of a session that nobody has drawn in, on frames of height × width."""
+        return cls(MaskStore(height, width), {}, {}, frozenset(), ObjectTable())
+
     def copy(self) -> "Annotations":
         """An independent copy."""
         return Annotations(
@@ -44,6 +51,36 @@ class Annotations:
             dict(self.adopted),
             self.decoder,
         )
+
+    def take_round(
+        self, number: int, given: Prompts, result: Mapping[int, IndexMask], propagated: Mapping[int, Confidence]
+    ) -> None:
+        """A round's masks become those of its frames. `propagated`: by frame, the tags that were looked for there."""
+        everything = frozenset(self.objects.tags)
+        for frame, mask in result.items():
+            here = given[frame]
+            named = frozenset(here.drawn_tags)
+            if here.mask is not None:
+                named |= everything if here.about is None else here.about
+            before = self.annotated_tags.get(frame, frozenset(propagated.get(frame, ())))
+            self.annotated_tags[frame] = (before | named) & everything
+            self.masks[frame] = mask
+            self.interacted[frame] = number
+        spoken = {f: everything if (own := given[f].about) is None else own for f in given.masks}
+        whole = {f for f, mask in given.masks.items() if spoken[f].issuperset(np.unique(mask[mask > 0]).tolist())}
+        # Strokes draw what nobody has seen yet.
+        self.human = (self.human - given.masks.keys() | whole) - given.drawn.keys()
+
+    def forget(self, tag: int) -> None:
+        """There is no such object, and no mask speaks for it; pixels that it may have stay."""
+        self.objects.discard(tag)
+        self.annotated_tags = {frame: tags - {tag} for frame, tags in self.annotated_tags.items()}
+        self.adopted = {frame: tags - {tag} for frame, tags in self.adopted.items()}
+
+    def erase(self, tag: int) -> None:
+        """As `forget`; its pixels become background."""
+        self.forget(tag)
+        erase_other_tags(self.masks, keep=self.objects.tags)
 
     def adopt(self, frame: int, found: IndexMask, tags: frozenset[int], drawn: Sequence[Scribble]) -> None:
         """Take objects that were annotated elsewhere into an interacted frame's mask, on its background only.
@@ -85,6 +122,21 @@ class Round:
     references: list[int]
     before: Annotations
     boxes: dict[int, dict[int, Box]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Prompts, before: Annotations) -> "Round":
+        """What was given, without the masks themselves."""
+        strokes = {frame: here.strokes for frame, here in given.drawn.items()}
+        boxes = {frame: here.boxes for frame, here in given.drawn.items() if here.boxes}
+        return cls(strokes, sorted(given.masks), before, boxes)
+
+    def erase(self, tag: int) -> None:
+        """An undo does not bring this object back, nor does a later one of the same tag find its strokes."""
+        self.before.erase(tag)
+        for frame, strokes in self.scribbles.items():
+            self.scribbles[frame] = [stroke for stroke in strokes if stroke.tag != tag]
+        for boxes in self.boxes.values():
+            boxes.pop(tag, None)
 
 
 def erase_other_tags(store: MaskStore, keep: list[int]) -> list[int]:

@@ -220,6 +220,4 @@ def _forget_emptied(after: Annotations, results: MaskStore, edit: Edit) -> None:
     for tag in edit.vacated:
         if any(tag in store[frame] for store in (after.masks, results) for frame in store):
             continue
-        after.objects.discard(tag)
-        after.annotated_tags = {frame: tags - {tag} for frame, tags in after.annotated_tags.items()}
-        after.adopted = {frame: tags - {tag} for frame, tags in after.adopted.items()}
+        after.forget(tag)

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from siaf.engines.base import Features
-from siaf.model.propagation import FrameFeatures
 
 Make = Callable[[Mapping[str, Tensor]], Features]
 """Features from their tensors by name; KeyError if one is missing."""
@@ -55,9 +54,9 @@ class FeatureCache:
         last = next(reversed(self._entries.values()), None)
         return self._files is None and last is not None and self.bytes + feature_bytes(last[0]) > self.max_bytes
 
-    def get(self, key: str, user: object = None, make: Make = FrameFeatures.of) -> Features | None:
-        """Features under a key, or None. `user`: whoever needs them now, told apart by identity. `make`: what the
-        engine that the key speaks of makes of a file's tensors.
+    def get(self, key: str, make: Make, user: object = None) -> Features | None:
+        """Features under a key, or None. `make`: what the engine that the key speaks of makes of a file's tensors.
+        `user`: whoever needs them now, told apart by identity.
         """
         if key in self._entries:
             features, _ = self._entries[key]

@@ -9,10 +9,12 @@ from siaf.engines.base import Engine, Features, PartialReader
 from siaf.frames.source import Frame, FrameSource, frame_digest
 from siaf.masks import IndexMask
 from siaf.model.partial_attention import PartialAttention
+from siaf.model.propagation import FrameMemory
 from siaf.model.request import Reference
 from siaf.model.trail import Place
 from siaf.session.adaptation import Decoder
 from siaf.session.annotations import Annotations, erase_other_tags
+from siaf.session.barriers import plan_stages
 from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
@@ -75,8 +77,17 @@ class Propagator:
             shipped = self.model.adaptable
             self.deciding = self.model if decoder is None or shipped is None else decoder.model(shipped)
 
-    def restart(self, stages: Sequence[Sequence[Chain]], within: range | None) -> None:
+    def restart(self, now: Annotations, within: range | None) -> None:
         """A new plan."""
+        stages = plan_stages(
+            len(self.frames),
+            now.interacted,
+            now.annotated_tags,
+            now.objects.tags,
+            bool(self.memory.carried),
+            self.memory.barriers,
+            within,
+        )
         self.plan, self.lanes, self.lost = Plan(stages, within=within), {}, {}
 
     # -- one frame after another ----------------------------------------------------------------------------------
@@ -242,10 +253,17 @@ class Propagator:
             for frame, memory in zip(part, self.model.reference_batch(self.features(part), masks), strict=True):
                 self.memory.put(frame, memory)
                 self.remembered[frame] = versions[frame]
-        grid = self.model.grid(self.frames.height, self.frames.width)
         carried = self.memory.carried
         if carried and len(carried[0][0][0]) < groups:  # what another clip says of a new group: nothing
-            self.memory.carry([self.model.fit_memory(m, groups, grid, grid) for m in carried])
+            self.carry(carried, objects)
+
+    def carry(self, memories: Sequence[FrameMemory], objects: ObjectTable, grid: tuple[int, int] | None = None) -> None:
+        """Read another clip's memories from now on, fitted to these objects and this clip. `grid` (rows, columns): that
+        of the memories, by default this clip's own.
+        """
+        own = self.model.grid(self.frames.height, self.frames.width)
+        groups = objects.groups(self.model.objects_per_pass)
+        self.memory.carry([self.model.fit_memory(memory, groups, own, grid or own) for memory in memories])
 
     def references(self, frame: int, now: Annotations) -> list[Reference]:
         """Interacted frames other than `frame` that are read for it, brought up to date."""
@@ -274,7 +292,7 @@ class Propagator:
     def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[Features]:
         """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
         make = self.model.features_of
-        kept = {digest: self.cache.get(self.feature_key(digest), self._user, make) for digest in digests}
+        kept = {digest: self.cache.get(self.feature_key(digest), make, self._user) for digest in digests}
         device = self.model.device  # the cache's files give tensors on the CPU
         known = {digest: found.map(lambda x: x.to(device)) for digest, found in kept.items() if found is not None}
         missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}
@@ -303,12 +321,23 @@ class Propagator:
             walked=self.made.walks,
         )
 
+    def put(self, frame: int, mask: IndexMask) -> None:
+        """Take a mask as if it had been propagated."""
+        self.results[frame] = mask
+        self.made.forget(frame)
+
     def erase_other_tags(self, keep: list[int]) -> None:
         """Make pixels of all tags but `keep` background, in every propagated mask: those that had some are no longer
         what was made, so a later round makes them again, be it from the same.
         """
         for frame in erase_other_tags(self.results, keep):
             self.made.forget(frame)
+
+    def forget(self, tag: int, keep: list[int]) -> None:
+        """As `erase_other_tags`, and nothing is said of an object that is forgotten any more."""
+        self.erase_other_tags(keep)
+        for scores in self.confidence.values():
+            scores.pop(tag, None)
 
     def restore(self, snapshot: PropagationSnapshot) -> None:
         """The inverse of `snapshot`, for the same frames and model."""

@@ -36,6 +36,7 @@ class Plan:
 
     `stages` are done one after the other; the chains of a stage advance side by side, one frame each in turn. An entry
     of `order` is (stage, chain in the stage, step of the chain). Chains only pass frames that are not in `within`.
+    `results`: frames that get a mask, in order: interacted ones that take over an object drawn elsewhere, then others.
     """
 
     def __init__(self, stages: Sequence[Sequence[Chain]] = (), at: int = 0, within: range | None = None) -> None:

@@ -14,33 +14,25 @@ from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.frames.source import as_frames
 from siaf.masks import IndexMask, as_index_mask
-from siaf.model.encodings import Encodings
-from siaf.model.loaded import Model
 from siaf.model.probabilities import Probabilities
-from siaf.model.request import Footage, InteractionRequest, Reference
 from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble, check_scribbles
-from siaf.session.adaptation import MIN_FRAMES, Adaptation, Decoder, choose, content_of
-from siaf.session.annotations import Annotations, Round, erase_other_tags
-from siaf.session.barriers import Barriers, plan_stages
+from siaf.session.adaptation import Decoder
+from siaf.session.annotations import Annotations, Round
+from siaf.session.barriers import Barriers
+from siaf.session.beyond import Beyond
 from siaf.session.confidence import Confidence, suggest_frames
 from siaf.session.editing import Edit, apply, free_tag, merge, split, swap
-from siaf.session.examples import Annotated
+from siaf.session.estimate import estimated_mask, known_mask
 from siaf.session.feature_cache import FeatureCache
-from siaf.session.interaction import to_masks
-from siaf.session.mask_store import MaskStore
-from siaf.session.memory import AcrossRoundMemory, ChainMemory
+from siaf.session.fitting import Fitting, verified_frames
+from siaf.session.interaction import Interactor
+from siaf.session.memory import AcrossRoundMemory
 from siaf.session.objects import ObjectTable
 from siaf.session.propagation import Carried, Propagator, Repropagate
-from siaf.session.schedule import CARRIED
+from siaf.session.schedule import Plan
 from siaf.session.shrinking import Shrunk, summarise
 from siaf.session.snapshot import SessionSnapshot
-from siaf.session.standing_strokes import standing_on
-
-_CONTEXT_FRAMES = 2
-"""Interacted frames that take part when a single frame is looked at."""
-_PREVIEWED_FRAMES = 8
-"""Frames that were previewed, whose encodings the round may use."""
 
 
 class Session:
@@ -66,12 +58,10 @@ class Session:
         self.height, self.width = self.frames.height, self.frames.width
         self.rounds: list[Round] = []
         self.revision = 0
-        self._annotations = Annotations(MaskStore(self.height, self.width), {}, {}, frozenset(), ObjectTable())
-        self._context = Encodings(_CONTEXT_FRAMES)
-        self._previewed = Encodings(_PREVIEWED_FRAMES)
-        self._adapting: Adaptation | None = None
+        self._annotations = Annotations.none(self.height, self.width)
         cache = cache if cache is not None else FeatureCache()
         self._propagator = Propagator(model, self.frames, cache, dict(digests or {}))
+        self._interactor, self._fitting = Interactor(self._propagator), Fitting(self._propagator)
 
     # -- what the session knows -----------------------------------------------------------------------------------
 
@@ -144,7 +134,7 @@ class Session:
     @property
     def verified(self) -> list[int]:
         """Frames whose mask a human made, or saw and gave back, and that show an object: what `adapt` learns from."""
-        return sorted(f for f in self._annotations.human if self._verified(f)[0].any())
+        return verified_frames(self._annotations)
 
     @property
     def decoder(self) -> Decoder | None:
@@ -157,26 +147,14 @@ class Session:
         return self._propagator.plan.total - self._propagator.plan.done
 
     @property
-    def results(self) -> list[int]:
-        """Frames whose mask the present round's propagation makes, in order: interacted frames that take over an
-        object drawn elsewhere, then all others. The first `results_done` are made."""
-        return self._propagator.plan.results
-
-    @property
-    def results_done(self) -> int:
-        """How many of `results` have their mask."""
-        return self._propagator.plan.results_done
-
-    @property
-    def remaining_frames(self) -> list[int]:
-        """Frames that `propagate` still has to look at, in order."""
-        return self._propagator.plan.remaining_frames
+    def plan(self) -> Plan:
+        """What the present round's propagation makes, in which order, and how far it has come; only to be read."""
+        return self._propagator.plan
 
     def mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, uint8 H×W: the user's, else the newest propagated one, else all background."""
-        self._check_frame(frame, "frame")
-        mask = self._current(frame)
-        return np.zeros((self.height, self.width), np.uint8) if mask is None else mask
+        frame_number(frame, len(self.frames), "frame")
+        return self._or_background(known_mask(frame, self._annotations, self._propagator))
 
     def frame_digest(self, frame: int) -> str:
         """Content digest of a frame's pixels."""
@@ -223,34 +201,15 @@ class Session:
         given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
         if not given:
             raise InputError("a round needs at least one stroke or mask", field="scribbles")
-        before, now = self._annotations, self._annotations.copy()
+        now = self._annotations.copy()
         now.let_go()
+        for tag in sorted(given.tags):
+            now.objects.add(tag)
+        result = {**given.masks, **self._interactor.masks(given, now, self.rounds)}
+        now.take_round(len(self.rounds) + 1, given, result, self.confidence)
+        self._interactor.forget_previews()
+        self.rounds.append(Round.of(given, self._annotations))
         self._annotations = now
-        try:
-            for tag in sorted(given.tags):
-                self.objects.add(tag)
-            number = len(self.rounds) + 1
-            result = {**given.masks, **self._run_interaction(given)}
-            everything = frozenset(self.objects.tags)
-            for frame, mask in result.items():
-                here = given[frame]
-                named = frozenset(here.drawn_tags)
-                if here.mask is not None:
-                    named |= everything if here.about is None else here.about
-                now.annotated_tags[frame] = (self._spoken_for(frame) | named) & everything
-                now.masks[frame] = mask
-                now.interacted[frame] = number
-            spoken = {f: everything if (own := given[f].about) is None else own for f in given.masks}
-            whole = {f for f, mask in given.masks.items() if spoken[f].issuperset(np.unique(mask[mask > 0]).tolist())}
-            # Strokes draw what nobody has seen yet.
-            now.human = (now.human - given.masks.keys() | whole) - given.drawn.keys()
-        except BaseException:
-            self._annotations = before
-            raise
-        self._previewed.clear()
-        strokes = {frame: here.strokes for frame, here in given.drawn.items()}
-        boxes = {frame: here.boxes for frame, here in given.drawn.items() if here.boxes}
-        self.rounds.append(Round(strokes, sorted(given.masks), before, boxes))
         self._replan(self.within)
         return {frame: now.masks[frame] for frame in sorted(result)}
 
@@ -280,17 +239,8 @@ class Session:
         all of three masks or more but one finds that one worse. Call it before `propagate`.
         Raises InputError if less than two masks are verified, or if the model has no decoder of this kind.
         """
-        shipped = self.model.adaptable
-        if shipped is None:
-            raise InputError(f"{self.model.name} has no decoder that a session can adapt", field="adapt")
-        frames = self.verified
-        if len(frames) < MIN_FRAMES:
-            raise InputError(
-                f"needs masks on {MIN_FRAMES} frames that somebody has drawn, corrected or accepted, there are"
-                f" {len(frames)}; what strokes give does not count",
-                field="adapt",
-            )
-        return self._adapt(shipped, choose(frames))
+        self._fitting.check(self._annotations)
+        return self._adapt()
 
     def preview(
         self,
@@ -305,22 +255,11 @@ class Session:
         `previous` is the mask to start from, by default the frame's own, or what the across-round memory finds there.
         Raises InputError naming `scribbles[i]`.
         """
-        self._check_frame(frame, "frame")
-        scribbles = strokes_of_frame(scribbles, "scribbles")
-        check_scribbles(scribbles, height=self.height, width=self.width)
-        before = self._estimated_mask(frame) if previous is None else previous
-        shown = () if before is None else np.unique(before[before > 0]).tolist()
-        objects = self.objects.copy()
-        given = FramePrompts(list(scribbles), dict(boxes or {}))
-        for tag in sorted(given.drawn_tags.union(shown)):
-            objects.add(tag)
-        near = set(self.memory.barriers.same_side(frame, self._annotations.interacted))
-        others = sorted(near - {frame}, key=lambda f: (abs(f - frame), f))
-        known = {f: self._annotations.masks[f] for f in others[:_CONTEXT_FRAMES]}
-        if before is not None:
-            known[frame] = before
-        request = InteractionRequest({frame: given}, known, objects)
-        return self.model.interact(self._footage, request, beside_before=self._context)[frame]
+        frame_number(frame, len(self.frames), "frame")
+        strokes = strokes_of_frame(scribbles, "scribbles")
+        check_scribbles(strokes, height=self.height, width=self.width)
+        given = FramePrompts(strokes, dict(boxes or {}))
+        return self._interactor.preview(frame, given, previous, self._annotations)
 
     def preview_round(self, prompts: Prompts, elsewhere: Collection[int] = ()) -> dict[int, IndexMask]:
         """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does.
@@ -329,32 +268,29 @@ class Session:
         decide which places in the network new objects get, and so what of a preview is of use to the round.
         """
         given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
-        before, self._annotations = self._annotations, self._annotations.copy()
-        try:
-            for tag in sorted(given.tags.union(elsewhere)):
-                self.objects.add(tag)
-            for tag in set(elsewhere) - given.tags - set(before.objects.tags):
-                self.objects.discard(tag)
-            return {**given.masks, **self._run_interaction(given)}
-        finally:
-            self._annotations = before
+        now = self._annotations.copy()
+        for tag in sorted(given.tags.union(elsewhere)):
+            now.objects.add(tag)
+        for tag in set(elsewhere) - given.tags - set(self.objects.tags):
+            now.objects.discard(tag)
+        return {**given.masks, **self._interactor.masks(given, now, self.rounds)}
 
     def estimate_mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""
-        mask = self._estimated_mask(frame)
-        return np.zeros((self.height, self.width), np.uint8) if mask is None else mask
+        return self._or_background(estimated_mask(frame, self._annotations, self._propagator))
 
     def set_propagated_mask(self, frame: int, mask: IndexMask) -> None:
         """Take a mask as if it had been propagated to this frame: the next round on the frame starts from it."""
-        self._propagator.results[frame] = self._check_reference(frame, mask)
-        self._propagator.made.forget(frame)
+        name = f"references[{frame}]"
+        frame_number(frame, len(self.frames), name)
+        self._propagator.put(frame, as_index_mask(mask, height=self.height, width=self.width, field=name))
 
     def prepare(self, frame: int) -> bool:
         """Encode a frame while there is time, so that the round that needs it waits less; masks stay the same.
 
         False, and nothing done, where the cache of features has no room for another frame.
         """
-        self._check_frame(frame, "frame")
+        frame_number(frame, len(self.frames), "frame")
         return self._propagator.prepare(frame)
 
     def pass_frame(self) -> bool:
@@ -374,20 +310,9 @@ class Session:
         del self._propagator.results[frame]
         return mask
 
-    def chain(self, source: int) -> ChainMemory:
-        """A chain that starts at an interacted frame, for `track`."""
-        return self._propagator.chain(source, self._annotations)
-
-    def track(
-        self, picture: NDArray[np.uint8], digest: str, chain: ChainMemory, near: int
-    ) -> tuple[IndexMask, Confidence]:
-        """One step of a chain onto a picture, uint8 H×W×3, that is none of the session's frames; the chain advances.
-
-        `digest` is the picture's content digest, `near` the frame of the session that it is nearest to. Returns its
-        index mask and confidence.
-        """
-        features = self._propagator.encode([digest], [lambda: picture])
-        return self._propagator.step(features, [near], [chain], [1], self.objects, beyond=chain.taken + 1)[0]
+    def beyond(self) -> Beyond:
+        """What follows objects onto pictures that are none of the session's frames; until the next round."""
+        return Beyond(self._propagator, self._annotations)
 
     def undo(self) -> None:
         """Take back the last round; the frames it touched are as before, the others are to be propagated again."""
@@ -395,27 +320,16 @@ class Session:
             raise InputError("there is no round to undo", field="round")
         self._annotations = self.rounds.pop().before
         self._propagator.erase_other_tags(self.objects.tags)
-        grid = self.model.grid(self.height, self.width)
-        groups = self.objects.groups(self.model.objects_per_pass)
-        self.memory.carry([self.model.fit_memory(memory, groups, grid, grid) for memory in self.memory.carried])
+        self._propagator.carry(self.memory.carried, self.objects)
         self._replan(self.within)
 
     def remove_object(self, tag: int) -> None:
         """Forget an object: its pixels become background everywhere, other objects stay as they are."""
         self.objects.remove(tag)
-        for each in (self._annotations, *(past.before for past in self.rounds)):  # an undo must not bring it back
-            each.objects.discard(tag)
-            each.annotated_tags = {frame: tags - {tag} for frame, tags in each.annotated_tags.items()}
-            each.adopted = {frame: tags - {tag} for frame, tags in each.adopted.items()}
-            erase_other_tags(each.masks, keep=each.objects.tags)
-        for past in self.rounds:  # nor a later object of the same tag find its strokes
-            for frame, strokes in past.scribbles.items():
-                past.scribbles[frame] = [stroke for stroke in strokes if stroke.tag != tag]
-            for boxes in past.boxes.values():
-                boxes.pop(tag, None)
-        self._propagator.erase_other_tags(self.objects.tags)
-        for scores in self.confidence.values():
-            scores.pop(tag, None)
+        self._annotations.erase(tag)
+        for past in self.rounds:
+            past.erase(tag)
+        self._propagator.forget(tag, self.objects.tags)
         if self._propagator.plan.finished:
             self.revision += 1
         else:  # it may hold walks of the object
@@ -451,14 +365,10 @@ class Session:
         """
         if self.objects.tags:
             raise InputError("only a session without objects can inherit", field="state")
-        if not isinstance(state, bytes):
-            raise InputError("must be the bytes of a state file: Path(…).read_bytes()", field="state")
         from siaf.session.state_file import parse_memories
 
         self._annotations.objects, memories, grid = parse_memories(state, self.model)
-        own = self.model.grid(self.height, self.width)
-        groups = self.objects.groups(self.model.objects_per_pass)
-        self.memory.carry([self.model.fit_memory(memory, groups, own, grid) for memory in memories])
+        self._propagator.carry(memories, self.objects, grid)
         self._replan(self.within)
 
     # -- as plain data, and as one file ---------------------------------------------------------------------------
@@ -501,81 +411,27 @@ class Session:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    @property
-    def _footage(self) -> Footage:
-        return Footage(self.frames, self._propagator.features, self._references)
-
-    def _references(self, frame: int) -> list[Reference]:
-        """Interacted frames that another may be compared with while it is drawn on."""
-        return self._propagator.references(frame, self._annotations)
-
     def _edit(self, edit: Edit, keep: Collection[int]) -> None:
         snapshot = self.snapshot()
         apply(snapshot, edit, self.frame_digest, keep)
         self.restore(snapshot)
 
-    def _run_interaction(self, given: Prompts) -> dict[int, IndexMask]:
-        """AFI's index masks of all frames that were drawn on."""
-        drawn = given.drawn
-        if not drawn:
-            return {}
-        # Frames of earlier rounds take no part: with the two nearest J&F after three rounds was 0.811 instead of 0.810
-        # (DAVIS, one frame a round), for up to three times the frames.
-        known = {f: mask for f, here in drawn.items() if (mask := self._mask_before(f, here.mask)) is not None}
-        standing = {f: self._standing(f, here.strokes) for f, here in drawn.items() if here.mask is None}
-        found: dict[int, IndexMask] = {}
-        for side in self.memory.barriers.sides(sorted(drawn)):
-            here = {f: drawn[f] for f in side}
-            request = InteractionRequest(here, {f: known[f] for f in side if f in known}, self.objects, standing)
-            answer = self.model.interact(self._footage, request, self._previewed)
-            masks = to_masks(self.model, answer, request, self.frames)
-            found |= masks if not self.barriers else self._without_strangers(masks, given)
-        return found
-
-    def _without_strangers(self, masks: dict[int, IndexMask], given: Prompts) -> dict[int, IndexMask]:
-        """Masks of one side of a barrier without objects that nobody ever drew on that side."""
-        side = self.memory.barriers.same_side(min(masks), range(len(self.frames)))
-        tags = {tag for f in side for tag in self._annotations.annotated_tags.get(f, ())}
-        tags |= {tag for f in side if f in given for tag in given[f].tags}
-        if side[0] == 0 and self.memory.carried:
-            tags |= set(self.objects.tags)
-        return {f: np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8) for f, mask in masks.items()}
-
     def _take_over(self, carried: Carried) -> None:
         """Objects that were carried to an interacted frame become part of its mask."""
         now, frame, tags = self._annotations, carried.frame, carried.walk.adopts
         if carried.mask is not None:
-            now.adopt(frame, carried.mask, tags, self._standing(frame))
+            now.adopt(frame, carried.mask, tags, self._interactor.standing(frame, now, self.rounds))
             self._propagator.took_over(carried, now)
         now.take_over(frame, tags)
 
-    def _verified(self, frame: int) -> tuple[IndexMask, frozenset[int]]:
-        """What a human says of a frame: its mask without objects that were carried there, and the tags it speaks of."""
-        tags = self._annotations.annotated_tags[frame] - self._annotations.adopted.get(frame, frozenset())
-        mask = self._annotations.masks[frame]
-        return np.where(np.isin(mask, list(tags)), mask, 0).astype(np.uint8), tags
-
-    def _adapt(self, shipped: Model, frames: list[int]) -> Iterator[tuple[int, int]]:
+    def _adapt(self) -> Iterator[tuple[int, int]]:
         now = self._annotations
-        said = {f: self._verified(f) for f in frames}
-        features = dict(zip(frames, self._propagator.features(frames), strict=True))
-        digests = {f: self.frame_digest(f) for f in frames}
-        packed = {f: (mask.tobytes(), tags) for f, (mask, tags) in said.items()}
-        content = content_of(shipped, digests, packed, self.objects)
-        if now.decoder is not None and now.decoder.content == content:
-            return
-        if self._adapting is None or self._adapting.content != content:
-            annotated = {f: Annotated(self.frames[f], features[f], *said[f]) for f in frames}
-            self._adapting = Adaptation(shipped, content, annotated, self.objects)
-        work = self._adapting
-        while not work.finished:
-            work.step()
-            if self._annotations is not now:  # a new round began while the caller held this generator
-                return
+        for work in self._fitting.steps(now):
             if work.finished:
-                self._adapting = None
                 self._take_decoder(work.decoder)
             yield work.done, work.total
+            if self._annotations is not now:  # a new round began while the caller held this generator
+                return
 
     def _take_decoder(self, decoder: Decoder) -> None:
         before, self._annotations.decoder = self._annotations.decoder, decoder
@@ -583,61 +439,9 @@ class Session:
             self._annotations.let_go()
             self._replan(self.within)
 
-    def _spoken_for(self, frame: int) -> frozenset[int]:
-        """Tags about which the present mask of a frame says something, be it that they are absent."""
-        if frame in self._annotations.annotated_tags:
-            return self._annotations.annotated_tags[frame]
-        return frozenset(self.confidence.get(frame, ()))
-
-    def _standing(self, frame: int, new: Sequence[Scribble] = ()) -> list[Scribble]:
-        """Strokes of earlier rounds that still hold on a frame beside `new` ones."""
-        return standing_on(frame, self.rounds, (self.height, self.width), self.objects.tags, new)
-
-    def _estimated_mask(self, frame: int) -> IndexMask | None:
-        """The frame's mask; if it has none, what the memory finds there; None if there is no memory."""
-        mask = self._current(frame)
-        near = self.memory.barriers.same_side(frame, self._annotations.interacted)
-        if mask is None and (near or self.memory.taught(frame)):
-            nearest = min(near, key=lambda f: (abs(f - frame), f), default=CARRIED)
-            features = self._propagator.features([frame])
-            chain = self._propagator.chain(nearest, self._annotations, near=abs(nearest - frame) == 1)
-            way = 1 if frame > nearest else -1
-            mask = self._propagator.step(features, [frame], [chain], [way], self.objects)[0][0]
-        return mask
-
-    def _mask_before(self, frame: int, given: IndexMask | None) -> IndexMask | None:
-        """What a round on a frame starts from. Objects that come from another clip are looked for in its memory: no
-        other frame of this one can tell where they are.
-        """
-        if given is not None:
-            return given
-        return self._estimated_mask(frame) if self.memory.carried else self._current(frame)
-
-    def _current(self, frame: int) -> IndexMask | None:
-        for store in (self._annotations.masks, self._propagator.results):
-            if frame in store:
-                return store[frame]
-        return None
-
     def _replan(self, within: range | None) -> None:
-        now = self._annotations
-        carried = bool(self.memory.carried)
-        planned = plan_stages(
-            len(self.frames),
-            now.interacted,
-            now.annotated_tags,
-            self.objects.tags,
-            carried,
-            self.memory.barriers,
-            within,
-        )
-        self._propagator.restart(planned, within)
+        self._propagator.restart(self._annotations, within)
         self.revision += 1
 
-    def _check_frame(self, frame: int, name: str) -> None:
-        frame_number(frame, len(self.frames), name)
-
-    def _check_reference(self, frame: int, mask: NDArray[np.generic]) -> IndexMask:
-        name = f"references[{frame}]"
-        self._check_frame(frame, name)
-        return as_index_mask(mask, height=self.height, width=self.width, field=name)
+    def _or_background(self, mask: IndexMask | None) -> IndexMask:
+        return np.zeros((self.height, self.width), np.uint8) if mask is None else mask

@@ -102,6 +102,8 @@ def parse_memories(
     """What another clip may inherit: object table, memories of the interacted frames in order, and their stride-16
     grid.
     """
+    if not isinstance(data, bytes):
+        raise InputError("must be the bytes of a state file: Path(…).read_bytes()", field=name)
     document = _document_of(data, model, name)
     with _damage(name):
         tensors = read_tensors(data, document, model)

@@ -68,7 +68,7 @@ class Ahead:
             return self._embed
         if not self._full and any(True for _ in self._due()):
             return self._encode
-        ahead = self._session.remaining_frames if self._to_pass else []
+        ahead = self._session.plan.remaining_frames if self._to_pass else []
         return self._pass if ahead and self._session.frames.at_hand(ahead[0]) else None
 
     def _embed(self) -> None:

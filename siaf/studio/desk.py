@@ -268,7 +268,7 @@ class Desk:
             self._propagation = replace(self._propagation, adapting=True)
         else:
             self._steps, self._steps_s = self._steps + 1, self._steps_s + time.monotonic() - begun
-            left = self._steps_s / self._steps * len(self._session.remaining_frames)
+            left = self._steps_s / self._steps * len(self._session.plan.remaining_frames)
             self._propagation = replace(self._propagation, adapting=False, seconds_left=round(left, 1))
         self._show()
 

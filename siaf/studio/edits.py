@@ -43,7 +43,7 @@ def take_round(
                 name_object(session, info.tag, info.label, info.origin.get(COLOR))
         last = session.rounds[-1]
         masks = {f: session.mask(f) for f in sorted({*last.scribbles, *last.references})}
-        return TakenRound(session.revision, len(session.rounds), masks, len(session.results))
+        return TakenRound(session.revision, len(session.rounds), masks, len(session.plan.results))
 
     return take
 

@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Callable
 
 from siaf.engines.base import Engine
@@ -92,12 +92,12 @@ class JobRooms(Rooms):
         self._opened, self._model, self._most = opened, model, most
         self._saved_every_s, self._clock = saved_every_s, clock
         self._turns = Turns()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._rooms: OrderedDict[int, Room] = OrderedDict()
         self._used: dict[int, float] = {}
         self._coming: set[int] = set()
-        self._doors: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
-        """Of each job: whoever opens or closes it holds this."""
+        self._going: set[int] = set()
+        """Jobs that are being opened, and closed: whoever wants one of them waits."""
 
     def split(self, path: str) -> tuple[int | None, str]:
         """`/jobs/N/…` → N, `/…`."""
@@ -108,31 +108,26 @@ class JobRooms(Rooms):
         """A job, which is opened unless it is. Raises Busy if as many as there may be are in use."""
         if number is None:
             return None
-        with self._lock:
+        with self._changed:
+            self._changed.wait_for(lambda: number not in self._coming | self._going)
             if (room := self._find(number)) is not None:
                 return room
-            door = self._doors[number]
-        with door:
-            with self._lock:
-                if (room := self._find(number)) is not None:  # somebody else opened it meanwhile
-                    return room
-                leaving = self._leaving()
-                self._coming.add(number)
-            try:
-                if leaving is not None:
-                    self._leave(*leaving)
-                room = self._open(number)
-                with self._lock:
-                    self._rooms[number] = room
-                    self._used[number] = self._clock()
-            finally:
-                with self._lock:
-                    self._coming.discard(number)
+            leaving = self._leaving()
+            self._coming.add(number)
+        try:
+            if leaving is not None:
+                self._leave(*leaving)
+            room = self._open(number)
+            with self._changed:
+                self._rooms[number] = room
+                self._used[number] = self._clock()
+        finally:
+            self._moved(self._coming, number)
         return room
 
     def close(self) -> None:
         """Save and close all jobs."""
-        with self._lock:
+        with self._changed:
             rooms, self._rooms = self._rooms, OrderedDict()
         for room in rooms.values():
             room.close()
@@ -147,12 +142,15 @@ class JobRooms(Rooms):
         return room
 
     def _leaving(self) -> tuple[int, Room] | None:
-        """The job to close for another one; its door is held. Raises Busy if there is no room, nor one to close."""
+        """The job to close for another one, which is going from now on. Raises Busy if there is no room, nor one to
+        close.
+        """
         if len(self._rooms) + len(self._coming) < self._most:
             return None
         for number, room in self._rooms.items():
-            if self._clock() - self._used[number] >= IN_USE_S and self._doors[number].acquire(blocking=False):
-                del self._rooms[number]
+            if self._clock() - self._used[number] >= IN_USE_S:
+                del self._rooms[number], self._used[number]
+                self._going.add(number)
                 return number, room
         raise Busy(f"{self._most} jobs are open here, which is the most, and people work on all; try again later")
 
@@ -160,7 +158,12 @@ class JobRooms(Rooms):
         try:
             room.close()
         finally:
-            self._doors[number].release()
+            self._moved(self._going, number)
+
+    def _moved(self, moving: set[int], number: int) -> None:
+        with self._changed:
+            moving.discard(number)
+            self._changed.notify_all()
 
     def _open(self, number: int) -> Room:
         clip = self._opened(number)

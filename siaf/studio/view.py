@@ -111,8 +111,8 @@ class View:
         packed = {f: store.packed(f) for store in stores for f in store}
         counted = _count(packed, self.counted, session)
         stats = {frame: one.stats for frame, one in counted.items()}
-        done = session.results_done
-        fresh = [f for f in session.results[0 if anew else self.results_done : done] if f in stats]
+        done = session.plan.results_done
+        fresh = [f for f in session.plan.results[0 if anew else self.results_done : done] if f in stats]
         if not anew:
             fresh += [f for f in stats.keys() - set(fresh) if stats[f] != self.stats.get(f)]
         return replace(
@@ -120,7 +120,7 @@ class View:
             revision=session.revision,
             now=MaskStore.of_packed(packed, session.height, session.width),
             drawn=frozenset(session.interacted),
-            propagation=replace(propagation, done=done, total=len(session.results)),
+            propagation=replace(propagation, done=done, total=len(session.plan.results)),
             suggested=[] if propagation.running else session.suggest(_SUGGESTIONS),
             shrunk=[
                 {"tag": one.tag, "gone": one.gone, "frames": list(one.frames), "text": str(one)}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from siaf.cvat import commands
-from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.job.labels import LabelBook
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.server.connection import Server
+from siaf.cvat.sessions.base import SessionFactory
 from siaf.cvat.storage.store import StateStore
 from siaf.masks import decode_rle, encode_rle
 
@@ -27,11 +27,11 @@ LABELS = (("car", "mask"), ("person", "any"))
 class Bench:
     """A CVAT with tasks made for a test."""
 
-    def __init__(self, client: Client, store: StateStore, engines: EngineFactory, folder: Path) -> None:
+    def __init__(self, client: Client, store: StateStore, sessions: SessionFactory, folder: Path) -> None:
         self.client = client
         self.server = Server(client)
         self.store = store
-        self.engines = engines
+        self.sessions = sessions
         self.folder = folder
         self._tasks: list[int] = []
 
@@ -150,10 +150,10 @@ class Bench:
     # -- rounds and results ---------------------------------------------------------------------------------------
 
     def sync(self, job: int, **options: Any) -> SyncReport:
-        return commands.sync(self.client, job, store=self.store, engines=self.engines, **options)
+        return commands.sync(self.client, job, store=self.store, sessions=self.sessions, **options)
 
     def carry(self, **arguments: Any) -> list[SyncReport]:
-        return commands.carry(self.client, store=self.store, engines=self.engines, **arguments)
+        return commands.carry(self.client, store=self.store, sessions=self.sessions, **arguments)
 
     def shapes(self, job: int, kind: str = "mask") -> list[Json]:
         """Shapes of a type, by frame and tag."""

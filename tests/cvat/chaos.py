@@ -29,13 +29,13 @@ from standin import StandIn
 from standin_http import Answer, Request
 
 from siaf.cvat import commands
-from siaf.cvat.engines.base import EngineFactory
-from siaf.cvat.engines.local import local_engines
 from siaf.cvat.rounds import bulk
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.server import connection, faults
 from siaf.cvat.server.connection import Server, connect
 from siaf.cvat.server.faults import ServerFault
+from siaf.cvat.sessions.base import SessionFactory
+from siaf.cvat.sessions.local import local_sessions
 from siaf.cvat.storage import store
 from siaf.cvat.storage.store import JobStore, StateStore
 from siaf.cvat.writing import changes as writing
@@ -235,7 +235,7 @@ class BulkPlay(Play):
             jobs=self._singles,
             tasks=[self._task],
             store=self.bench.store,
-            engines=[self.bench.engines],
+            sessions=[self.bench.sessions],
             results=self.bench.folder / f"night-{self._night}.json",
         )
         failed = [row.error for row in rows if row.status == "failed"]
@@ -274,7 +274,7 @@ def play(play: Play, chaos: Chaos | None, *, delete: bool, most: int = 10) -> tu
     return [bench.contents(job) for job in play.jobs], human
 
 
-def run_seed(engines: EngineFactory, seed: int) -> Counter[str]:
+def run_seed(sessions: SessionFactory, seed: int) -> Counter[str]:
     """A disturbed play beside an undisturbed one; what happened. Raises AssertionError if they differ."""
     way, write_as = CASES[seed % len(CASES)]
     delete = seed // len(CASES) % 2 == 1
@@ -291,7 +291,7 @@ def run_seed(engines: EngineFactory, seed: int) -> Counter[str]:
             standin = StandIn()
             place = Path(folder) / str(disturbed)
             place.mkdir()
-            bench = Bench(connect(standin.url, token="full"), StateStore(str(place / "store")), engines, place)
+            bench = Bench(connect(standin.url, token="full"), StateStore(str(place / "store")), sessions, place)
             game = BulkPlay(bench) if way == "bulk" else Play(bench, way, write_as)
             chaos = Chaos(bench, standin, seed) if disturbed else None
             if chaos is not None:
@@ -318,10 +318,10 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     arguments = parser.parse_args()
     model = tiny()
-    engines = local_engines(lambda: model)
+    sessions = local_sessions(lambda: model)
     total: Counter[str] = Counter()
     for seed in range(arguments.first, arguments.first + arguments.seeds):
-        happened = run_seed(engines, seed)
+        happened = run_seed(sessions, seed)
         total += happened
         print(f"seed {seed}: {dict(happened)}", flush=True)
     print(f"{arguments.seeds} seeds, {total.total()} faults, all as undisturbed: {dict(total)}")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from standin import StandIn
 from studio_job import Open, studio_on_jobs
 
-from siaf.cvat.engines.base import EngineFactory
-from siaf.cvat.engines.local import local_engines
 from siaf.cvat.server import connection
 from siaf.cvat.server.connection import connect
+from siaf.cvat.sessions.base import SessionFactory
+from siaf.cvat.sessions.local import local_sessions
 from siaf.cvat.storage.store import StateStore
 from siaf.model.loaded import Model
 
@@ -52,24 +52,24 @@ def store(tmp_path: Path) -> StateStore:
 
 
 @pytest.fixture
-def engines(tiny_model: Model) -> EngineFactory:
-    return local_engines(lambda: tiny_model)
+def sessions(tiny_model: Model) -> SessionFactory:
+    return local_sessions(lambda: tiny_model)
 
 
 @pytest.fixture
-def bench(client: Client, store: StateStore, engines: EngineFactory, tmp_path: Path) -> Bench:
+def bench(client: Client, store: StateStore, sessions: SessionFactory, tmp_path: Path) -> Bench:
     """Tasks on the stand-in."""
-    return Bench(client, store, engines, tmp_path)
+    return Bench(client, store, sessions, tmp_path)
 
 
 @pytest.fixture
 def anywhere(
-    request: pytest.FixtureRequest, store: StateStore, engines: EngineFactory, tmp_path: Path
+    request: pytest.FixtureRequest, store: StateStore, sessions: SessionFactory, tmp_path: Path
 ) -> Iterator[Bench]:
     """Tasks on a real server if there is one, else on the stand-in; they are deleted afterwards."""
     host, token = os.environ.get("CVAT_HOST"), os.environ.get("CVAT_ACCESS_TOKEN")
     client = connect(host, token=token) if host and token else request.getfixturevalue("client")
-    bench = Bench(client, store, engines, tmp_path)
+    bench = Bench(client, store, sessions, tmp_path)
     yield bench
     bench.clean()
 

@@ -16,9 +16,9 @@ import numpy as np
 from bench import Bench
 from standin import StandIn
 
-from siaf.cvat.engines.base import EngineFactory
-from siaf.cvat.engines.local import local_engines
 from siaf.cvat.server.connection import connect
+from siaf.cvat.sessions.base import SessionFactory
+from siaf.cvat.sessions.local import local_sessions
 from siaf.cvat.storage.store import StateStore
 from siaf.evaluation.davis import DavisFolder, LabelledSequence
 from siaf.evaluation.metrics import jaccard
@@ -74,14 +74,14 @@ def main() -> None:
     """Print one row per sequence, and the mean."""
     folder = DavisFolder(sys.argv[1])
     model = load_model("siaf-t", device="cpu")
-    engines: EngineFactory = local_engines(lambda: model)
+    sessions: SessionFactory = local_sessions(lambda: model)
     server = StandIn()
     print(f"weights {model.digest}\n| sequence | job 1 | shared frames in job 2 | rest of job 2 |\n|---|---|---|---|")
     rows = []
     for name in sys.argv[2:] or folder.sequences():
         with tempfile.TemporaryDirectory() as place:
             store = StateStore(str(Path(place) / "store"))
-            bench = Bench(connect(server.url, token="full"), store, engines, Path(place))
+            bench = Bench(connect(server.url, token="full"), store, sessions, Path(place))
             rows.append(measure(bench, folder.load(name)))
             bench.clean()
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in rows[-1]) + " |", flush=True)

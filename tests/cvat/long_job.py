@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from standin import StandIn
 
-from siaf.cvat.engines.local import local_engines
 from siaf.cvat.server.connection import connect
+from siaf.cvat.sessions.local import local_sessions
 from siaf.cvat.storage.store import StateStore
 
 MIB = 2**20
@@ -115,7 +115,7 @@ def measure(frames: int, height: int, width: int, in_process: bool) -> dict[str,
             Image.fromarray(picture).save(path, quality=90)
         standin = StandIn()
         store = StateStore(str(place / "own"))
-        bench = Bench(connect(standin.url, token="full"), store, local_engines(lambda: sys.exit("not used")), place)
+        bench = Bench(connect(standin.url, token="full"), store, local_sessions(lambda: sys.exit("not used")), place)
         (job,) = bench.file_task(files)
         for number in (frames // 5, frames * 3 // 5):
             for tag, label in ((1, "car"), (2, "person")):

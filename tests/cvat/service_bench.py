@@ -18,8 +18,6 @@ from chaos import tiny
 from standin import StandIn
 from standin_sessions import sign_in
 
-from siaf.cvat.engines.base import Engine, EngineFactory
-from siaf.cvat.engines.local import local_engines
 from siaf.cvat.rounds.sync import SyncOptions
 from siaf.cvat.server.connection import connect
 from siaf.cvat.service.app import App, make_server
@@ -27,6 +25,8 @@ from siaf.cvat.service.board import Board
 from siaf.cvat.service.calls import Calls
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.site import Site
+from siaf.cvat.sessions.base import JobSession, SessionFactory
+from siaf.cvat.sessions.local import local_sessions
 from siaf.cvat.storage.store import StateStore
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(
-    standin: StandIn, store: StateStore, engines: Sequence[EngineFactory], site: str | None = None
+    standin: StandIn, store: StateStore, sessions: Sequence[SessionFactory], site: str | None = None
 ) -> Iterator[str]:
     """A service in this process, its rounds kept as those of the stand-in's own address; where it listens.
 
@@ -49,7 +49,7 @@ def serving(
     """
     place = Site(site or standin.url, standin.url)
     metrics = Metrics()
-    makers = [_for_all(engine) for engine in engines]
+    makers = [_for_all(each) for each in sessions]
     board = Board(store, place.origin, makers, SyncOptions(), metrics)
     port = free_port()
     server = make_server(App(Calls(place, store, board, metrics), board), "127.0.0.1", port)
@@ -64,8 +64,8 @@ def serving(
         assert not thread.is_alive()
 
 
-def _for_all(engine: EngineFactory) -> Callable[[Any], EngineFactory]:
-    return lambda server: engine
+def _for_all(sessions: SessionFactory) -> Callable[[Any], SessionFactory]:
+    return lambda server: sessions
 
 
 class Browser:
@@ -126,12 +126,12 @@ def until(condition: Callable[[], object], what: str, patience_s: float = 240.0)
         time.sleep(0.02)
 
 
-def stepping(engines: EngineFactory, gate: Callable[[int], None]) -> EngineFactory:
-    """Engines that call `gate` with the number of frames done after each frame."""
+def stepping(sessions: SessionFactory, gate: Callable[[int], None]) -> SessionFactory:
+    """Sessions that call `gate` with the number of frames done after each frame."""
 
-    def make(*arguments: Any) -> Engine:
-        engine = engines(*arguments)
-        propagate = engine.propagate
+    def make(*arguments: Any) -> JobSession:
+        session = sessions(*arguments)
+        propagate = session.propagate
 
         def stepped(progress: Callable[[int, int], None], *more: Any) -> None:
             def step(done: int, total: int) -> None:
@@ -140,8 +140,8 @@ def stepping(engines: EngineFactory, gate: Callable[[int], None]) -> EngineFacto
 
             propagate(step, *more)
 
-        engine.propagate = stepped  # type: ignore[method-assign]
-        return engine
+        session.propagate = stepped  # type: ignore[method-assign]
+        return session
 
     return make
 
@@ -167,11 +167,11 @@ def frame_of(bench: Bench, job: int, at: int) -> int:
     return int(bench.server.job(job)["start_frame"]) + at
 
 
-def undisturbed(pictures: Pictures, count: int, engines: EngineFactory, folder: Path, *, rounds: int) -> list[Any]:
+def undisturbed(pictures: Pictures, count: int, sessions: SessionFactory, folder: Path, *, rounds: int) -> list[Any]:
     """What the jobs hold after the same work with `sync`."""
     folder.mkdir()
     standin = StandIn()
-    bench = Bench(connect(standin.url, token="full"), StateStore(str(folder / "store")), engines, folder)
+    bench = Bench(connect(standin.url, token="full"), StateStore(str(folder / "store")), sessions, folder)
     jobs = jobs_of(bench, standin, pictures, ["annot1", "annot2"][:count])
     for job in jobs:
         bench.sync(job)
@@ -193,10 +193,10 @@ def main() -> None:
             time.sleep(600)
 
     model = tiny()
-    engines = stepping(local_engines(lambda: model), hang)
+    sessions = stepping(local_sessions(lambda: model), hang)
     site, metrics = Site(host, host), Metrics()
     place = StateStore(store)
-    board = Board(place, site.origin, [_for_all(engines)], SyncOptions(), metrics)
+    board = Board(place, site.origin, [_for_all(sessions)], SyncOptions(), metrics)
     make_server(App(Calls(site, place, board, metrics), board), "127.0.0.1", int(port)).run()
 
 

@@ -32,7 +32,7 @@ def drawn_job(bench: Bench, pictures: Pictures, label: str = "car") -> int:
 
 
 def run(bench: Bench, **arguments: object) -> list[BulkRow]:
-    return commands.bulk(bench.client, store=bench.store, engines=[bench.engines] * 2, **arguments)  # type: ignore[arg-type]
+    return commands.bulk(bench.client, store=bench.store, sessions=[bench.sessions] * 2, **arguments)  # type: ignore[arg-type]
 
 
 def test_jobs_are_done_and_one_that_fails_stops_nothing(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
@@ -115,7 +115,7 @@ def test_ctrl_c_stops_all_jobs_and_the_next_run_goes_on(bench: Bench, pictures: 
 
     items: list[Item] = [("job", first), ("job", second)]
     with pytest.raises(KeyboardInterrupt):
-        run_bulk(bench.server, items, bench.store, [bench.engines], SyncOptions(progress=stop), results=results)
+        run_bulk(bench.server, items, bench.store, [bench.sessions], SyncOptions(progress=stop), results=results)
     assert seen == [1]
     assert bench.shapes(second) == []
     assert not results.exists()

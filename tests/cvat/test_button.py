@@ -13,7 +13,7 @@ from service_bench import LINES, Browser, first_line, frame_of, jobs_of, serving
 from standin import StandIn
 from standin_sessions import sign_in
 
-from siaf.cvat.engines.base import EngineFactory
+from siaf.cvat.sessions.base import SessionFactory
 from siaf.cvat.storage.store import StateStore
 
 pytestmark = pytest.mark.browser
@@ -59,8 +59,8 @@ def open_page(chromium: Any, site: CvatSite, standin: StandIn) -> Iterator[Open]
 
 
 @pytest.fixture
-def served(site: CvatSite, standin: StandIn, store: StateStore, engines: EngineFactory) -> Iterator[str]:
-    with serving(standin, store, [engines], site.url) as url:
+def served(site: CvatSite, standin: StandIn, store: StateStore, sessions: SessionFactory) -> Iterator[str]:
+    with serving(standin, store, [sessions], site.url) as url:
         site.service = url
         yield url
 
@@ -97,7 +97,7 @@ def test_two_labelers_and_four_rounds_by_button_only(
     standin: StandIn,
     served: str,
     open_page: Open,
-    engines: EngineFactory,
+    sessions: SessionFactory,
     pictures: Pictures,
     tmp_path: Path,
 ) -> None:
@@ -121,7 +121,7 @@ def test_two_labelers_and_four_rounds_by_button_only(
             shown = page.evaluate("window.job.shapes.map(shape => shape.id).sort((a, b) => a - b)")
             assert shown == sorted(s["id"] for s in bench.server.annotations(job)["shapes"])
             assert page.evaluate("window.job.committed") == [{"shapes": [], "tags": [], "tracks": []}] * 2
-    assert [bench.contents(job) for job in jobs] == undisturbed(pictures, 2, engines, tmp_path / "sync", rounds=2)
+    assert [bench.contents(job) for job in jobs] == undisturbed(pictures, 2, sessions, tmp_path / "sync", rounds=2)
 
 
 def test_cancel_and_reload_in_the_middle(
@@ -130,7 +130,7 @@ def test_cancel_and_reload_in_the_middle(
     site: CvatSite,
     store: StateStore,
     open_page: Open,
-    engines: EngineFactory,
+    sessions: SessionFactory,
     pictures: Pictures,
     tmp_path: Path,
 ) -> None:
@@ -142,7 +142,7 @@ def test_cancel_and_reload_in_the_middle(
             reached.set()
             assert go_on.wait(240)
 
-    with serving(standin, store, [stepping(engines, gate)], site.url) as site.service:
+    with serving(standin, store, [stepping(sessions, gate)], site.url) as site.service:
         page = open_page("annot1", job)
         press(page, ROUND)
         assert reached.wait(240)
@@ -162,7 +162,7 @@ def test_cancel_and_reload_in_the_middle(
         go_on.set()
         page.wait_for_selector("#dialog[data-running='']", state="attached")
         assert "new" in page.inner_text("#siaf-panel")
-    assert bench.contents(job) == undisturbed(pictures, 1, engines, tmp_path / "sync", rounds=1)[0]
+    assert bench.contents(job) == undisturbed(pictures, 1, sessions, tmp_path / "sync", rounds=1)[0]
 
 
 def test_the_next_frame_is_jumped_to(

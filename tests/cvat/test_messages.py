@@ -84,7 +84,7 @@ def test_bulk_lists_what_was_not_used_with_the_reason(bench: Bench, pictures: Pi
     ellipse = bench.draw(first, 1, "ellipse", (20, 20, 30, 30), "person", object=4)
     rectangle = bench.draw(second, 6, "rectangle", (1, 1, 9, 9), "person", object=0)
     rows = commands.bulk(
-        bench.client, jobs=[first, second], store=bench.store, engines=[bench.engines], results=tmp_path / "rows.json"
+        bench.client, jobs=[first, second], store=bench.store, sessions=[bench.sessions], results=tmp_path / "rows.json"
     )
     assert [row.status for row in rows] == ["done", "nothing"]
     lines = list(bulk_lines(rows))
@@ -94,17 +94,17 @@ def test_bulk_lists_what_was_not_used_with_the_reason(bench: Bench, pictures: Pi
         "rectangles are boxes around an object only with a number": [f"rectangle {rectangle} on frame 6"]
     }
     again = commands.bulk(
-        bench.client, jobs=[first], store=bench.store, engines=[bench.engines], results=tmp_path / "rows.json"
+        bench.client, jobs=[first], store=bench.store, sessions=[bench.sessions], results=tmp_path / "rows.json"
     )
     assert again == rows[:1]
-    (task,) = commands.bulk(bench.client, tasks=[1], store=bench.store, engines=[bench.engines])
+    (task,) = commands.bulk(bench.client, tasks=[1], store=bench.store, sessions=[bench.sessions])
     assert task.ignored == {**rows[0].ignored, **rows[1].ignored}  # a shape once, though two rounds left it out
 
 
 def test_bulk_counts_tracks_apart(bench: Bench, pictures: Pictures) -> None:
     job = drawn(bench, pictures)
     rows = commands.bulk(
-        bench.client, jobs=[job], store=bench.store, engines=[bench.engines], write_as="rectangle-track"
+        bench.client, jobs=[job], store=bench.store, sessions=[bench.sessions], write_as="rectangle-track"
     )
     assert (rows[0].created, rows[0].tracks) == (0, 1)
     assert next(bulk_lines(rows)).startswith(

@@ -85,7 +85,7 @@ def test_bulk_leaves_every_object_once_on_a_frame(anywhere: Bench, pictures: Pic
         anywhere.client,
         tasks=[anywhere.server.job(jobs[0])["task_id"]],
         store=anywhere.store,
-        engines=[anywhere.engines],
+        sessions=[anywhere.sessions],
         overlap="once",
     )
     assert row.status == "done"

@@ -24,13 +24,13 @@ from function.serve import App
 from function.service import Service
 from function.settings import Settings
 from siaf.cvat import commands
-from siaf.cvat.engines import function_client
-from siaf.cvat.engines.base import EngineFactory
-from siaf.cvat.engines.function_client import FunctionClient
-from siaf.cvat.engines.local import local_engines
-from siaf.cvat.engines.remote import remote_engines
 from siaf.cvat.server import faults
 from siaf.cvat.server.faults import ServerFault
+from siaf.cvat.sessions import function_client
+from siaf.cvat.sessions.base import SessionFactory
+from siaf.cvat.sessions.function_client import FunctionClient
+from siaf.cvat.sessions.local import local_sessions
+from siaf.cvat.sessions.remote import remote_sessions
 from siaf.errors import InputError, SiafError
 from siaf.frames.source import frame_digest
 from siaf.model.loaded import Model
@@ -61,11 +61,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path
 
 
 @pytest.fixture
-def engines(weights: Path) -> EngineFactory:
+def sessions(weights: Path) -> SessionFactory:
     """This process, with the function's weights."""
     model = load_model("siaf-t", device="cpu", weights=weights)
     model = replace(model, short_side=65, interaction_short_side=65)
-    return local_engines(lambda: model)
+    return local_sessions(lambda: model)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def drawn(bench: Bench, pictures: Pictures) -> int:
 
 def use(bench: Bench, served: Served, token: str | None = None) -> FunctionClient:
     function = FunctionClient(served.url, token)
-    bench.engines = remote_engines(function)
+    bench.sessions = remote_sessions(function)
     return function
 
 
@@ -110,10 +110,10 @@ def test_rounds_in_a_function_give_the_same_masks(
     bench: Bench, serve: Callable[..., Served], pictures: Pictures
 ) -> None:
     here, there = drawn(bench, pictures), drawn(bench, pictures)
-    local = bench.engines
+    local = bench.sessions
     for change in (lambda job: None, lambda job: corrected(bench, job)):
         change(here)
-        bench.engines = local
+        bench.sessions = local
         bench.sync(here)
     use(bench, serve())
     for change in (lambda job: None, lambda job: corrected(bench, job)):
@@ -152,11 +152,11 @@ def test_a_function_that_forgot_everything_is_given_the_state_again(
 
 def test_a_round_goes_on_in_this_process(bench: Bench, serve: Callable[..., Served], pictures: Pictures) -> None:
     job = drawn(bench, pictures)
-    local = bench.engines
+    local = bench.sessions
     use(bench, serve())
     bench.sync(job)
     corrected(bench, job)
-    bench.engines = local
+    bench.sessions = local
     assert bench.sync(job).round == 2
 
 
@@ -164,7 +164,7 @@ def test_new_weights_begin_again_from_the_annotated_frames(
     bench: Bench, serve: Callable[..., Served], pictures: Pictures, tiny_model: Model
 ) -> None:
     job = drawn(bench, pictures)
-    bench.engines = local_engines(lambda: tiny_model)  # its digest is not that of the function's file
+    bench.sessions = local_sessions(lambda: tiny_model)  # its digest is not that of the function's file
     bench.sync(job)
     kept = {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)}
     bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
@@ -182,12 +182,12 @@ def test_another_input_size_begins_again_in_this_process_too(
     bench: Bench, serve: Callable[..., Served], pictures: Pictures, tiny_model: Model, change: dict[str, object]
 ) -> None:
     job = drawn(bench, pictures)
-    bench.engines = local_engines(lambda: tiny_model)
+    bench.sessions = local_sessions(lambda: tiny_model)
     bench.sync(job)
     kept = {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)}
     bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
     other = replace(tiny_model, **change)
-    bench.engines = local_engines(lambda: other)
+    bench.sessions = local_sessions(lambda: other)
     report = bench.sync(job)
     assert report.notes == [
         "the session had another model or input size, so this round started from the annotated frames' masks"
@@ -315,7 +315,7 @@ def test_a_function_that_is_killed_and_starts_again_ends_no_sync(
 
     def rounds(forget: int) -> list[str]:
         function = FunctionClient(serve().url)
-        bench.engines = remote_engines(function)
+        bench.sessions = remote_sessions(function)
 
         def restart() -> None:
             function.url = serve().url
@@ -363,7 +363,7 @@ def test_a_function_that_was_there_is_waited_for_longer(
 @pytest.mark.parametrize("body", [b"[]", b'{"id": 3}', b'{"id": "x"}', b"<html>"])
 def test_an_answer_of_another_form_is_named(bench: Bench, standin: StandIn, pictures: Pictures, body: bytes) -> None:
     job = drawn(bench, pictures)
-    bench.engines = remote_engines(FunctionClient(standin.url))
+    bench.sessions = remote_sessions(FunctionClient(standin.url))
     standin.fault = lambda request: Answer(200, body) if request.path.startswith("/v1/") else None
     with pytest.raises(InputError, match="^url: .* does not answer like a siaf function"):
         bench.sync(job)
@@ -393,7 +393,7 @@ def test_a_wrong_address_is_named(
     job = drawn(bench, pictures)
 
     def sync() -> None:
-        bench.engines = remote_engines(FunctionClient(url))
+        bench.sessions = remote_sessions(FunctionClient(url))
         bench.sync(job)
 
     with pytest.raises(error, match=message):
@@ -415,7 +415,7 @@ def test_an_address_that_is_no_function_is_named(
 ) -> None:
     monkeypatch.setattr(function_client, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures)
-    bench.engines = remote_engines(FunctionClient(bench.server.url))
+    bench.sessions = remote_sessions(FunctionClient(bench.server.url))
     with pytest.raises(SiafError):
         bench.sync(job)
 
@@ -446,12 +446,12 @@ def test_limits_and_changed_objects_reach_the_function(
 ) -> None:
     """The function's session is the one before an undo or a swap: it gets the changed state with the next round."""
     here, there = drawn(bench, pictures), drawn(bench, pictures)
-    local, served = bench.engines, serve()
+    local, served = bench.sessions, serve()
     for job in (here, there):
         if job == there:
             use(bench, served)
         else:
-            bench.engines = local
+            bench.sessions = local
         bench.sync(job, frames=(1, 2))
         bench.sync(job, barriers=[2])
         for do, objects in (("split", [1]), ("undo", []), ("split", [1])):

@@ -12,18 +12,18 @@ from cvat_sdk.core.client import Client
 from service_bench import Browser, first_line, free_port, jobs_of, second_line, serving, stepping, undisturbed, until
 from standin import StandIn
 
-from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.server.connection import connect
 from siaf.cvat.service.site import Caller, Site
+from siaf.cvat.sessions.base import SessionFactory
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import InputError
 from siaf.model.loaded import Model
 
 
 @pytest.fixture
-def service(standin: StandIn, client: Client, store: StateStore, engines: EngineFactory) -> Iterator[str]:
+def service(standin: StandIn, client: Client, store: StateStore, sessions: SessionFactory) -> Iterator[str]:
     """A service with one replica."""
-    with serving(standin, store, [engines]) as url:
+    with serving(standin, store, [sessions]) as url:
         yield url
 
 
@@ -32,13 +32,13 @@ def test_two_labelers_and_four_rounds_end_as_with_sync(
     standin: StandIn,
     store: StateStore,
     tiny_model: Model,
-    engines: EngineFactory,
+    sessions: SessionFactory,
     pictures: Pictures,
     tmp_path: Path,
 ) -> None:
     users = ["annot1", "annot2"]
     jobs = jobs_of(bench, standin, pictures, users)
-    with serving(standin, store, [engines, engines]) as url:
+    with serving(standin, store, [sessions, sessions]) as url:
         browsers = [Browser(standin, url, user) for user in users]
         for work in (lambda job: None, lambda job: second_line(bench, job)):
             for browser, job in zip(browsers, jobs, strict=True):
@@ -49,7 +49,7 @@ def test_two_labelers_and_four_rounds_end_as_with_sync(
             assert all(r["report"]["created"] or r["report"]["updated"] for r in rounds)
         metrics = browsers[0].ask("GET", "metrics")[1]
     assert 'siaf_service_rounds_total{outcome="done"} 4.0' in metrics
-    assert [bench.contents(job) for job in jobs] == undisturbed(pictures, 2, engines, tmp_path / "sync", rounds=2)
+    assert [bench.contents(job) for job in jobs] == undisturbed(pictures, 2, sessions, tmp_path / "sync", rounds=2)
     for job in jobs:
         check_ledger(bench, job)
 
@@ -138,7 +138,7 @@ def test_cancelled_in_the_middle_it_goes_on_where_it_was(
     bench: Bench,
     standin: StandIn,
     store: StateStore,
-    engines: EngineFactory,
+    sessions: SessionFactory,
     pictures: Pictures,
     tmp_path: Path,
 ) -> None:
@@ -153,7 +153,7 @@ def test_cancelled_in_the_middle_it_goes_on_where_it_was(
             reached.set()
             assert go_on.wait(240)
 
-    with serving(standin, store, [stepping(engines, gate)]) as url:
+    with serving(standin, store, [stepping(sessions, gate)]) as url:
         first, second = Browser(standin, url, "annot1"), Browser(standin, url, "annot2")
         first.start(jobs[0])
         assert reached.wait(240)
@@ -174,11 +174,11 @@ def test_cancelled_in_the_middle_it_goes_on_where_it_was(
         for browser, job in ((first, jobs[0]), (second, jobs[1])):
             browser.start(job)
             assert browser.wait(job)["state"] == "done"
-    assert [bench.contents(job) for job in jobs] == undisturbed(pictures, 2, engines, tmp_path / "sync", rounds=1)
+    assert [bench.contents(job) for job in jobs] == undisturbed(pictures, 2, sessions, tmp_path / "sync", rounds=1)
 
 
 def test_killed_in_the_middle_it_loses_and_doubles_nothing(
-    bench: Bench, standin: StandIn, pictures: Pictures, engines: EngineFactory, tmp_path: Path
+    bench: Bench, standin: StandIn, pictures: Pictures, sessions: SessionFactory, tmp_path: Path
 ) -> None:
     """SIGKILL while frames are filled; the next service says so, and ends where an undisturbed one would."""
     (job,) = bench.task(pictures[:6])
@@ -225,7 +225,7 @@ def test_killed_in_the_middle_it_loses_and_doubles_nothing(
     other = StandIn()
     place = tmp_path / "sync"
     place.mkdir()
-    quiet = Bench(connect(other.url, token="full"), StateStore(str(place / "store")), engines, place)
+    quiet = Bench(connect(other.url, token="full"), StateStore(str(place / "store")), sessions, place)
     (same,) = quiet.task(pictures[:6])
     first_line(quiet, same)
     second_line(quiet, same)

@@ -18,10 +18,10 @@ from function.http.messages import Request as Event
 from function.service import Service
 from function.settings import Settings
 from siaf.cvat import commands
-from siaf.cvat.engines.base import EngineFactory
-from siaf.cvat.engines.local import local_engines
-from siaf.cvat.engines.through_cvat import through_cvat
 from siaf.cvat.server.faults import ServerFault
+from siaf.cvat.sessions.base import SessionFactory
+from siaf.cvat.sessions.local import local_sessions
+from siaf.cvat.sessions.through_cvat import through_cvat
 from siaf.errors import InputError
 from siaf.model.loaded import Model
 from siaf.weights import load_model, save_weights
@@ -46,11 +46,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path
 
 
 @pytest.fixture
-def engines(weights: Path) -> EngineFactory:
+def sessions(weights: Path) -> SessionFactory:
     """This process, with the function's weights."""
     model = load_model("siaf-t", device="cpu", weights=weights)
     model = replace(model, short_side=65, interaction_short_side=65)
-    return local_engines(lambda: model)
+    return local_sessions(lambda: model)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_rounds_through_cvat_give_the_same_masks(
     bench.sync(here)
     corrected(bench, here)
     bench.sync(here)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     start = len(standin.log)
     bench.sync(there)
     corrected(bench, there)
@@ -107,14 +107,14 @@ def test_masks_of_new_objects_and_emptied_frames_say_the_same(
 ) -> None:
     """New objects drawn as masks on different frames, then a frame from which every mask is deleted."""
     jobs = [bench.task(pictures[:5])[0] for _ in range(2)]
-    ways = (bench.engines, through_cvat(bench.server, "siaf"))
-    for job, bench.engines in zip(jobs, ways, strict=True):
+    ways = (bench.sessions, through_cvat(bench.server, "siaf"))
+    for job, bench.sessions in zip(jobs, ways, strict=True):
         bench.box_mask(job, 0, (8, 12, 24, 28), "car", tag=1)
         bench.box_mask(job, 3, (70, 44, 88, 58), "person", tag=2)
         bench.sync(job)
     assert bench.contents(jobs[0]) == bench.contents(jobs[1])
     frame = next(f for f, _ in sorted(bench.masks(jobs[0])) if f not in (0, 3))
-    for job, bench.engines in zip(jobs, ways, strict=True):
+    for job, bench.sessions in zip(jobs, ways, strict=True):
         bench.delete(job, *(s for s in bench.shapes(job) if s["frame"] == frame))
         assert bench.sync(job).references == [frame]
     assert bench.contents(jobs[0]) == bench.contents(jobs[1])
@@ -123,7 +123,7 @@ def test_masks_of_new_objects_and_emptied_frames_say_the_same(
 
 def test_ctrl_c_keeps_what_is_done(bench: Bench, deploy: Callable[[], None], pictures: Pictures) -> None:
     job, whole = drawn(bench, pictures), drawn(bench, pictures)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     bench.sync(whole)
 
     def stop(done: int, total: int) -> None:
@@ -145,7 +145,7 @@ def test_a_cut_at_any_call_of_the_function_changes_nothing_in_the_end(
     bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
     bench.scribble(job, 2, (72, 50, 85, 50), tag=2, label="person")
     before = copy.deepcopy(standin.world.annotations)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     bench.sync(job)
     expected = bench.contents(job)
     calls = [request for request in standin.log if request.method == "POST" and "/lambda/" in request.path]
@@ -173,7 +173,7 @@ def test_a_function_that_forgot_everything_goes_on_from_the_masks(
     bench: Bench, deploy: Callable[[], None], pictures: Pictures
 ) -> None:
     job = drawn(bench, pictures)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     bench.sync(job)
     kept = {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3)}
     deploy()
@@ -188,7 +188,7 @@ def test_a_function_that_starts_again_in_the_middle_ends_no_sync(
 ) -> None:
     """CVAT hands on that the session is unknown; the job is not at fault."""
     job = drawn(bench, pictures)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     frames = 0
 
     def killed(done: int, total: int) -> None:
@@ -208,7 +208,7 @@ def test_a_function_that_starts_again_in_the_middle_ends_no_sync(
 
 def test_an_object_is_forgotten(bench: Bench, deploy: Callable[[], None], pictures: Pictures) -> None:
     job = drawn(bench, pictures)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     bench.sync(job)
     bench.delete(job, *(s for s in bench.shapes(job) if s["group"] == 2))
     assert bench.sync(job).removed == [2]
@@ -223,7 +223,7 @@ def test_a_neighbouring_job_gets_masks_from_shared_frames(
 ) -> None:
     first, second = bench.task(pictures[:8], segment=5, overlap=2)
     bench.scribble(first, 0, (8, 20, 20, 20), tag=1, label="car")
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     bench.sync(first)
     bench.carry(from_job=first, to_job=second)
     shared = {spot: points for spot, points in bench.masks(first).items() if spot[0] in (3, 4)}
@@ -233,15 +233,15 @@ def test_a_neighbouring_job_gets_masks_from_shared_frames(
 
 def test_a_job_may_change_between_the_ways(bench: Bench, deploy: Callable[[], None], pictures: Pictures) -> None:
     job = drawn(bench, pictures)
-    local = bench.engines
+    local = bench.sessions
     bench.sync(job)
     bench.scribble(job, 4, (40, 60, 50, 60), tag=2)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     report = bench.sync(job)
     kept = {spot: points for spot, points in bench.masks(job).items() if spot[0] in (0, 3, 4)}
     assert report.round == 2
     bench.scribble(job, 2, (40, 60, 50, 60), tag=2)
-    bench.engines = local
+    bench.sessions = local
     report = bench.sync(job)
     assert report.notes == [
         "the session had another model or input size, so this round started from the annotated frames' masks"
@@ -251,7 +251,7 @@ def test_a_job_may_change_between_the_ways(bench: Bench, deploy: Callable[[], No
 
 def test_a_function_that_cannot_do_it_is_named(bench: Bench, standin: StandIn, pictures: Pictures) -> None:
     job = drawn(bench, pictures)
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     with pytest.raises(InputError, match="function 'siaf': not found"):
         bench.sync(job)
     standin.functions["siaf"] = Function("siaf", "tracker", lambda payload: (200, {}))
@@ -266,7 +266,7 @@ def test_objects_are_changed_and_rounds_taken_back(
     bench: Bench, deploy: Callable[[], None], pictures: Pictures
 ) -> None:
     """There is no session here but its masks: the function is told anew from the interacted frames."""
-    bench.engines = through_cvat(bench.server, "siaf")
+    bench.sessions = through_cvat(bench.server, "siaf")
     job = drawn(bench, pictures)
     bench.sync(job)
     before = bench.masks(job)

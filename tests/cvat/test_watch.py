@@ -19,13 +19,13 @@ from standin import StandIn
 from standin_http import Answer
 
 from siaf.cvat import commands
-from siaf.cvat.engines.base import Engine
 from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.rounds.sync import SyncOptions
 from siaf.cvat.rounds.watch import RUN_TAG, Trigger, Watcher
 from siaf.cvat.server import faults
 from siaf.cvat.server.webhooks import WebhookReceiver
+from siaf.cvat.sessions.base import JobSession
 from siaf.errors import InputError
 
 
@@ -36,7 +36,7 @@ def watcher(bench: Bench, job: int, trigger: str = "tag") -> tuple[Watcher, list
     made = Watcher(
         bench.server,
         bench.store,
-        bench.engines,
+        bench.sessions,
         SyncOptions(),
         Trigger.parse(trigger),
         task=task,
@@ -188,14 +188,14 @@ def test_a_bug_on_one_job_does_not_stop_the_others(
     for job, frame in ((first, 0), (second, 4)):
         bench.scribble(job, frame, (8, 20, 20, 20), tag=1, label="car")
     watch, _ = watcher(bench, first)
-    engines = watch.engines
+    sessions = watch.sessions
 
-    def broken(frames: JobFrames, *rest: Any) -> Engine:
+    def broken(frames: JobFrames, *rest: Any) -> JobSession:
         if frames.job == first:
             raise RuntimeError("a bug")
-        return engines(frames, *rest)
+        return sessions(frames, *rest)
 
-    watch.engines = broken
+    watch.sessions = broken
     for job, frame in ((first, 0), (second, 4)):
         ask(bench, job, frame)
     assert watch.look() == [second]
@@ -271,14 +271,14 @@ def test_what_is_wrong_with_this_process_is_tried_again(bench: Bench, pictures: 
     job = drawn_job(bench, pictures)
     watch, _ = watcher(bench, job)
     ask(bench, job)
-    engines = watch.engines
+    sessions = watch.sessions
 
-    def broken(*rest: Any) -> Engine:
+    def broken(*rest: Any) -> JobSession:
         raise InputError("cannot be used", field=field)
 
-    watch.engines = broken
+    watch.sessions = broken
     assert watch.look() == []
-    watch.engines = engines
+    watch.sessions = sessions
     assert watch.look() == [job]
 
 
@@ -308,7 +308,7 @@ def test_a_webhook_wakes_the_watcher(bench: Bench, standin: StandIn, pictures: P
         kwargs={
             "project": project,
             "store": bench.store,
-            "engines": bench.engines,
+            "sessions": bench.sessions,
             "poll_s": 60.0,
             "listen": f"127.0.0.1:{port}",
             "secret": "s3cret",
@@ -399,4 +399,4 @@ def test_a_huge_delivery_is_not_read() -> None:
 def test_bad_input_is_named(bench: Bench, pictures: Pictures, arguments: dict[str, object], message: str) -> None:
     bench.task(pictures[:2])
     with pytest.raises(InputError, match=message):
-        commands.watch(bench.client, store=bench.store, engines=bench.engines, **arguments)  # type: ignore[arg-type]
+        commands.watch(bench.client, store=bench.store, sessions=bench.sessions, **arguments)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from siaf.model.gated import build_propagation
 from siaf.model.loaded import Model
 from siaf.model.preprocessing import resize_labels
 from siaf.session.adaptation import LARGEST_CHANGE, MAX_FRAMES, Decoder, choose
+from siaf.session.fitting import said
 from siaf.session.state_file import dump_session, parse_session, read_summary
 from siaf.weights import load_model
 
@@ -106,7 +107,7 @@ class TestWhatItLearnsFrom:
         session.interact({6: [Scribble(5, np.array([[20.0, 65.0], [60.0, 66.0]]), width=9)]})
         run(session)
         assert 5 in session._annotations.adopted[1]
-        assert 5 not in session._verified(1)[1]
+        assert 5 not in said(session._annotations, 1)[1]
         adapt(session)
         assert content(session) != before  # the object has a place, and so another content
 
@@ -325,9 +326,9 @@ def test_official_variants_adapt_too(variant: str, tiny_model: Model, clip: Fram
     model = replace(tiny_model, propagation=build_propagation(PROPAGATION[variant]).eval())
     session = with_masks(model, clip)
     assert next(session.adapt()) == (1, 10)
-    assert session._adapting is not None and session._adapting._training is not None
+    assert session._fitting._running is not None and session._fitting._running._training is not None
     shipped = dict(model.propagation.named_parameters())
-    moved = {name for name, x in session._adapting._training._own.items() if not torch.equal(x, shipped[name])}
+    moved = {name for name, x in session._fitting._running._training._own.items() if not torch.equal(x, shipped[name])}
     assert any(name.startswith("decoder.conv_out") for name in moved)
     assert any(name.startswith("LSTT.decoder_norms") for name in moved)
 

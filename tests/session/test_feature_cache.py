@@ -11,6 +11,8 @@ from siaf.model.loaded import Model
 from siaf.model.propagation import FrameFeatures
 from siaf.session.feature_cache import FeatureCache, feature_bytes
 
+make = FrameFeatures.of
+
 
 @pytest.fixture(scope="module")
 def features(tiny_model: Model, clip: NDArray[np.uint8]) -> list[FrameFeatures]:
@@ -27,10 +29,10 @@ def test_of_what_others_used_the_least_recent_leaves_first(features: list[FrameF
     cache = FeatureCache(max_bytes=2 * feature_bytes(features[0]))
     cache.put("a", features[0], "one")
     cache.put("b", features[1], "one")
-    assert cache.get("a", "one") is features[0]
+    assert cache.get("a", make, "one") is features[0]
     cache.put("c", features[2], "another")
-    assert cache.get("b") is None
-    assert cache.get("a") is features[0]
+    assert cache.get("b", make) is None
+    assert cache.get("a", make) is features[0]
     assert cache.bytes == 2 * feature_bytes(features[0])
 
 
@@ -39,9 +41,9 @@ def test_passes_over_a_clip_that_is_too_long_find_what_there_is_room_for(feature
     found = []
     for _ in range(3):
         for name, each in zip("abcd", features, strict=True):
-            found.append(cache.get(name, "one") is not None)
+            found.append(cache.get(name, make, "one") is not None)
             cache.put(name, each, "one")
-            assert cache.get(name, "one") is each  # the newest is always there
+            assert cache.get(name, make, "one") is each  # the newest is always there
     assert not any(found[:4])
     assert any(found[4:8]) and any(found[8:])
 
@@ -51,7 +53,7 @@ def test_a_second_clip_takes_the_place_of_the_first(features: list[FrameFeatures
     for user, names in (("one", "ab"), ("another", "cd")):
         for name, each in zip(names, features, strict=False):
             cache.put(name, each, user)
-    assert [cache.get(name) is not None for name in "abcd"] == [False, False, True, True]
+    assert [cache.get(name, make) is not None for name in "abcd"] == [False, False, True, True]
 
 
 def test_what_leaves_memory_comes_back_from_disk_in_another_process_too(
@@ -60,11 +62,11 @@ def test_what_leaves_memory_comes_back_from_disk_in_another_process_too(
     cache = FeatureCache(max_bytes=feature_bytes(features[0]), folder=tmp_path)
     for name, each in zip("abc", features, strict=False):
         cache.put(name, each)
-    assert equal(cache.get("a"), features[0])
+    assert equal(cache.get("a", make), features[0])
     assert cache.bytes <= feature_bytes(features[0])
     later = FeatureCache(folder=tmp_path)
-    assert equal(later.get("b"), features[1])
-    assert later.get("d") is None
+    assert equal(later.get("b", make), features[1])
+    assert later.get("d", make) is None
 
 
 def test_the_disk_is_bounded_too(features: list[FrameFeatures], tmp_path: Path) -> None:
@@ -73,8 +75,8 @@ def test_the_disk_is_bounded_too(features: list[FrameFeatures], tmp_path: Path) 
     for name, each in zip("abcd", features, strict=True):
         cache.put(name, each)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2.5 * size
-    assert cache.get("a") is None
-    assert equal(cache.get("b"), features[1])
+    assert cache.get("a", make) is None
+    assert equal(cache.get("b", make), features[1])
 
 
 def test_a_damaged_file_is_as_if_it_were_not_there(features: list[FrameFeatures], tmp_path: Path) -> None:
@@ -83,6 +85,6 @@ def test_a_damaged_file_is_as_if_it_were_not_there(features: list[FrameFeatures]
     cache.put("b", features[1])
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:100])
-    assert cache.get("a") is None
+    assert cache.get("a", make) is None
     cache.put("a", features[0])
-    assert equal(cache.get("a"), features[0])
+    assert equal(cache.get("a", make), features[0])

@@ -1,38 +1,17 @@
 """Rounds of interaction: what a labeler can rely on, shown with random weights on a small clip."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from recording_model import RecordingModel
+from small_rounds import Frames, run, stroke
 
-from siaf import Scribble, Session
+from siaf import Session
 from siaf.errors import InputError
 from siaf.model.loaded import Model
-from siaf.prompts import Prompts
 from siaf.scribbles import rasterize
-from siaf.session.feature_cache import FeatureCache, feature_bytes
-from siaf.session.memory import MAX_PERMANENT
-from siaf.session.state_file import dump_session
-
-Frames = NDArray[np.uint8]
-
-
-def stroke(tag: int, x: float, y: float, length: float = 10) -> Scribble:
-    return Scribble(tag=tag, points=np.array([[x, y], [x + length, y]]))
-
-
-def run(session: Session) -> dict[int, NDArray[np.uint8]]:
-    for _ in session.propagate():
-        pass
-    return {f: session.mask(f) for f in range(len(session.frames))}
-
-
-@pytest.fixture
-def session(tiny_model: Model, clip: Frames) -> Session:
-    return Session(tiny_model, clip)
 
 
 def test_scribbles_for_several_objects_on_several_frames_are_one_round(session: Session) -> None:
@@ -110,41 +89,6 @@ def test_memory_keeps_the_interacted_frames_of_all_rounds(session: Session) -> N
     assert sorted(session.memory.entries) == [3, 9]
 
 
-def test_a_later_object_leaves_earlier_interacted_frames_of_others_alone(session: Session, clip: Frames) -> None:
-    reference = np.zeros(clip.shape[1:3], np.uint8)
-    reference[10:40, 10:40] = 1
-    session.interact(references={2: reference})
-    run(session)
-    session.interact({8: [stroke(2, 60, 50)]})
-    assert ((session.mask(2) == 1) == (reference == 1)).all()
-
-
-def test_an_object_drawn_on_one_frame_is_carried_to_the_other_interacted_frames(session: Session) -> None:
-    """Whatever the interaction network guessed: the frame must not teach the memory that the object is background."""
-    session.interact({3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
-    before = {f: session.mask(f) for f in (3, 8)}
-    carried = sum(done == 0 for done, _ in session.propagate())
-    assert carried == 10  # five frames each way
-    assert np.array_equal(session.mask(3) == 1, before[3] == 1)
-    assert np.array_equal(session.mask(8) == 2, before[8] == 2)
-
-
-def test_a_background_stroke_holds_against_an_object_that_is_carried_there(session: Session) -> None:
-    everywhere = Scribble(0, np.array([[0.0, y] if y % 2 else [95.0, y] for y in range(72)]), width=9)
-    session.interact({3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50), everywhere]})
-    before = session.mask(8)
-    run(session)
-    assert np.array_equal(session.mask(8), before)
-
-
-def test_a_human_mask_speaks_for_all_objects_of_its_round(session: Session, clip: Frames) -> None:
-    reference = np.zeros(clip.shape[1:3], np.uint8)
-    reference[5:20, 5:20] = 1
-    session.interact({8: [stroke(2, 45, 50)]}, references={3: reference})
-    run(session)
-    assert np.array_equal(session.mask(3), reference)
-
-
 def test_undo_takes_back_the_last_round(session: Session) -> None:
     session.interact({3: [stroke(1, 20, 20)]})
     first = run(session)
@@ -175,39 +119,6 @@ def test_removing_an_object_empties_its_pixels_and_keeps_the_others(session: Ses
         assert np.array_equal(session.mask(frame), np.where(mask == 1, 0, mask))
     session.undo()
     assert session.objects.tags == []
-
-
-def test_every_round_propagates_all_other_frames_again(session: Session) -> None:
-    session.interact({3: [stroke(1, 20, 20)]})
-    run(session)
-    session.interact({9: [stroke(1, 40, 20)]})
-    assert session.pending == 10
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_propagation_stopped_anywhere_goes_on_to_the_identical_result(
-    tiny_model: Model, clip: Frames, seed: int
-) -> None:
-    scribbles = {3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]}
-    whole = Session(tiny_model, clip)
-    whole.interact(scribbles)
-    expected = run(whole)
-    rng = np.random.default_rng(seed)
-    parts = Session(tiny_model, clip)
-    parts.interact(scribbles)
-    while parts.pending:
-        for _, __ in zip(range(int(rng.integers(1, 4))), parts.propagate(), strict=False):
-            pass
-    assert all(np.array_equal(expected[f], parts.mask(f)) for f in expected)
-
-
-def test_a_new_round_ends_a_propagation_that_is_still_held(session: Session) -> None:
-    session.interact({3: [stroke(1, 20, 20)]})
-    old = session.propagate()
-    next(old)
-    session.interact({9: [stroke(1, 40, 20)]})
-    assert list(old) == []
-    assert session.pending == 10
 
 
 def test_the_least_confident_frames_are_suggested_apart_from_each_other(session: Session) -> None:
@@ -254,126 +165,6 @@ def test_a_failure_half_way_leaves_the_session_as_it_was(recording: RecordingMod
     assert all(np.array_equal(expected[f], session.mask(f)) for f in expected)
 
 
-def test_chains_side_by_side_give_the_masks_of_one_after_the_other(
-    tiny_model: Model, recording: RecordingModel, clip: Frames
-) -> None:
-    scribbles = {2: [stroke(1, 20, 20)], 8: [stroke(1, 40, 20), stroke(2, 45, 50)]}
-    plain, batched = Session(tiny_model, clip), Session(recording, clip)
-    batched._propagator.side_by_side = 4
-    plain.interact(scribbles)
-    expected = run(plain)
-    batched.interact(scribbles)
-    found = run(batched)
-    passes = recording.counts("propagate")
-    assert max(passes) == 4
-    assert sum(passes) == 10 + 6  # a walk of the second object, six frames long
-    assert all(np.array_equal(expected[f], found[f]) for f in expected)
-
-
-def test_frames_prepared_before_a_round_are_not_encoded_in_it(
-    tiny_model: Model, recording: RecordingModel, clip: Frames
-) -> None:
-    plain, prepared = Session(tiny_model, clip), Session(recording, clip)
-    assert all(prepared.prepare(frame) for frame in range(12))
-    scribbles = {3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]}
-    plain.interact(scribbles)
-    expected = run(plain)
-    recording.failing.add("encode_batch")
-    prepared.interact(scribbles)
-    assert all(np.array_equal(expected[f], mask) for f, mask in run(prepared).items())
-
-
-def test_preparing_frames_pushes_none_out_of_the_cache(tiny_model: Model, clip: Frames) -> None:
-    room = 3 * feature_bytes(tiny_model.encode_batch(clip[:1])[0])
-    session = Session(tiny_model, clip, cache=FeatureCache(room))
-    assert [session.prepare(frame) for frame in range(5)] == [True, True, True, False, False]
-
-
-def test_masks_are_the_same_where_features_leave_for_disk(tiny_model: Model, clip: Frames, tmp_path: Path) -> None:
-    plain, spilling = Session(tiny_model, clip), Session(tiny_model, clip, cache=FeatureCache(1, folder=tmp_path))
-    for session in (plain, spilling):
-        session.interact({3: [stroke(1, 20, 20)]})
-    expected = run(plain)
-    assert all(np.array_equal(expected[f], mask) for f, mask in run(spilling).items())
-    assert len(list(tmp_path.iterdir())) == 11
-
-
-def test_masks_next_to_a_correction_come_first(session: Session) -> None:
-    session.interact({0: [stroke(1, 20, 20)]})
-    run(session)
-    session.interact({8: [stroke(1, 40, 20)]})
-    assert session.results[:4] == [9, 7, 10, 6]
-
-
-def test_a_round_that_changes_nothing_propagates_nothing(recording: RecordingModel, clip: Frames) -> None:
-    session = Session(recording, clip)
-    session.interact({3: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
-    run(session)
-    session.interact(references={3: session.mask(3)})  # what was carried there is the human's now
-    settled = run(session)
-    session.interact(references={3: session.mask(3)})
-    recording.calls.clear()
-    again = run(session)
-    assert not recording.counts("propagate")
-    assert all(np.array_equal(settled[f], again[f]) for f in settled)
-
-
-def test_a_mask_that_was_put_there_is_propagated_over(session: Session, clip: Frames) -> None:
-    session.interact({3: [stroke(1, 20, 20)]})
-    expected = run(session)
-    session.set_propagated_mask(5, np.zeros(clip.shape[1:3], np.uint8))
-    session.interact(references={3: session.mask(3)})
-    assert np.array_equal(run(session)[5], expected[5])
-
-
-def test_only_the_neighbourhood_of_a_correction_is_propagated_if_so_wished(
-    recording: RecordingModel, clip: Frames
-) -> None:
-    session = Session(recording, clip)
-    session.repropagate = "near"
-    session.interact({0: [stroke(1, 20, 20)]})
-    before = run(session)
-    session.interact({8: [stroke(1, 40, 20)]})
-    recording.calls.clear()
-    after = run(session)
-    assert sum(recording.counts("propagate")) == 7  # 4 to 7 and 9 to 11
-    assert all(np.array_equal(before[f], after[f]) for f in range(4))
-    session.repropagate = "all"
-    session.interact({8: [stroke(1, 44, 20)]})
-    run(session)
-    assert sum(recording.counts("propagate")) == 7 + 10
-
-
-def test_repropagate_must_be_known(session: Session) -> None:
-    with pytest.raises(InputError, match="repropagate"):
-        session.repropagate = "far"  # type: ignore[assignment]
-
-
-def test_an_object_is_carried_again_after_its_source_was_corrected(session: Session, clip: Frames) -> None:
-    one, two = np.zeros(clip.shape[1:3], np.uint8), np.zeros(clip.shape[1:3], np.uint8)
-    one[10:30, 10:30], two[40:60, 40:70] = 1, 2
-    session.interact(references={3: one, 8: two}, about={3: [1], 8: [2]})
-    run(session)
-    carried = session.mask(8) == 1
-    moved = np.zeros_like(one)
-    moved[5:70, 60:95] = 1
-    session.interact(references={3: moved}, about={3: [1]})
-    assert np.array_equal(session.mask(8) == 1, carried)  # until it is carried again
-    run(session)
-    assert not np.array_equal(session.mask(8) == 1, carried)
-    assert np.array_equal(session.mask(8) == 2, two == 2)
-
-
-def test_reads_are_bounded_however_many_frames_were_annotated(recording: RecordingModel, clip: Frames) -> None:
-    session = Session(recording, np.concatenate([clip, clip]))
-    reference = np.zeros(clip.shape[1:3], np.uint8)
-    reference[10:30, 10:30] = 1
-    session.interact(references={f: np.roll(reference, f, axis=1) for f in range(0, 24, 2)})
-    run(session)
-    rows, cols = recording.grid(72, 96)
-    assert max(call.tokens for call in recording.calls) == MAX_PERMANENT * rows * cols
-
-
 def test_an_object_that_a_round_says_nothing_about_keeps_its_pixels(session: Session, clip: Frames) -> None:
     """Random weights redraw it anywhere; what stood there must not depend on that."""
     two = np.zeros((72, 96), np.uint8)
@@ -385,21 +176,6 @@ def test_an_object_that_a_round_says_nothing_about_keeps_its_pixels(session: Ses
     after = session.interact({6: [stroke(1, 2, 2)]})[6]
     drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
     assert ((after == 2) == ((before == 2) & ~drawn)).all()
-
-
-def test_objects_from_another_clip_stay_where_its_memory_finds_them(
-    session: Session, tiny_model: Model, clip: Frames
-) -> None:
-    two = np.zeros((72, 96), np.uint8)
-    two[10:30, 17:37], two[40:60, 58:78] = 1, 2
-    session.interact(references={3: two})
-    run(session)
-    heir = Session(tiny_model, clip)
-    heir.inherit(dump_session(session))
-    found = heir.estimate_mask(5)
-    after = heir.interact({5: [stroke(1, 2, 2)]})[5]
-    drawn = rasterize([stroke(1, 2, 2)], 72, 96) == 1
-    assert ((after == 2) == ((found == 2) & ~drawn)).all()
 
 
 def test_a_round_names_objects_that_it_made_vanish_or_shrink(session: Session, clip: Frames) -> None:
@@ -433,25 +209,6 @@ def test_with_one_object_it_does_not_matter_how_many_share_a_pass(tiny_model: Mo
     assert all(np.array_equal(alone[f], ten[f]) for f in alone)
 
 
-def test_an_object_may_be_removed_while_it_is_still_to_be_carried(session: Session) -> None:
-    session.interact({0: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
-    session.remove_object(2)
-    assert all(not (mask == 2).any() for mask in run(session).values())
-    assert session.pending == 0
-
-
-def test_an_undo_below_the_groups_of_an_inherited_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
-    session.interact({3: [stroke(1, 20, 20)]})
-    run(session)
-    heir = Session(tiny_model, clip)
-    heir.inherit(dump_session(session))
-    heir.interact({4: [stroke(100 + i, 5 + 5 * i, 5 + 5 * i) for i in range(10)]})
-    run(heir)
-    heir.undo()
-    run(heir)
-    assert (heir.objects.tags, heir.objects.groups(), heir.pending) == ([1], 1, 0)
-
-
 def test_a_frame_that_was_suggested_and_drawn_on_is_suggested_no_more(session: Session) -> None:
     session.interact({3: [stroke(1, 20, 20)]})
     run(session)
@@ -460,85 +217,3 @@ def test_a_frame_that_was_suggested_and_drawn_on_is_suggested_no_more(session: S
     run(session)
     assert first[0] not in session.suggest(12)
     assert set(session.suggest(12)) <= set(range(12)) - {3, first[0]}
-
-
-def test_a_round_can_be_previewed_without_being_taken(session: Session, tiny_model: Model, clip: Frames) -> None:
-    first, second = {3: [stroke(1, 20, 20)]}, {5: [stroke(1, 30, 20), stroke(2, 45, 50)], 3: [stroke(2, 45, 50)]}
-    size = {"frames": 12, "height": 72, "width": 96}
-    session.interact(first)
-    for done, _ in session.propagate():
-        if done == 4:
-            break
-    before = dump_session(session)
-    shown = session.preview_round(Prompts.of(second, **size))
-    assert dump_session(session) == before
-    with pytest.raises(InputError, match=r"scribbles\[5\]\[0\].points"):
-        session.preview_round(Prompts.of({5: [stroke(1, 900, 20)]}, **size))
-    assert dump_session(session) == before
-    taken = session.interact(second)
-    assert sorted(shown) == sorted(taken) == [3, 5]
-    assert all((shown[frame] == taken[frame]).all() for frame in taken)
-
-
-def drawn(*frames: dict[int, list[Scribble]]) -> Prompts:
-    return Prompts.of({f: strokes for each in frames for f, strokes in each.items()}, frames=12, height=72, width=96)
-
-
-def test_a_round_finds_what_its_previews_encoded_and_gives_the_same(recording: RecordingModel, clip: Frames) -> None:
-    first, second = {3: [stroke(1, 20, 20)]}, {8: [stroke(2, 60, 50), stroke(3, 20, 20)]}
-    alone = Session(recording, clip)
-    expected = alone.interact_with(drawn(first, second))
-    recording.calls.clear()
-    session = Session(recording, clip)
-    session.preview_round(drawn(first))
-    session.preview_round(drawn(second), elsewhere=[1])
-    assert recording.counts("encode_prompts") == [1, 1]
-    found = session.interact_with(drawn(first, second))
-    assert recording.counts("encode_prompts") == [1, 1]
-    assert all((found[frame] == expected[frame]).all() for frame in (3, 8))
-    assert dump_session(session) == dump_session(alone)
-
-
-def test_a_preview_that_is_no_more_of_use_makes_no_difference(recording: RecordingModel, clip: Frames) -> None:
-    first, second = {3: [stroke(2, 20, 20)]}, {8: [stroke(1, 60, 50)]}
-    alone = Session(recording, clip)
-    alone.interact_with(drawn(first, second))
-    session = Session(recording, clip)
-    session.preview_round(drawn({3: [stroke(2, 30, 20)]}))  # another stroke than the round's
-    session.preview_round(drawn(second))
-    session.preview_round(drawn(first))  # in the first place, which will be object 1's
-    recording.calls.clear()
-    session.interact_with(drawn(first, second))
-    assert recording.counts("encode_prompts") == [1]
-    assert dump_session(session) == dump_session(alone)
-
-
-def test_tags_from_elsewhere_get_a_place_and_no_pixels(session: Session) -> None:
-    before = dump_session(session)
-    shown = session.preview_round(drawn({3: [stroke(2, 20, 20)]}), elsewhere=[1, 7])
-    assert set(np.unique(shown[3])) <= {0, 2}
-    assert session.objects.tags == []
-    assert dump_session(session) == before
-
-
-def test_passing_frames_ahead_changes_no_mask(tiny_model: Model, clip: Frames) -> None:
-    first, second = {2: [stroke(1, 14, 20)], 8: [stroke(2, 79, 50)]}, {5: [stroke(3, 30, 30)]}
-    sessions = Session(tiny_model, clip), Session(tiny_model, clip)
-    for session, hasty in zip(sessions, (False, True), strict=True):
-        for given in (first, second):
-            session.interact(given)
-            before = [session.mask(frame).tobytes() for frame in range(12)]
-            while hasty and session.pass_frame():
-                assert session.results_done == 0
-            assert [session.mask(frame).tobytes() for frame in range(12)] == before
-        run(session)
-        assert not session.pass_frame()
-    assert dump_session(sessions[0]) == dump_session(sessions[1])
-
-
-def test_frames_are_passed_as_far_as_the_first_that_gets_a_mask(session: Session) -> None:
-    assert not session.pass_frame()
-    session.interact({2: [stroke(1, 14, 20)], 8: [stroke(2, 79, 50)]})
-    assert [session.pass_frame() for _ in range(6)] == [True] * 5 + [False]
-    assert session.remaining_frames[0] == 8
-    assert session.results[0] == 8

@@ -57,7 +57,7 @@ def test_inside_the_masks_are_those_of_a_full_propagation_and_outside_there_are_
     session.within = range(5, 8)
     draw(session, f2=1, f9=2)
     assert session.pending == 3
-    assert sorted(set(session.results) - {2, 9}) == [5, 6, 7]
+    assert sorted(set(session.plan.results) - {2, 9}) == [5, 6, 7]
     assert finish(session)[-1] == (3, 3)
     assert sorted(session.confidence) == [5, 6, 7]
     for frame in (2, 5, 6, 7, 9):

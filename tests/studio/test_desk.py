@@ -66,7 +66,7 @@ def test_a_newer_preview_takes_the_place_of_one_that_waits(desk: Desk) -> None:
 def test_jobs_get_their_turn_between_frames(desk: Desk) -> None:
     revision = desk.change(0, lambda session: draw(session) and session.revision).result()
     desk.propagate(revision, adapt=False).result()
-    done = [desk.look(lambda session: session.results_done).result() for _ in range(3)]
+    done = [desk.look(lambda session: session.plan.results_done).result() for _ in range(3)]
     assert done[-1] < 11
     assert desk.view.propagation.running
     desk.stop().result()
@@ -191,12 +191,12 @@ def test_frames_that_would_have_to_be_fetched_are_left(
     ahead.round_taken()
     while ahead.wanted:
         ahead.step()
-    assert session.remaining_frames[0] == 5
+    assert session.plan.remaining_frames[0] == 5
     here.add(5)
     while ahead.wanted:
         ahead.step()
     assert order == [3, 2, 4, 5]
-    assert session.remaining_frames[0] == 6
+    assert session.plan.remaining_frames[0] == 6
     opened.close()
 
 

@@ -1,7 +1,7 @@
 """Jobs that are opened as people come, in one process."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 
 import pytest
@@ -183,6 +183,67 @@ def test_who_comes_at_once_gets_one_session(opened: Callable[[int], Clip], tiny_
     for thread in threads:
         thread.join(60)
     assert (seen, len(set(map(id, found)))) == ([1], 1)
+    rooms.close()
+
+
+def test_who_comes_back_while_the_job_is_being_closed_waits_until_it_is(
+    opened: Callable[[int], Clip], tiny_model: Model
+) -> None:
+    clock = Clock()
+    closing, go_on = threading.Event(), threading.Event()
+
+    def slow_to_close(number: int) -> Clip:
+        clip = opened(number)
+        close = clip.close
+
+        def closed() -> None:
+            closing.set()
+            assert go_on.wait(60)
+            close()
+
+        if number == 1:
+            clip.close = closed  # type: ignore[method-assign]
+        return clip
+
+    rooms = JobRooms(slow_to_close, tiny_model, most=2, clock=clock)
+    first = rooms.enter(1)
+    clock.now = IN_USE_S
+    rooms.enter(2)
+    found: list[Room | None] = []
+    other = threading.Thread(target=rooms.enter, args=(3,))
+    other.start()
+    assert closing.wait(60)
+    clock.now = 3 * IN_USE_S
+    back = threading.Thread(target=lambda: found.append(rooms.enter(1)))
+    back.start()
+    back.join(0.2)
+    assert found == []
+    go_on.set()
+    for thread in (other, back):
+        thread.join(60)
+    assert len(found) == 1 and found[0] is not first
+    rooms.close()
+
+
+def test_what_is_kept_does_not_grow_with_the_jobs_that_people_ask_for(
+    opened: Callable[[int], Clip], tiny_model: Model
+) -> None:
+    clock = Clock()
+    rooms = JobRooms(opened, tiny_model, most=1, clock=clock)
+
+    def kept() -> int:
+        return sum(len(each) for each in vars(rooms).values() if isinstance(each, Sized))
+
+    rooms.enter(1)
+    before = kept()
+    for number in range(10, 60):  # there are none
+        clock.now += IN_USE_S
+        with pytest.raises(InputError):
+            rooms.enter(number)
+    for number in (2, 3, 2, 3):
+        clock.now += IN_USE_S
+        rooms.enter(number)
+    assert kept() == before
     rooms.close()
 
 

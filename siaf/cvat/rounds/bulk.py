@@ -11,13 +11,13 @@ from threading import Event, Lock
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.job.clip import jobs_of_task
 from siaf.cvat.rounds.carry import carry_task
 from siaf.cvat.rounds.report import SyncReport, ignored_lines, merge_ignored
 from siaf.cvat.rounds.sync import JobSync, NothingDrawn, SyncOptions
 from siaf.cvat.server.connection import Server
 from siaf.cvat.server.faults import ServerFault
+from siaf.cvat.sessions.base import SessionFactory
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import Busy, InputError, SiafError
 from siaf.files import atomic_write
@@ -94,15 +94,15 @@ def run_bulk(
     server: Server,
     items: Sequence[Item],
     store: StateStore,
-    engines: Sequence[EngineFactory],
+    sessions: Sequence[SessionFactory],
     options: SyncOptions,
     *,
     left_out: Sequence[BulkRow] = (),
     results: Path | None = None,
     on_row: Callable[[BulkRow], None] = lambda row: None,
 ) -> list[BulkRow]:
-    """Work on all items, as many at a time as there are engines (replicas of the function). Rows of `left_out` end the
-    table.
+    """Work on all items, as many at a time as `sessions` has entries, one for each replica of the function. Rows of
+    `left_out` end the table.
 
     `results` is a JSON file that is kept up to date: items that are done there are skipped, so that a stopped run
     goes on. Ctrl-C stops every job at its next frame, where the next run goes on.
@@ -120,16 +120,16 @@ def run_bulk(
             raise KeyboardInterrupt
 
     stoppable = replace(options, progress=progress)
-    free: SimpleQueue[EngineFactory] = SimpleQueue()
-    for engine in engines:
-        free.put(engine)
+    free: SimpleQueue[SessionFactory] = SimpleQueue()
+    for own in sessions:
+        free.put(own)
 
     def work(item: Item) -> None:
-        engine = free.get()
+        own = free.get()
         try:
-            row = _attempts(server, item, store, engine, stoppable, pause)
+            row = _attempts(server, item, store, own, stoppable, pause)
         finally:
-            free.put(engine)
+            free.put(own)
         with lock:
             rows[item] = row
             if results is not None:
@@ -138,7 +138,7 @@ def run_bulk(
 
     rows |= {(row.kind, row.id): row for row in left_out}
     todo = [item for item in items if item not in rows or rows[item].status in ("failed", "left out")]
-    with ThreadPoolExecutor(len(engines)) as pool:
+    with ThreadPoolExecutor(len(sessions)) as pool:
         futures = [pool.submit(work, item) for item in todo]
         try:
             for future in futures:
@@ -178,7 +178,7 @@ def _attempts(
     server: Server,
     item: Item,
     store: StateStore,
-    engine: EngineFactory,
+    sessions: SessionFactory,
     options: SyncOptions,
     pause: Callable[[float], None],
 ) -> BulkRow:
@@ -189,7 +189,7 @@ def _attempts(
         row.attempts += 1
         try:
             row.left_out, row.ignored = [], {}
-            reports = _run(server, item, store, engine, options, row)
+            reports = _run(server, item, store, sessions, options, row)
             row.status, row.error = "done" if reports else "nothing", ""
             row.created = sum(report.created for report in reports)
             row.updated = sum(report.updated for report in reports)
@@ -213,7 +213,7 @@ def _attempts(
 
 
 def _run(
-    server: Server, item: Item, store: StateStore, engine: EngineFactory, options: SyncOptions, row: BulkRow
+    server: Server, item: Item, store: StateStore, sessions: SessionFactory, options: SyncOptions, row: BulkRow
 ) -> list[SyncReport]:
     """A job: one round. A task: one round on every job that people worked on, then its objects through all jobs.
 
@@ -221,23 +221,23 @@ def _run(
     """
     kind, number = item
     if kind == "job":
-        report = _sync(server, number, store, engine, options, row)
+        report = _sync(server, number, store, sessions, options, row)
         return [report] if report else []
     jobs = jobs_of_task(server, number, row.left_out)
     row.left_out += [f"job {job['id']} (completed)" for job in jobs if job["state"] == "completed"]
-    synced = [_sync(server, job["id"], store, engine, options, row) for job in jobs if job["state"] != "completed"]
+    synced = [_sync(server, job["id"], store, sessions, options, row) for job in jobs if job["state"] != "completed"]
     reports = [report for report in synced if report is not None]
-    carried = carry_task(server, number, store, engine, options) if reports else []
+    carried = carry_task(server, number, store, sessions, options) if reports else []
     for report in carried:
         merge_ignored(row.ignored, report.ignored)
     return [*reports, *carried]
 
 
 def _sync(
-    server: Server, number: int, store: StateStore, engine: EngineFactory, options: SyncOptions, row: BulkRow
+    server: Server, number: int, store: StateStore, sessions: SessionFactory, options: SyncOptions, row: BulkRow
 ) -> SyncReport | None:
     try:
-        report = JobSync(server, number, store.job(server.url, number), engine, options).run()
+        report = JobSync(server, number, store.job(server.url, number), sessions, options).run()
     except NothingDrawn as nothing:
         merge_ignored(row.ignored, nothing.ignored)
         return None

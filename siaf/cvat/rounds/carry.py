@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Callable, Mapping
 
-from siaf.cvat.engines.base import Engine, EngineFactory
 from siaf.cvat.job.clip import JobClip, jobs_of_task, open_job
 from siaf.cvat.job.labels import LabelBook
 from siaf.cvat.job.ledger import LabeledObject, Ledger
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.rounds.sync import JobSync, SyncOptions
 from siaf.cvat.server.connection import Json, Server
+from siaf.cvat.sessions.base import JobSession, SessionFactory
 from siaf.cvat.storage.store import JobStore, StateStore
 from siaf.errors import InputError
 from siaf.masks import IndexMask
@@ -30,13 +30,13 @@ class Inheritance:
         self._state = state
         self._results = read_masks(state)
 
-    def __call__(self, clip: JobClip, ledger: Ledger, engine: Callable[[], Engine]) -> Mapping[int, IndexMask]:
+    def __call__(self, clip: JobClip, ledger: Ledger, session: Callable[[], JobSession]) -> Mapping[int, IndexMask]:
         """As `siaf.cvat.rounds.sync.Carried`: a job without a session inherits; frames of both jobs
         become references.
         """
         self._hand_over_objects(clip, ledger)
         if ledger.state is None:
-            engine().inherit(self._state)
+            session().inherit(self._state)
         if clip.task_id == self._clip.task_id and clip.frames == self._clip.frames:
             return {}  # a replica: the session itself goes on
         references = {}
@@ -74,21 +74,21 @@ def carry(
     from_job: int,
     to_job: int,
     store: StateStore,
-    engines: EngineFactory,
+    sessions: SessionFactory,
     options: SyncOptions,
 ) -> SyncReport:
     """Pre-annotate a job from another one's session. Scribbles that the job has already are taken in the same round."""
     if from_job == to_job:
         raise InputError("a job cannot be carried to itself", field="to_job")
     inheritance = Inheritance(server, store.job(server.url, from_job), from_job)
-    return JobSync(server, to_job, store.job(server.url, to_job), engines, options, inheritance).run()
+    return JobSync(server, to_job, store.job(server.url, to_job), sessions, options, inheritance).run()
 
 
 def carry_task(
     server: Server,
     task: int,
     store: StateStore,
-    engines: EngineFactory,
+    sessions: SessionFactory,
     options: SyncOptions,
     left_out: list[str] | None = None,
 ) -> list[SyncReport]:
@@ -108,14 +108,14 @@ def carry_task(
         source = walk[0]
         for target in walk[1:]:
             if target["state"] != "completed":
-                reports.append(carry(server, source["id"], target["id"], store, engines, options))
+                reports.append(carry(server, source["id"], target["id"], store, sessions, options))
             elif not _has_session(target, store, server):
                 continue
             source = target
     if options.overlap == "once":  # those on the way back were written after the jobs that share frames with them
         for job in jobs[1 : begun[0] + 1]:
             if job["state"] != "completed" and _has_session(job, store, server):
-                JobSync(server, job["id"], store.job(server.url, job["id"]), engines, options).run()
+                JobSync(server, job["id"], store.job(server.url, job["id"]), sessions, options).run()
     return reports
 
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from siaf.cvat.engines.base import Engine
 from siaf.cvat.job.adopting import adopt_equal_masks
 from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.labels import LabelBook
 from siaf.cvat.job.ledger import Ledger
 from siaf.cvat.job.reading import Reading, read_job
-from siaf.cvat.rounds.engine_calls import run_round
 from siaf.cvat.rounds.planning import RoundInput, plan_round
+from siaf.cvat.rounds.session_calls import run_round
 from siaf.cvat.rounds.undone import HELD, unseen
 from siaf.cvat.server.connection import Server
+from siaf.cvat.sessions.base import JobSession
 from siaf.cvat.storage.store import JobStore
 from siaf.errors import InputError
 from siaf.masks import IndexMask
@@ -88,13 +88,13 @@ def look_at(
     return Intake(ledger, reading, planned, notes=notes)
 
 
-def take_in(engine: Engine, intake: Intake) -> None:
+def take_in(session: JobSession, intake: Intake) -> None:
     """A session takes what is new, and the ledger knows it then; whoever calls saves both."""
     ledger, planned = intake.ledger, intake.planned
-    for tag in planned.removed & set(engine.tags()):
-        engine.remove_object(tag)
+    for tag in planned.removed & set(session.tags()):
+        session.remove_object(tag)
     if planned.draws:
-        run_round(engine, planned)
+        run_round(session, planned)
     ledger.round += 1
     ledger.undone = []
     ledger.propagated = ledger.propagated and not (planned.draws or ledger.state is None)

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from siaf.cvat.engines.base import Engine, EngineFactory, Progress
 from siaf.cvat.job.adopting import imported_frames
 from siaf.cvat.job.clip import JobClip, open_job
 from siaf.cvat.job.frames import JobFrames
@@ -18,6 +17,7 @@ from siaf.cvat.rounds.questions import Unanswered
 from siaf.cvat.rounds.report import SyncReport, ignored_lines
 from siaf.cvat.rounds.writer import JobWriter
 from siaf.cvat.server.connection import Server
+from siaf.cvat.sessions.base import JobSession, Progress, SessionFactory
 from siaf.cvat.storage.store import JobStore
 from siaf.cvat.writing.used_scribbles import Scribbles
 from siaf.errors import InputError, SiafError
@@ -31,8 +31,8 @@ Overlap = Literal["both", "once"]
 _LOOK_S = 5.0
 """Between looks at the lease while nothing is written."""
 
-Carried = Callable[[JobClip, Ledger, Callable[[], Engine]], Mapping[int, IndexMask]]
-"""Gives a job what another job has for it: may open the engine and let it inherit; returns references by the
+Carried = Callable[[JobClip, Ledger, Callable[[], JobSession]], Mapping[int, IndexMask]]
+"""Gives a job what another job has for it: may open the session and let it inherit; returns references by the
 session's frame.
 """
 
@@ -80,13 +80,13 @@ class JobSync:
         server: Server,
         number: int,
         jobs: JobStore,
-        engines: EngineFactory,
+        sessions: SessionFactory,
         options: SyncOptions,
         carried: Carried | None = None,
     ) -> None:
         self._server = server
         self._jobs = jobs
-        self._engines = engines
+        self._sessions = sessions
         self._options = options
         self._carried = carried
         self._started = time.monotonic()
@@ -96,7 +96,7 @@ class JobSync:
         self._book = LabelBook(server.labels(job_id=number))
         self._book.check_names()
         self._report = SyncReport(job=number, dry_run=options.dry_run)
-        self._engine: Engine | None = None
+        self._session: JobSession | None = None
         self._frames: JobFrames | None = None
         self._still_mine: Callable[[], None] = lambda: None
         self._looked = self._started
@@ -166,43 +166,43 @@ class JobSync:
         ledger = intake.ledger
         ledger.write_as = self._write_as(ledger)
         ledger.overlap = self._options.overlap or ledger.overlap
-        if intake.planned.empty and not (self._engine is not None and ledger.state is None):
+        if intake.planned.empty and not (self._session is not None and ledger.state is None):
             return ledger
         self._server.check_may_write(self._clip.id)  # now, not after minutes of propagation
         self._jobs.keep_before(ledger.round + 1)
-        engine = self._open(ledger)
-        take_in(engine, intake)
-        self._jobs.save(ledger, engine.state())
+        session = self._open(ledger)
+        take_in(session, intake)
+        self._jobs.save(ledger, session.state())
         return ledger
 
-    def _open(self, ledger: Ledger) -> Engine:
-        if self._engine is None:
+    def _open(self, ledger: Ledger) -> JobSession:
+        if self._session is None:
             if self._frames is None:
                 self._frames = JobFrames(self._server, self._clip)
             self._from_adopted = ledger.state is not None and not ledger.round
-            self._engine = self._engines(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
-            ledger.propagated = ledger.propagated and not self._engine.restarted
+            self._session = self._sessions(self._frames, self._jobs.state(ledger), ledger.remote, ledger.digests)
+            ledger.propagated = ledger.propagated and not self._session.restarted
             if self._limits_changed or ledger.within or ledger.barriers:
-                self._engine.limit(range(*ledger.within) if ledger.within else None, ledger.barriers)
-        return self._engine
+                self._session.limit(range(*ledger.within) if ledger.within else None, ledger.barriers)
+        return self._session
 
     # -- propagation ----------------------------------------------------------------------------------------------
 
     def _propagate(self, ledger: Ledger) -> None:
         if ledger.propagated:
             return
-        engine = self._open(ledger)
+        session = self._open(ledger)
         before = self._jobs.state(ledger)
         adapt = self._options.adapt_from is not None and ledger.round >= self._options.adapt_from
         try:
-            engine.propagate(self._progress, adapt)
+            session.propagate(self._progress, adapt)
         except BaseException:  # also when somebody stops it: what is done is kept
             with suppress(SiafError):
-                self._jobs.save(ledger, engine.state())
+                self._jobs.save(ledger, session.state())
             raise
         ledger.propagated = True
-        ledger.suggest = engine.suggest()
-        state = engine.state()
+        ledger.suggest = session.suggest()
+        state = session.state()
         self._jobs.save(ledger, state)
         if adapt:
             self._report.notes.append(_adaptation_note(read_summary(state).adapted))
@@ -255,7 +255,7 @@ class JobSync:
             )
 
     def _finished(self, ledger: Ledger | None = None) -> SyncReport:
-        if self._engine is not None and self._engine.restarted:
+        if self._session is not None and self._session.restarted:
             self._report.notes.append(_STARTED_ADOPTED if self._from_adopted else _STARTED_AGAIN)
         if ledger is not None:
             shown = [self._clip.to_task(frame) for frame in ledger.suggest]
@@ -264,9 +264,9 @@ class JobSync:
         self._report.seconds = round(time.monotonic() - self._started, 2)
         self._report.requests = self._server.requests - self._requests
         self._report.received = self._server.received - self._received
-        self._report.calls = getattr(self._engine, "calls", 0)
-        self._report.uploaded = getattr(self._engine, "uploaded", 0)
-        self._report.uploaded_frames = getattr(self._engine, "uploaded_frames", 0)
+        self._report.calls = getattr(self._session, "calls", 0)
+        self._report.uploaded = getattr(self._session, "uploaded", 0)
+        self._report.uploaded_frames = getattr(self._session, "uploaded_frames", 0)
         return self._report
 
 

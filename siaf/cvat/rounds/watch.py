@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.job.labels import RUN_TAG
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.rounds.sync import JobSync, SyncOptions
 from siaf.cvat.server.connection import Json, Refusal, Server
+from siaf.cvat.sessions.base import SessionFactory
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import InputError, SiafError
 
@@ -51,7 +51,7 @@ class Watcher:
 
     server: Server
     store: StateStore
-    engines: EngineFactory
+    sessions: SessionFactory
     options: SyncOptions
     trigger: Trigger
     project: int | None = None
@@ -134,7 +134,7 @@ class Watcher:
                     self._remember(before)
                     break
                 jobs = self.store.job(self.server.url, number)
-                report = JobSync(self.server, number, jobs, self.engines, self.options).run()
+                report = JobSync(self.server, number, jobs, self.sessions, self.options).run()
                 if report.changed or not ran:  # a later look that finds nothing is nobody's news
                     self.on_report(report)
                 ran = True

@@ -7,20 +7,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from siaf.cvat.engines.base import EngineFactory
 from siaf.cvat.rounds.sync import SyncOptions
 from siaf.cvat.server.connection import Server
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.round import STOPPED, Round
 from siaf.cvat.service.running import run_round
 from siaf.cvat.service.wishes import Wish
+from siaf.cvat.sessions.base import SessionFactory
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import SiafError
 
 MOST_WAITING = 100
 """Rounds in the queue; more are turned away."""
-EngineMaker = Callable[[Server], EngineFactory]
-"""A replica of the function: gives the engine for rounds of the person whose CVAT session the server has."""
+Replica = Callable[[Server], SessionFactory]
+"""A replica of the function: opens sessions for rounds of the person whose CVAT session the server has."""
 log = logging.getLogger("siaf.cvat.service")
 
 
@@ -50,14 +50,14 @@ class Board:
     """
 
     def __init__(
-        self, store: StateStore, site: str, engines: Sequence[EngineMaker], options: SyncOptions, metrics: Metrics
+        self, store: StateStore, site: str, replicas: Sequence[Replica], options: SyncOptions, metrics: Metrics
     ) -> None:
         self._store, self._site, self._options, self._metrics = store, site, options, metrics
         self._lock, self._notes = threading.Condition(), threading.Lock()
         self._latest: dict[int, Round] = {}
         self._queue: deque[tuple[Round, Server, Wish]] = deque()
         self._closed = False
-        self._workers = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in engines]
+        self._workers = [threading.Thread(target=self._work, args=(replica,), daemon=True) for replica in replicas]
         for worker in self._workers:
             worker.start()
 
@@ -127,7 +127,7 @@ class Board:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _work(self, engine: EngineMaker) -> None:
+    def _work(self, replica: Replica) -> None:
         while True:
             with self._lock:
                 self._lock.wait_for(lambda: self._queue or self._closed)
@@ -139,7 +139,7 @@ class Board:
             self._remember(asked)
             began = monotonic()
             jobs = self._store.job(self._site, asked.job)
-            run_round(asked, server, jobs, engine, self._options, wish, closing=lambda: self._closed)
+            run_round(asked, server, jobs, replica, self._options, wish, closing=lambda: self._closed)
             del server  # and with it the session of whoever asked
             self._metrics.ended(asked.state, monotonic() - began)
             self._remember(asked)

@@ -5,14 +5,14 @@ import logging
 import sys
 
 from siaf.cvat import resources
-from siaf.cvat.engines.base import EngineFactory
-from siaf.cvat.engines.through_cvat import through_cvat
 from siaf.cvat.rounds.sync import SyncOptions
 from siaf.cvat.service.app import App, make_server
-from siaf.cvat.service.board import Board, EngineMaker
+from siaf.cvat.service.board import Board, Replica
 from siaf.cvat.service.calls import Calls
 from siaf.cvat.service.metrics import Metrics
 from siaf.cvat.service.site import Site
+from siaf.cvat.sessions.base import SessionFactory
+from siaf.cvat.sessions.through_cvat import through_cvat
 from siaf.errors import InputError
 
 
@@ -42,18 +42,18 @@ def make_app(site: Site, arguments: argparse.Namespace) -> App:
     """The application that arguments describe."""
     store, metrics = resources.store(arguments), Metrics()
     options = SyncOptions(arguments.write_as, arguments.scribbles, overlap=arguments.overlap, advise=arguments.advise)
-    board = Board(store, site.origin, _engines(arguments), options, metrics)
+    board = Board(store, site.origin, _replicas(arguments), options, metrics)
     return App(Calls(site, store, board, metrics), board)
 
 
-def _engines(arguments: argparse.Namespace) -> list[EngineMaker]:
+def _replicas(arguments: argparse.Namespace) -> list[Replica]:
     if arguments.via and not arguments.url:  # CVAT's door is passed as the person who asks
         return [lambda server: through_cvat(server, arguments.function)]
-    return [_for_all(engine) for engine in resources.engines(arguments)]
+    return [_for_all(sessions) for sessions in resources.sessions(arguments)]
 
 
-def _for_all(engine: EngineFactory) -> EngineMaker:
-    return lambda server: engine
+def _for_all(sessions: SessionFactory) -> Replica:
+    return lambda server: sessions
 
 
 def _listen(address: str) -> tuple[str, int]:

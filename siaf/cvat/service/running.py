@@ -19,8 +19,8 @@ from siaf.cvat.storage.store import JobStore
 from siaf.errors import Busy, InputError, SiafError
 
 if TYPE_CHECKING:
-    from siaf.cvat.engines.base import Engine
-    from siaf.cvat.service.board import EngineMaker
+    from siaf.cvat.service.board import Replica
+    from siaf.cvat.sessions.base import JobSession
 
 _AGAIN = "ask again: it goes on where it was"
 log = logging.getLogger("siaf.cvat.service")
@@ -34,7 +34,7 @@ def run_round(
     asked: Round,
     server: Server,
     jobs: JobStore,
-    engine: "EngineMaker",
+    replica: "Replica",
     options: SyncOptions,
     wish: Wish,
     *,
@@ -50,10 +50,10 @@ def run_round(
         asked.progress(done, total)
         look()
 
-    def opened(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> "Engine":
+    def opened(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> "JobSession":
         look()
         asked.placing()
-        return engine(server)(frames, state, memo, digests)
+        return replica(server)(frames, state, memo, digests)
 
     try:
         look()

@@ -8,7 +8,6 @@ from http import HTTPStatus
 
 import numpy as np
 
-from siaf.cvat.engines.local import LocalEngine
 from siaf.cvat.job.clip import open_job
 from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.job.labels import LabelBook
@@ -23,6 +22,7 @@ from siaf.cvat.rounds.report import ignored_lines
 from siaf.cvat.rounds.undone import unseen
 from siaf.cvat.rounds.writer import JobWriter
 from siaf.cvat.server.connection import Refusal, Server
+from siaf.cvat.sessions.local import LocalSession
 from siaf.cvat.storage.store import JobStore
 from siaf.cvat.studio.following import Following
 from siaf.cvat.writing.used_scribbles import plan_return
@@ -93,18 +93,18 @@ class StudioJob(Clip):
             if intake.planned.questions:
                 raise Unanswered(self._clip.id, intake.planned.questions)
             ledger = intake.ledger
-            engine = LocalEngine(model, self.frames, self._jobs.state(ledger), ledger.digests)
-            ledger.propagated = ledger.propagated and not engine.restarted
+            local = LocalSession(model, self.frames, self._jobs.state(ledger), ledger.digests)
+            ledger.propagated = ledger.propagated and not local.restarted
             if ledger.within or ledger.barriers:
-                engine.limit(range(*ledger.within) if ledger.within else None, ledger.barriers)
+                local.limit(range(*ledger.within) if ledger.within else None, ledger.barriers)
             if not intake.planned.empty:
-                self._take(engine, intake)
+                self._take(local, intake)
             self._notes = [*intake.notes, *ignored_lines(intake.ignored)]
-            if engine.restarted:
+            if local.restarted:
                 self._notes.append(
                     "The session was made with another model: it begins again from its annotated frames."
                 )
-        session = engine.session
+        session = local.session
         for tag in session.objects.tags:
             if tag in ledger.objects:
                 session.objects[tag].label = ledger.objects[tag].label
@@ -175,13 +175,13 @@ class StudioJob(Clip):
         if self._refused is not None:
             raise InputError(self._refused, field=f"job {self._clip.id}")
 
-    def _take(self, engine: LocalEngine, intake: Intake) -> None:
+    def _take(self, local: LocalSession, intake: Intake) -> None:
         if self._refused is not None:
-            take_in(engine, intake)
+            take_in(local, intake)
             return
         self._jobs.keep_before(intake.ledger.round + 1)
-        take_in(engine, intake)
-        self._jobs.save(intake.ledger, engine.state())
+        take_in(local, intake)
+        self._jobs.save(intake.ledger, local.state())
         self._stored = intake.ledger.dump()
 
     @contextmanager

@@ -14,8 +14,8 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) frames."""
 
 
-class Engine(Protocol):
-    """One session. All frames are the session's, from 0."""
+class JobSession(Protocol):
+    """The session of one job. All frames are the session's, from 0."""
 
     def interact(self, prompts: Prompts, labels: Mapping[int, str]) -> dict[int, IndexMask]:
         """One round, as `Session.interact_with`; the masks of its frames. `labels`: the objects' label names by tag."""
@@ -32,14 +32,14 @@ class Engine(Protocol):
     def limit(self, within: range | None, barriers: Sequence[int]) -> None:
         """Where masks are propagated, and what nothing crosses, as `Session.within` and `Session.barriers`.
 
-        Raises InputError naming "frames" or "barriers" if this engine cannot.
+        Raises InputError naming "frames" or "barriers" if this one cannot.
         """
 
     def propagate(self, progress: Progress, adapt: bool = False) -> None:
         """Fill all other frames; goes on where it was stopped. `adapt`: first learn from verified masks, if there are
         enough.
 
-        Raises InputError naming "adapt" if this engine cannot.
+        Raises InputError naming "adapt" if this one cannot.
         """
 
     def suggest(self) -> list[int]:
@@ -58,16 +58,18 @@ class Engine(Protocol):
         """
 
 
-class EngineFactory(Protocol):
-    """Makes the engine of a job, resumed from `state` if there is one; `memo` is the engine's own note of last time."""
+class SessionFactory(Protocol):
+    """Opens the session of a job, from `state` if there is one; `memo` is the session's own note of last time."""
 
-    def __call__(self, frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
+    def __call__(
+        self, frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]
+    ) -> JobSession:
         """Raises StateError if the state does not fit."""
 
 
-def begin_with_masks(engine: Engine, state: bytes) -> None:
+def begin_with_masks(session: JobSession, state: bytes) -> None:
     """What can be taken over from another model's session: the masks of its interacted frames."""
     kept = read_masks(state)
     masks = {frame: FramePrompts(mask=kept.mask(frame)) for frame in kept.interacted}
     if masks:
-        engine.interact(Prompts(masks), {})
+        session.interact(Prompts(masks), {})

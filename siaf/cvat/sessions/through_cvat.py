@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from siaf.cvat.engines.base import Engine, EngineFactory, Progress
 from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.server.answers import Form, UnexpectedAnswer, check_answer
 from siaf.cvat.server.connection import Json, Refusal, Server
+from siaf.cvat.sessions.base import JobSession, Progress, SessionFactory
 from siaf.errors import InputError, StateError
 from siaf.masks import MAX_TAG, IndexMask, decode_rle, index_mask_to_rles
 from siaf.prompts import FramePrompts, Prompts
@@ -35,7 +35,7 @@ _NO_POINTS: Json = {"type": "points", "points": [0.0, 0.0]}
 """A shape that is there for its other keys."""
 
 
-class ThroughEngine:
+class SessionThroughCvat:
     """A session that is driven by tracker calls. `memo` keeps CVAT's signed states and where propagation stands."""
 
     def __init__(
@@ -206,14 +206,14 @@ def _shapes(here: FramePrompts) -> list[Json]:
     return shapes
 
 
-def through_cvat(server: Server, function: str) -> EngineFactory:
+def through_cvat(server: Server, function: str) -> SessionFactory:
     """Sessions in a function that CVAT calls. Raises InputError if CVAT has no such tracker."""
     checked: list[str] = []
 
-    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
+    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> JobSession:
         if not checked:
             checked.append(_check(server, function))
-        return ThroughEngine(server, function, frames, state, memo)
+        return SessionThroughCvat(server, function, frames, state, memo)
 
     return make
 

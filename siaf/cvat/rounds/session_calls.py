@@ -1,13 +1,13 @@
-"""A planned round as calls of an engine."""
+"""A planned round as calls of a session."""
 
 import numpy as np
 
-from siaf.cvat.engines.base import Engine
 from siaf.cvat.rounds.planning import RoundInput
+from siaf.cvat.sessions.base import JobSession
 from siaf.prompts import FramePrompts, Prompts
 
 
-def run_round(engine: Engine, planned: RoundInput) -> None:
+def run_round(session: JobSession, planned: RoundInput) -> None:
     """One round of a job, in as few calls as say exactly what was drawn.
 
     Corrected frames that do not speak for the round's new objects come first, before those exist. A frame with both
@@ -23,15 +23,15 @@ def run_round(engine: Engine, planned: RoundInput) -> None:
         groups.setdefault(given[frame].about or frozenset(), []).append(frame)
     drawn = given.drawn_tags
     if not both and (not groups or (len(groups) == 1 and drawn <= next(iter(groups)))):
-        engine.interact(given, labels)
+        session.interact(given, labels)
         return
     for about, frames in sorted(groups.items(), key=lambda group: (len(group[0]), sorted(group[1]))):
         alone = {frame: FramePrompts(mask=given[frame].mask, about=about) for frame in frames}
-        engine.interact(Prompts(alone), labels)
+        session.interact(Prompts(alone), labels)
     if not asked:
         return
     unmasked = {frame: FramePrompts(here.strokes, here.boxes) for frame, here in given.drawn.items()}
-    found = engine.interact(Prompts(unmasked), labels)
+    found = session.interact(Prompts(unmasked), labels)
     again = {}
     for frame in both:
         here = given[frame]
@@ -41,7 +41,7 @@ def run_round(engine: Engine, planned: RoundInput) -> None:
         # What the strokes gave is on the mask too, but nobody has seen it.
         again[frame] = FramePrompts(mask=mask, about=(here.about or frozenset()) - asked[frame])
     if again:
-        engine.interact(Prompts(again), labels)
+        session.interact(Prompts(again), labels)
 
 
 def _all_fixed(here: FramePrompts) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from siaf.cvat.engines.base import Engine, EngineFactory, Progress, begin_with_masks
-from siaf.cvat.engines.function_client import FunctionClient, Gone, Json
 from siaf.cvat.job.frames import JobFrames
 from siaf.cvat.server.answers import Form
+from siaf.cvat.sessions.base import JobSession, Progress, SessionFactory, begin_with_masks
+from siaf.cvat.sessions.function_client import FunctionClient, Gone, Json
 from siaf.frames.source import frame_digest
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.prompts import Prompts
@@ -22,7 +22,7 @@ _PROGRESS: Form = {**_CHANGED, "done": int, "total": int, "suggest": object}
 _MISSING_BATCH = 1000
 
 
-class RemoteEngine:
+class RemoteSession:
     """A session in a function. `memo` keeps its id and revision between calls; `digests` what is known of the frames.
 
     A session that was forgotten, or is not as this client left it, is made anew from `state`; also in the middle, from
@@ -249,10 +249,10 @@ class RemoteEngine:
         return f"/v1/sessions/{self._memo['session']}"
 
 
-def remote_engines(function: FunctionClient) -> EngineFactory:
+def remote_sessions(function: FunctionClient) -> SessionFactory:
     """Sessions in a function."""
 
-    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
-        return RemoteEngine(function, frames, state, memo, digests)
+    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> JobSession:
+        return RemoteSession(function, frames, state, memo, digests)
 
     return make

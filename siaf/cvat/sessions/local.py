@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from siaf.cvat.engines.base import Engine, EngineFactory, Progress, begin_with_masks
 from siaf.cvat.job.frames import JobFrames
-from siaf.engines import base as networks
+from siaf.cvat.sessions.base import JobSession, Progress, SessionFactory, begin_with_masks
+from siaf.engines.base import Engine
 from siaf.masks import IndexMask
 from siaf.prompts import Prompts
 from siaf.session.adaptation import MIN_FRAMES
@@ -12,10 +12,10 @@ from siaf.session.session import Session
 from siaf.session.state_file import dump_session, made_with, memories_of, parse_session, read_summary
 
 
-class LocalEngine:
+class LocalSession:
     """A session in this process."""
 
-    def __init__(self, model: networks.Engine, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
+    def __init__(self, model: Engine, frames: JobFrames, state: bytes | None, digests: dict[int, str]) -> None:
         self._digests = digests
         self.restarted = state is not None and not made_with(state, memories_of(model.identity))
         if state is None or self.restarted:
@@ -85,13 +85,13 @@ def same_frames(state: bytes, session: Session) -> bool:
     return all(session.shows(frame, digest) for frame, digest in summary.digests.items())
 
 
-def local_engines(load: Callable[[], networks.Engine]) -> EngineFactory:
+def local_sessions(load: Callable[[], Engine]) -> SessionFactory:
     """Sessions in this process; `load` is called when the first is needed."""
-    models: list[networks.Engine] = []
+    models: list[Engine] = []
 
-    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> Engine:
+    def make(frames: JobFrames, state: bytes | None, memo: dict[str, str], digests: dict[int, str]) -> JobSession:
         if not models:
             models.append(load())
-        return LocalEngine(models[0], frames, state, digests)
+        return LocalSession(models[0], frames, state, digests)
 
     return make
