@@ -109,7 +109,7 @@ def _crop(path: Path, side: int, rng: np.random.Generator) -> Batch | None:
     found = found_of(_disturbed(logits.float(), chosen, rng), size)
     shown = (truth == int(tags[chosen])).numpy().astype(np.float32)
     known = cv2.resize(shown, size[::-1], interpolation=cv2.INTER_LINEAR)
-    own = {key: x[chosen - 1].numpy() for key, x in found._asdict().items()}
+    own = {key: x[chosen - 1].numpy() for key, x in zip(("margin", "rival", "near"), found, strict=True)}
     place = _place(own["margin"] > 0, known > 0.5, side, rng)
     if place is None:
         return None
