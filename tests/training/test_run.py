@@ -152,6 +152,9 @@ def test_packaged_configurations_hold_what_a_run_needs(path: Path) -> None:
     elif "pictures" in recipe:  # the segmenter's
         assert recipe["pictures"] > 0
         ClipForm(**settings["clips"], length=1)
+    elif path.stem == "boundary":
+        assert recipe["batch"] > 0
+        assert {table["format"] for table in settings["data"]} == {"davis"}
     else:
         PropagationRecipe(**recipe)
         assert settings["model"] in MODELS
