@@ -8,6 +8,8 @@ Boundaries between two objects stay as they are: the picture does not tell who i
 
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,6 +27,8 @@ _MOST = 8.0
 """Logits are cut off here."""
 _REACH = 4
 """Cells that a boundary may move, at most: where nothing is sure, a picture alone says little."""
+_SPECK = 0.01
+"""A smaller share of an object's largest part is a speck."""
 _YIELDS = -6.0
 """Where another object's logit against the background is above this, less than half of a change counts."""
 
@@ -97,10 +101,18 @@ def found_of(logits: Tensor, size: tuple[int, int]) -> Found:
 
 
 def near(margin: Tensor) -> Tensor:
-    """1 in the cells of N×h×w that are near a boundary of margins, 0 elsewhere."""
-    inside = (margin > 0).float()
+    """1 in the cells of N×h×w that are near a boundary of margins, 0 elsewhere, and around specks."""
+    inside = torch.stack([_without_specks(own) for own in margin > 0]).float()
     both = [F.max_pool2d(x[None], 2 * _REACH + 1, stride=1, padding=_REACH)[0] for x in (inside, 1 - inside)]
     return both[0] * both[1]
+
+
+def _without_specks(inside: Tensor) -> Tensor:
+    """A mask h×w without parts that are small beside its largest: mostly they are mistakes, which must not grow."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(inside.cpu().numpy().view(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    keep = np.array([part > 0 and areas[part] >= _SPECK * areas[1:].max() for part in range(count)])
+    return torch.from_numpy(keep[parts]).to(inside.device)
 
 
 def _at(cells: Tensor, size: tuple[int, int]) -> Tensor:

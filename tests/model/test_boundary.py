@@ -66,6 +66,16 @@ def test_near_is_four_cells_on_both_sides_of_a_boundary() -> None:
     assert not near(torch.ones(1, 9, 9)).any()
 
 
+def test_a_speck_is_left_as_it_is() -> None:
+    margin = torch.full((1, 40, 40), -1.0)
+    margin[:, 2:12, 2:12] = 1
+    alone = near(margin)
+    margin[:, 30, 30] = 1  # a hundredth of the square
+    assert torch.equal(near(margin), alone)
+    margin[:, 30:32, 30] = 1
+    assert near(margin)[0, 28, 28] == 1
+
+
 def test_a_new_network_changes_nothing() -> None:
     logits = squares((5, 5, 15, 15), (15, 5, 25, 12))
     torch.manual_seed(0)
