@@ -68,9 +68,9 @@ def test_near_is_four_cells_on_both_sides_of_a_boundary() -> None:
 
 def test_a_speck_is_left_as_it_is() -> None:
     margin = torch.full((1, 40, 40), -1.0)
-    margin[:, 2:12, 2:12] = 1
+    margin[:, 2:12, 2:22] = 1
     alone = near(margin)
-    margin[:, 30, 30] = 1  # a hundredth of the square
+    margin[:, 30, 30] = 1  # less than a hundredth of the rectangle
     assert torch.equal(near(margin), alone)
     margin[:, 30:32, 30] = 1
     assert near(margin)[0, 28, 28] == 1
