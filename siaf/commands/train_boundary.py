@@ -1,27 +1,23 @@
 """`siaf train boundary`: train boundary refinement on what the propagation network answers."""
 
 import argparse
-import math
-from pathlib import Path
 
-from siaf.commands.common import Subparsers, device_name, minutes, positive
-from siaf.errors import InputError
+from siaf.commands.common import Subparsers
+from siaf.commands.train_apart import add_run, begin
 
 FILE = "propagation.safetensors"
 
 
 def add_stage(stages: Subparsers) -> None:
     """Register the stage."""
-    stage = stages.add_parser("boundary", help="train boundary refinement on what the propagation network answers")
-    stage.add_argument("--data", type=Path, required=True, help="folder of the videos that the configuration names")
-    stage.add_argument("--config", type=Path, help="TOML file (default: the packaged boundary.toml)")
+    stage = add_run(
+        stages,
+        "boundary",
+        "train boundary refinement on what the propagation network answers",
+        keeps="answers",
+        makes=FILE,
+    )
     stage.add_argument("--weights", help="the model whose answers are refined (default: the one that ships)")
-    stage.add_argument("--out", type=Path, required=True, help=f"folder for answers, checkpoint, log and {FILE}")
-    stage.add_argument("--resume", type=Path, help="resume from this checkpoint; answers go on by themselves")
-    stage.add_argument("--minutes", type=minutes, default=math.inf, help="end a longer schedule after this time")
-    stage.add_argument("--checked", action="store_true", help="skip the check of the data")
-    stage.add_argument("--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda"')
-    stage.add_argument("--threads", type=positive, help="CPU threads; default: torch's")
     stage.set_defaults(run=run)
 
 
@@ -39,12 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from siaf.weights.files import Part, read_parts, save_parts
     from siaf.weights.loading import find_weights, load_networks
 
-    if not arguments.data.is_dir():
-        raise InputError(f"{arguments.data} is no folder", field="--data")
-    if arguments.resume is not None and not math.isinf(arguments.minutes):
-        raise InputError("a run that the clock ends cannot be resumed", field="minutes")
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    begin(arguments)
     settings = read_config("boundary", arguments.config)
     schedule, recipe, name = Schedule(**settings["schedule"]), settings["recipe"], settings["model"]
     material = open_data(arguments.data, settings.get("data", []), settings["clips"]["size"])
@@ -84,4 +75,5 @@ def run(arguments: argparse.Namespace) -> None:
         {"propagation": Part(DEFAULT_PROPAGATION[name], half)},
         {"what": f"{source.name}, boundary refinement trained for {trainer.step} steps"},
     )
-    print(f"{sum(map(len, clips))} frames, {trainer.step} steps: {arguments.out / FILE}")
+    frames = sum(len(clip) for _, clips in written for clip in clips)
+    print(f"{frames} frames, {trainer.step} steps: {arguments.out / FILE}")

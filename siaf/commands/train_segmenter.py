@@ -1,13 +1,13 @@
 """`siaf train segmenter`: train the segmenter's decoder on what it is asked in rounds and by clicks."""
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siaf.commands.common import Subparsers, device_name, minutes, positive
+from siaf.commands.common import Subparsers
+from siaf.commands.train_apart import add_run, begin
 from siaf.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,21 +21,18 @@ _EMPTY_RUN = 50
 
 def add_stage(stages: Subparsers) -> None:
     """Register the stage."""
-    stage = stages.add_parser("segmenter", help="train the segmenter's decoder on what rounds and clicks ask it")
-    stage.add_argument("--data", type=Path, required=True, help="folder of the data sets that the configuration names")
-    stage.add_argument("--config", type=Path, help="TOML file (default: the packaged segmenter.toml)")
-    stage.add_argument("--out", type=Path, required=True, help=f"folder for examples, checkpoint, log and {FILE}")
-    stage.add_argument("--resume", type=Path, help="resume from this checkpoint; examples go on by themselves")
-    stage.add_argument("--minutes", type=minutes, default=math.inf, help="end a longer schedule after this time")
-    stage.add_argument("--checked", action="store_true", help="skip the check of the data")
-    stage.add_argument("--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda"')
-    stage.add_argument("--threads", type=positive, help="CPU threads; default: torch's")
+    stage = add_run(
+        stages,
+        "segmenter",
+        "train the segmenter's decoder on what rounds and clicks ask it",
+        keeps="examples",
+        makes=FILE,
+    )
     stage.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write examples into OUT/examples as far as there are none, train, and write the weights file."""
-    import torch
 
     from siaf.training.data import batches
     from siaf.training.datasets import open_data
@@ -45,12 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from siaf.weights.files import Part, save_parts
     from siaf.weights.loading import SEGMENTER, load_networks, load_segmenter
 
-    if not arguments.data.is_dir():
-        raise InputError(f"{arguments.data} is no folder", field="--data")
-    if arguments.resume is not None and not math.isinf(arguments.minutes):
-        raise InputError("a run that the clock ends cannot be resumed", field="minutes")
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    begin(arguments)
     settings = read_config("segmenter", arguments.config)
     schedule = Schedule(**settings["schedule"])
     material = open_data(arguments.data, settings.get("data", []), settings["clips"]["size"])

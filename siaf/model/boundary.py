@@ -109,9 +109,10 @@ def near(margin: Tensor) -> Tensor:
 
 def _without_specks(inside: Tensor) -> Tensor:
     """A mask h×w without parts that are small beside its largest: mostly they are mistakes, which must not grow."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(inside.cpu().numpy().view(np.uint8), connectivity=8)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(inside.cpu().numpy().view(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
-    keep = np.array([part > 0 and areas[part] >= _SPECK * areas[1:].max() for part in range(count)])
+    keep = areas >= _SPECK * areas[1:].max(initial=0)
+    keep[0] = False  # the background
     return torch.from_numpy(keep[parts]).to(inside.device)
 
 

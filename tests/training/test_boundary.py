@@ -24,6 +24,9 @@ model = "siaf-t"
 [[data]]
 format = "davis"
 path = "video"
+[[data]]
+format = "davis"
+path = "video"
 [clips]
 size = 64
 [schedule]
@@ -107,7 +110,8 @@ def test_the_command_writes_the_network_with_a_new_refiner_and_all_else_as_it_wa
 ) -> None:
     out, line = tmp_path / "run", ["train", "boundary", "--data", str(folder), "--config", str(folder / "config.toml")]
     assert main([*line, "--out", str(out), "--device", "cpu"]) == 0
-    assert "squares: 2 frames" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "squares: 2 frames" in said and said.splitlines()[-1].startswith("4 frames, 2 steps")
     shipped = packaged_weights("siaf-t")
     assert shipped is not None
     before, after = (read_parts(p)["propagation"].tensors for p in (shipped, out / "propagation.safetensors"))
