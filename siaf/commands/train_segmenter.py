@@ -1,6 +1,7 @@
 """`siaf train segmenter`: train the segmenter's decoder on what it is asked in rounds and by clicks."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def add_stage(stages: Subparsers) -> None:
         keeps="examples",
         makes=FILE,
     )
+    stage.add_argument("--start", type=Path, help="the segmenter that is asked and trained (default: what ships)")
     stage.set_defaults(run=run)
 
 
@@ -48,11 +50,15 @@ def run(arguments: argparse.Namespace) -> None:
     material = open_data(arguments.data, settings.get("data", []), settings["clips"]["size"])
     if not arguments.checked and arguments.resume is None:
         refuse(list(material.problems()), arguments.data)
+    recipe = settings["recipe"]
     model = load_networks(settings["model"], device=arguments.device)
-    files = _examples(model, material, settings, arguments.out / "examples", schedule.seed)
-    segmenter = load_segmenter(model.device)
-    assert segmenter is not None  # `_examples` needed it
+    segmenter = load_segmenter(model.device, arguments.start)
+    assert segmenter is not None  # one ships
+    files = _examples(
+        replace(model, segmenter=segmenter), material, settings, arguments.out / "examples", schedule.seed
+    )
     net = segmenter.net
+    before = {name: x.clone() for name, x in net.state_dict().items()}
     freeze(net)
     trainer = Trainer(net, schedule, arguments.out, name=SEGMENTER)
     if arguments.resume is not None:
@@ -60,19 +66,20 @@ def run(arguments: argparse.Namespace) -> None:
     stream = batches(example_batches(files), seed=schedule.seed, numbers=trainer.numbers)
     trainer.run(
         ({key: value.to(model.device) for key, value in batch.items()} for batch in stream),
-        lambda batch, _step, _part: segmenter_loss(net, batch),
+        lambda batch, _step, _part: segmenter_loss(net, batch, bfloat16=recipe["bfloat16"]),
         minutes=arguments.minutes,
     )
-    state = averaged_checkpoint(arguments.out / "checkpoint.safetensors")
+    after = averaged_checkpoint(arguments.out / "checkpoint.safetensors")
+    state = {name: x.cpu().lerp(after[name].cpu(), recipe["kept"]) for name, x in before.items()}
     part = Part(SEGMENTER, {k: v.half() for k, v in state.items()})
     save_parts(
         arguments.out / FILE, {"segmenter": part}, {"what": f"MobileSAM, decoder trained for {trainer.step} steps"}
     )
-    print(f"{len(files)} pictures, {trainer.step} steps: {arguments.out / FILE}")
+    print(f"{len(files)} pictures and close-ups, {trainer.step} steps: {arguments.out / FILE}")
 
 
 def _examples(model: "Model", material: "Mixture", settings: dict[str, Any], folder: Path, seed: int) -> list[Path]:
-    """Files of as many pictures as the recipe wants; those that are there stay."""
+    """Files of as many pictures as the recipe wants, and of their close-ups; those that are there stay."""
     from siaf.evaluation.prompt_recording import record_prompts
     from siaf.training.datasets import ClipForm
     from siaf.training.segmenter import write_examples
@@ -80,23 +87,28 @@ def _examples(model: "Model", material: "Mixture", settings: dict[str, Any], fol
 
     clips = material.clips(ClipForm(**settings["clips"], length=1, gaps=STILL_GAPS))
     folder.mkdir(parents=True, exist_ok=True)
-    wanted, number, last = settings["recipe"]["pictures"], 0, 0
+    wanted, number, taken, last = settings["recipe"]["pictures"], 0, 0, 0
     files: list[Path] = []
-    while len(files) < wanted:
+    while taken < wanted:
         path = folder / f"{number:06d}.safetensors"
         if not path.exists():
             rng = np.random.default_rng((seed, number))
             clip = clips.sample(rng)
-            examples = record_prompts(model, clip.frames[0], clip.labels[0], rng)
-            if examples:
-                assert model.segmenter is not None
-                write_examples(path, model.segmenter, clip.frames[0], examples)
+            assert model.segmenter is not None
+            # The whole picture is written last: where it is there, its close-ups are.
+            for i, asked in reversed([*enumerate(record_prompts(model, clip.frames[0], clip.labels[0], rng))]):
+                write_examples(_file(path, i), model.segmenter, asked.picture, asked.examples)
         if path.exists():
-            files.append(path)
-            last = number
-            if len(files) % 50 == 0:
-                print(f"{len(files)} of {wanted} pictures", flush=True)
+            files += [path, *sorted(folder.glob(f"{path.stem}-*.safetensors"))]
+            taken, last = taken + 1, number
+            if taken % 50 == 0:
+                print(f"{taken} of {wanted} pictures", flush=True)
         elif number - last > _EMPTY_RUN:
             raise InputError("its pictures show no object that is large enough", field="data")
         number += 1
     return files
+
+
+def _file(whole: Path, number: int) -> Path:
+    """The file of a picture's close-up, from 1, or of the whole picture, 0."""
+    return whole.with_stem(f"{whole.stem}-{number}") if number else whole

@@ -81,12 +81,13 @@ def example_batches(files: Sequence[Path]) -> Callable[[np.random.Generator], Ba
     return draw
 
 
-def segmenter_loss(net: SegmentAnything, batch: dict[str, Tensor]) -> Tensor:
+def segmenter_loss(net: SegmentAnything, batch: dict[str, Tensor], *, bfloat16: bool = False) -> Tensor:
     """Cross-entropy, edges before all, and soft Jaccard of what counts: the mean of two masks' logits."""
     cells, shallow, thought = (batch[key].float() for key in ("cells", "shallow", "mask"))
-    embedding = Embedding(cells, net.image_encoder.edges(shallow))
-    masks, _ = net(embedding, batch["points"], batch["labels"], thought[None, None])
-    logits = batch["share"] * masks[0, 0] + (1 - batch["share"]) * thought
+    with torch.autocast(cells.device.type, torch.bfloat16, enabled=bfloat16):
+        embedding = Embedding(cells, net.image_encoder.edges(shallow))
+        masks, _ = net(embedding, batch["points"], batch["labels"], thought[None, None])
+    logits = batch["share"] * masks[0, 0].float() + (1 - batch["share"]) * thought
     truth = batch["truth"].float() / 255
     around = F.avg_pool2d(truth[None], _EDGE_REACH, stride=1, padding=_EDGE_REACH // 2, count_include_pad=False)[0]
     weight = torch.where((around - truth).abs() > _EDGE, _EDGE_WEIGHT, 1.0)

@@ -13,6 +13,8 @@ from siaf.boxes import mask_box
 from siaf.cli import main
 from siaf.evaluation.prompt_recording import record_prompts
 from siaf.model.loaded import Model
+from siaf.model.sam import SegmentAnything
+from siaf.training.loop import averaged_checkpoint
 from siaf.training.segmenter import example_batches, freeze, segmenter_loss, write_examples
 from siaf.weights import load_model
 from siaf.weights.files import read_parts
@@ -32,6 +34,8 @@ lr = 1e-4
 parts = 2
 [recipe]
 pictures = 2
+bfloat16 = true
+kept = 0.5
 """
 
 
@@ -62,9 +66,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_box_clicks_and_strokes_are_asked_with_their_objects(model: Model) -> None:
     frame, labels = picture()
-    examples = record_prompts(model, frame, labels, np.random.default_rng(1))
-    box = examples[0].prompt.box
+    (asked,) = record_prompts(model, frame, labels, np.random.default_rng(1))
+    assert np.array_equal(asked.picture, frame)
+    examples = asked.examples
+    box, loose = (e.prompt.box for e in examples[:2])
     assert box in [mask_box(labels == tag) for tag in (1, 2)]
+    assert loose is not None and loose != box
+    assert np.abs(np.array(loose) - np.array(box)).max() <= 4
     clicked = [e for e in examples if e.share == 1]
     assert all(len(e.prompt.positive) + len(e.prompt.negative) > 1 for e in clicked)
     assert model.segmenter is not None
@@ -76,9 +84,31 @@ def test_a_box_clicks_and_strokes_are_asked_with_their_objects(model: Model) -> 
             assert cell > 127
 
 
+def test_what_is_asked_on_a_close_up_has_its_part_of_the_truth(model: Model) -> None:
+    small, small_labels = picture()
+    frame = np.random.default_rng(0).integers(80, 120, (500, 800, 3), dtype=np.uint8)
+    labels = np.zeros((500, 800), np.uint8)
+    frame[200:392, 300:556] = np.kron(small, np.ones((2, 2, 1), np.uint8))
+    labels[200:392, 300:556] = np.kron(small_labels, np.ones((2, 2), np.uint8))
+    whole, *close_ups = record_prompts(model, frame, labels, np.random.default_rng(1))
+    assert np.array_equal(whole.picture, frame)
+    assert close_ups
+    assert model.segmenter is not None
+    for asked in close_ups:
+        assert asked.picture.shape < frame.shape
+        for example in asked.examples:
+            assert example.truth.shape == model.segmenter.mask_size(*asked.picture.shape[:2])
+            height, width = asked.picture.shape[:2]
+            for x, y in example.prompt.positive.astype(int).tolist():
+                red, _, blue = asked.picture[y, x].tolist()
+                assert abs(red - blue) > 100  # on a square
+                cell = example.truth[y * example.truth.shape[0] // height, x * example.truth.shape[1] // width]
+                assert cell > 127
+
+
 def test_what_is_written_is_what_the_decoder_was_asked(model: Model, tmp_path: Path) -> None:
     frame, labels = picture()
-    examples = record_prompts(model, frame, labels, np.random.default_rng(1))
+    examples = record_prompts(model, frame, labels, np.random.default_rng(1))[0].examples
     segmenter = model.segmenter
     assert segmenter is not None
     write_examples(tmp_path / "0.safetensors", segmenter, frame, examples)
@@ -99,7 +129,7 @@ def test_the_loss_falls_on_what_it_was_trained_on(tmp_path: Path) -> None:
     frame, labels = picture()
     segmenter = model.segmenter
     assert segmenter is not None
-    examples = record_prompts(model, frame, labels, np.random.default_rng(1))[:1]
+    examples = record_prompts(model, frame, labels, np.random.default_rng(1))[0].examples[:1]
     write_examples(tmp_path / "0.safetensors", segmenter, frame, examples)
     drawn = example_batches([tmp_path / "0.safetensors"])(np.random.default_rng(0))
     batch = {key: torch.from_numpy(value) for key, value in drawn.items()}
@@ -121,7 +151,7 @@ def test_the_command_trains_and_writes_weights_that_evaluate_takes(folder: Path,
     arguments = ["train", "segmenter", "--data", folder, "--config", folder / "config.toml", "--out", out]
     assert main([str(a) for a in arguments]) == 0
     examples = sorted((out / "examples").iterdir())
-    assert len(examples) == 2
+    assert len([path for path in examples if "-" not in path.stem]) == 2
     shipped = packaged_weights("mobilesam")
     assert shipped is not None
     before, after = (read_parts(path)["segmenter"].tensors for path in (shipped, out / "mobilesam.safetensors"))
@@ -129,6 +159,13 @@ def test_the_command_trains_and_writes_weights_that_evaluate_takes(folder: Path,
     changed = {key for key in before if not torch.equal(before[key], after[key])}
     assert any(key.startswith("mask_decoder.transformer.") for key in changed)
     assert not any(key.startswith(("image_encoder.backbone.", "image_encoder.neck.")) for key in changed)
+
+    # Half of the change is kept.
+    net = SegmentAnything()
+    net.load_state_dict(averaged_checkpoint(out / "checkpoint.safetensors"))
+    name = "mask_decoder.tokens"
+    middle = (before[name].float() + net.state_dict()[name]) / 2
+    assert torch.allclose(after[name].float(), middle, atol=1e-3)
 
     written = [path.stat().st_mtime_ns for path in examples]
     assert main([str(a) for a in (*arguments, "--resume", out / "checkpoint.safetensors")]) == 0
