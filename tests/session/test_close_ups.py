@@ -111,12 +111,14 @@ def test_a_small_object_of_a_large_frame_gets_its_own_outline() -> None:
     assert found.close_ups.keys() == {7}
     mask = found.likeliest() == 7
     assert (mask & disc).sum() / (mask | disc).sum() > 0.8
-    # A correction at its edge: what the interaction network makes of it then, nothing, does not count.
+    # A correction at its edge: what the interaction network makes of it then, nothing, does not count. The first stroke
+    # still stands, as in a session.
     nothing = torch.zeros_like(guess)
     nothing[0] = 1
     beside = Scribble(0, np.array([[2580.0, 900.0]]))
     forgotten = Probabilities(nothing, rough.tags, rough.size, align_corners=False)
-    again = refine(segmenter, frame, forgotten, [beside], {}, np.where(mask, 7, 0).astype(np.uint8)).likeliest() == 7
+    before = np.where(mask, 7, 0).astype(np.uint8)
+    again = refine(segmenter, frame, forgotten, [beside], {}, before, standing=[stroke]).likeliest() == 7
     assert (again & disc).sum() / (again | disc).sum() > 0.8
 
 

@@ -81,7 +81,7 @@ def test_a_box_clicks_and_strokes_are_asked_with_their_objects(model: Model) -> 
         assert 0.08 < (example.truth > 127).float().mean() < 0.14  # one square, not both
         for x, y in example.prompt.positive.astype(int).tolist():
             cell = example.truth[y * example.truth.shape[0] // 96, x * example.truth.shape[1] // 128]
-            assert cell > 127
+            assert cell > 64  # a cell at the edge is partly outside
 
 
 def test_what_is_asked_on_a_close_up_has_its_part_of_the_truth(model: Model) -> None:
@@ -103,7 +103,7 @@ def test_what_is_asked_on_a_close_up_has_its_part_of_the_truth(model: Model) -> 
                 red, _, blue = asked.picture[y, x].tolist()
                 assert abs(red - blue) > 100  # on a square
                 cell = example.truth[y * example.truth.shape[0] // height, x * example.truth.shape[1] // width]
-                assert cell > 127
+                assert cell > 64
 
 
 def test_what_is_written_is_what_the_decoder_was_asked(model: Model, tmp_path: Path) -> None:
