@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
     from siaf.training.datasets import open_data
     from siaf.training.loop import Schedule, Trainer, averaged_checkpoint
     from siaf.training.run import read_config, refuse
-    from siaf.training.segmenter import example_batches, freeze, segmenter_loss
-    from siaf.weights.files import Part, save_parts
-    from siaf.weights.loading import SEGMENTER, load_networks, load_segmenter
+    from siaf.training.segmenter import SegmenterRecipe, example_batches, freeze, segmenter_loss
+    from siaf.weights.files import Part, file_digest, save_parts
+    from siaf.weights.loading import SEGMENTER, find_weights, load_networks, load_segmenter
 
     begin(arguments)
     settings = read_config("segmenter", arguments.config)
@@ -50,44 +50,46 @@ def run(arguments: argparse.Namespace) -> None:
     material = open_data(arguments.data, settings.get("data", []), settings["clips"]["size"])
     if not arguments.checked and arguments.resume is None:
         refuse(list(material.problems()), arguments.data)
-    recipe = settings["recipe"]
+    recipe = SegmenterRecipe(**settings["recipe"])
+    start = arguments.start or find_weights(SEGMENTER)
     model = load_networks(settings["model"], device=arguments.device)
-    segmenter = load_segmenter(model.device, arguments.start)
-    assert segmenter is not None  # one ships
-    files = _examples(
-        replace(model, segmenter=segmenter), material, settings, arguments.out / "examples", schedule.seed
-    )
+    segmenter = load_segmenter(model.device, start)
+    assert segmenter is not None  # of a file that is there
+    model = replace(model, segmenter=segmenter)
+    files = _examples(model, material, settings["clips"], recipe.pictures, arguments.out / "examples", schedule.seed)
     net = segmenter.net
     before = {name: x.clone() for name, x in net.state_dict().items()}
     freeze(net)
-    trainer = Trainer(net, schedule, arguments.out, name=SEGMENTER)
+    # What is kept is part of the change from where it started.
+    trainer = Trainer(net, schedule, arguments.out, name=f"{SEGMENTER} from {file_digest(start)[:12]}")
     if arguments.resume is not None:
         trainer.resume(arguments.resume)
     stream = batches(example_batches(files), seed=schedule.seed, numbers=trainer.numbers)
     trainer.run(
         ({key: value.to(model.device) for key, value in batch.items()} for batch in stream),
-        lambda batch, _step, _part: segmenter_loss(net, batch, bfloat16=recipe["bfloat16"]),
+        lambda batch, _step, _part: segmenter_loss(net, batch),
         minutes=arguments.minutes,
     )
     after = averaged_checkpoint(arguments.out / "checkpoint.safetensors")
-    state = {name: x.cpu().lerp(after[name].cpu(), recipe["kept"]) for name, x in before.items()}
+    state = {name: x.cpu().lerp(after[name].cpu(), recipe.kept) for name, x in before.items()}
     part = Part(SEGMENTER, {k: v.half() for k, v in state.items()})
-    save_parts(
-        arguments.out / FILE, {"segmenter": part}, {"what": f"MobileSAM, decoder trained for {trainer.step} steps"}
-    )
+    what = f"{start.name}, decoder trained for {trainer.step} steps, {recipe.kept:g} of the change"
+    save_parts(arguments.out / FILE, {"segmenter": part}, {"what": what})
     print(f"{len(files)} pictures and close-ups, {trainer.step} steps: {arguments.out / FILE}")
 
 
-def _examples(model: "Model", material: "Mixture", settings: dict[str, Any], folder: Path, seed: int) -> list[Path]:
-    """Files of as many pictures as the recipe wants, and of their close-ups; those that are there stay."""
+def _examples(
+    model: "Model", material: "Mixture", form: dict[str, Any], wanted: int, folder: Path, seed: int
+) -> list[Path]:
+    """Files of as many pictures as are wanted, and of their close-ups; those that are there stay."""
     from siaf.evaluation.prompt_recording import record_prompts
     from siaf.training.datasets import ClipForm
     from siaf.training.segmenter import write_examples
     from siaf.training.synthesis import STILL_GAPS
 
-    clips = material.clips(ClipForm(**settings["clips"], length=1, gaps=STILL_GAPS))
+    clips = material.clips(ClipForm(**form, length=1, gaps=STILL_GAPS))
     folder.mkdir(parents=True, exist_ok=True)
-    wanted, number, taken, last = settings["recipe"]["pictures"], 0, 0, 0
+    number, taken, last = 0, 0, 0
     files: list[Path] = []
     while taken < wanted:
         path = folder / f"{number:06d}.safetensors"

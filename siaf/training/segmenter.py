@@ -18,6 +18,7 @@ from torch import Tensor
 
 from siaf.errors import InputError
 from siaf.files import atomic_write
+from siaf.model.half import computes_bfloat16
 from siaf.model.sam import Embedding, SegmentAnything
 from siaf.model.segmenter import Prompt, Segmenter
 
@@ -28,6 +29,14 @@ _CROSS_ENTROPY = 2.0
 _KEYS = ("points", "labels", "mask", "truth", "share")
 
 Batch = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterRecipe:
+    """`pictures`: how many are asked about. `kept`: share of the change that the written weights have, 0 to 1."""
+
+    pictures: int
+    kept: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +90,13 @@ def example_batches(files: Sequence[Path]) -> Callable[[np.random.Generator], Ba
     return draw
 
 
-def segmenter_loss(net: SegmentAnything, batch: dict[str, Tensor], *, bfloat16: bool = False) -> Tensor:
-    """Cross-entropy, edges before all, and soft Jaccard of what counts: the mean of two masks' logits."""
+def segmenter_loss(net: SegmentAnything, batch: dict[str, Tensor]) -> Tensor:
+    """Cross-entropy, edges before all, and soft Jaccard of what counts: the mean of two masks' logits.
+
+    The decoder computes in bfloat16 where the CPU does.
+    """
     cells, shallow, thought = (batch[key].float() for key in ("cells", "shallow", "mask"))
-    with torch.autocast(cells.device.type, torch.bfloat16, enabled=bfloat16):
+    with torch.autocast(cells.device.type, torch.bfloat16, enabled=computes_bfloat16(cells.device)):
         embedding = Embedding(cells, net.image_encoder.edges(shallow))
         masks, _ = net(embedding, batch["points"], batch["labels"], thought[None, None])
     logits = batch["share"] * masks[0, 0].float() + (1 - batch["share"]) * thought

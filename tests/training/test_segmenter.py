@@ -34,7 +34,6 @@ lr = 1e-4
 parts = 2
 [recipe]
 pictures = 2
-bfloat16 = true
 kept = 0.5
 """
 
@@ -170,6 +169,19 @@ def test_the_command_trains_and_writes_weights_that_evaluate_takes(folder: Path,
     written = [path.stat().st_mtime_ns for path in examples]
     assert main([str(a) for a in (*arguments, "--resume", out / "checkpoint.safetensors")]) == 0
     assert [path.stat().st_mtime_ns for path in examples] == written
+
+
+def test_a_run_goes_on_only_from_what_it_started_from(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "segmenter", "--data", folder, "--config", folder / "config.toml"]
+    assert main([str(a) for a in (*arguments, "--out", tmp_path / "first")]) == 0
+    second = [*arguments, "--out", tmp_path / "second"]
+    assert main([str(a) for a in (*second, "--start", tmp_path / "first" / "mobilesam.safetensors")]) == 0
+    # Without --start the rest would be asked of, and averaged with, the weights that ship.
+    capsys.readouterr()
+    assert main([str(a) for a in (*second, "--resume", tmp_path / "second" / "checkpoint.safetensors")]) == 2
+    assert "is a checkpoint of mobilesam from " in capsys.readouterr().err
 
 
 def test_pictures_without_an_object_large_enough_are_passed_over(
