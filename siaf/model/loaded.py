@@ -9,13 +9,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from siaf.masks import MAX_TAG
-from siaf.model import motion
 from siaf.model.batching import apart, fit_to, joined, side_by_side, stack
 from siaf.model.boundary import picture_size, refine_boundaries
 from siaf.model.config import MAX_TAGS
 from siaf.model.encodings import Encodings
-from siaf.model.fine import KEY_DIM, stride_four
+from siaf.model.follower import Follower
 from siaf.model.half import computes_bfloat16
 from siaf.model.identity import Slots, merge_groups, split_groups
 from siaf.model.interacting import run_interaction
@@ -160,7 +158,7 @@ class Model:
         `trails`: what each chain knows of the frame before (by default nothing); `tags`: the tag of every merged
         channel, which trails speak of. `places` make no difference to these networks.
         """
-        net, count, groups = self.propagation, len(features), len(slots)
+        net, follower, count, groups = self.propagation, self._follower, len(features), len(slots)
         channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags
         together = side_by_side(features, groups)
         with self._precision():
@@ -169,10 +167,10 @@ class Model:
         for i, trail in enumerate(trails or [None] * count):
             part = slice(i * groups, (i + 1) * groups)
             used = [step.logits[i * groups + g, [0, *group]].float() for g, group in enumerate(slots)]
-            used, key = self._with_trail(used, step.hidden[part], features[i], slots, trail, channels)
+            used, key = follower.follow(used, step.hidden[part], features[i], slots, trail, channels)
             winner = self._winners(used, self.input_size(together))
             remembered.append(split_groups(winner, slots))
-            left.append(self._leave(winner, key, trail, channels))
+            left.append(follower.leave(winner, key, trail, channels))
             labels.append(self._labels(used, features[i], size))
             scores.append(merge_groups(used))
         with self._precision():
@@ -183,87 +181,23 @@ class Model:
     @torch.inference_mode()
     def trail(self, features: FrameFeatures, mask: NDArray[np.uint8]) -> Trail | None:
         """What a chain knows that starts at a frame with this index mask, uint8 H×W; None where nothing is of use."""
-        if not self._traces:
+        if not self._follower.traces:
             return None
         labels = resize_labels(self._tensor(mask[None]), self.input_size(features))[0]
-        return Trail.begin(labels, self._fine_key(features))
+        return self._follower.begin(features, labels)
 
     def trail_shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         """Shapes of the tensors of a trail on frames of height × width, by name."""
-        if not self._traces:
-            return {}
-        rows, cols = self._propagation_size(height, width)
-        shapes: dict[str, tuple[int, ...]] = {"labels": (rows, cols), "pace": (MAX_TAG + 1,)}
-        if self.propagation.fine is not None:
-            shapes["key"] = (1, KEY_DIM, -(-rows // motion.STRIDE), -(-cols // motion.STRIDE))
-        return shapes
+        return self._follower.shapes(*self._propagation_size(height, width))
 
     def trail_of(self, tensors: Mapping[str, Tensor], height: int, width: int, groups: int) -> Trail:
         """A trail from its tensors, for frames of height × width; ValueError, naming the tensor, for a misfit."""
         return Trail.checked(tensors, self.trail_shapes(height, width))
 
     @property
-    def _traces(self) -> bool:
-        """Whether chains leave trails."""
-        config = self.propagation.config
-        return config.motion_prior or config.fine
-
-    def _fine_key(self, features: FrameFeatures) -> Tensor | None:
-        """How a frame looks to the fine decoder, float16 1×C×h×w."""
-        net = self.propagation
-        if net.fine is None:
-            return None
-        with self._precision():
-            return net.fine.encode(features.levels, net.config.align_corners).half()
-
-    def _with_trail(
-        self,
-        used: list[Tensor],
-        hidden: Tensor,
-        features: FrameFeatures,
-        slots: Slots,
-        trail: Trail | None,
-        tags: NDArray[np.uint8],
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """Logits of one chain's groups, with what the frame before says: motion prior, then the fine decoder.
-
-        `hidden`: the decoder's last maps, by group. Returns logits by group, or of all merged channels in one, and the
-        frame's own key for the next one.
-        """
-        net = self.propagation
-        if trail is not None and net.config.motion_prior:
-            before, pace = motion.cells(trail.labels), trail.pace.cpu().numpy()
-            lost = [motion.penalty(before, pace, int(tag)) for tag in tags[1:]]
-            if len(used) > 1:
-                used = [torch.logit(merge_groups(used), 1e-5)]
-            for row, less in zip(used[0][1:], lost, strict=True):
-                if less is not None:
-                    row -= self._tensor(less)
-        key = self._fine_key(features)
-        if net.fine is None or key is None:
-            return used, None
-        there = None
-        if trail is not None and trail.key is not None:
-            table = torch.zeros(MAX_TAG + 1, dtype=torch.uint8, device=self.device)
-            table[torch.from_numpy(tags).long()] = torch.arange(len(tags), dtype=torch.uint8, device=self.device)
-            there = trail.key.float(), stride_four(table[trail.labels.int()][None], len(tags))
-        with self._precision():
-            shared = net.fine.shared_features(hidden, key.float().expand(len(hidden), -1, -1, -1))
-            own = [one for one, group in zip(shared, slots, strict=True) for _ in group]
-            trunk = torch.stack([shared.mean(0), *own])
-            valid = torch.ones(1, len(tags), dtype=torch.bool, device=self.device)
-            refined = net.fine(merge_groups(used)[None], trunk[None], key.float(), there, valid)
-        return [refined[0].float()], key
-
-    def _leave(self, winner: Tensor, key: Tensor | None, trail: Trail | None, tags: NDArray[np.uint8]) -> Trail | None:
-        """The next frame's trail, from this one's merged channels at input size, integer H×W."""
-        if not self._traces:
-            return None
-        labels = self._tensor(tags).index_select(0, winner.flatten().int()).view(winner.shape)
-        if trail is None:
-            return Trail.begin(labels, key)
-        pace = motion.step(motion.cells(trail.labels), motion.cells(labels), trail.pace.cpu().numpy())
-        return Trail(labels, torch.from_numpy(pace), key)
+    def _follower(self) -> Follower:
+        """What links a frame to the one before."""
+        return Follower(self.propagation, self.device, self._precision)
 
     @property
     def partial_reader(self) -> "Model | None":
