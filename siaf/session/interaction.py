@@ -14,13 +14,13 @@ from siaf.model.request import Footage, InteractionRequest
 from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble
 from siaf.session.annotations import Annotations, Round
+from siaf.session.corrections import keep_elsewhere
 from siaf.session.estimate import estimated_mask, known_mask
 from siaf.session.parts import asked_parts
 from siaf.session.propagation import Propagator
 from siaf.session.refinement import refine
 from siaf.session.standing_strokes import standing_on
 from siaf.session.stroke_slots import honour_strokes
-from siaf.session.untouched import keep_untouched
 
 _CONTEXT_FRAMES = 2
 """Interacted frames that take part when a single frame is looked at."""
@@ -116,7 +116,7 @@ def to_masks(
     frames: FrameSource,
 ) -> dict[int, IndexMask]:
     """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
-    nobody spoke about are as they were.
+    were there before are as they were, but for what strokes touch.
     """
     result = {}
     for number, here in sorted(request.prompts.items()):
@@ -130,7 +130,7 @@ def to_masks(
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag
         if before is not None:
-            mask = keep_untouched(mask, before, here.drawn_tags, strokes)
+            mask = keep_elsewhere(mask, before, here.drawn_tags, strokes, boxes)
         human = here.mask
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)
     return result
