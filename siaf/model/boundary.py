@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from siaf.model.motion import STRIDE
 
 SCALE = 1.5
-"""Pixels of the picture per pixel of the network's input."""
+"""Pixels of the picture per pixel of the network's input, on whose short side are 321 pixels or less."""
 _CELL = round(STRIDE * SCALE)
 """Pixels of the picture from one cell of the answer to the next."""
+_CELLS = 81
+"""Cells on the short side of such an input. Where there are more, a picture of more pixels would show no more."""
 _WIDTHS = (16, 32, 48)
 """Channels at strides 1, 2 and 4."""
 _COARSEST = 4
@@ -84,7 +86,8 @@ def _conv(inside: int, outside: int, *, stride: int = 1, dilation: int = 1) -> n
 
 def picture_size(rows: int, columns: int) -> tuple[int, int]:
     """Size of the picture for an answer of `rows` × `columns` cells: its outer pixels are the outer cells."""
-    return (rows - 1) * _CELL + 1, (columns - 1) * _CELL + 1
+    cell = _CELL * min(1.0, (_CELLS - 1) / max(1, min(rows, columns) - 1))
+    return round((rows - 1) * cell) + 1, round((columns - 1) * cell) + 1
 
 
 def found_of(logits: Tensor, size: tuple[int, int]) -> Found:

@@ -18,7 +18,8 @@ class PropagationConfig:
     `fine`, `motion_prior`: a second decoder at stride 4 (siaf.model.fine), and objects kept near where they were
     (siaf.model.motion); AOT has neither. `objects_per_pass`: how many objects share a pass, at most MAX_TAGS.
     `boundary`: what is found is drawn finer afterwards (siaf.model.boundary).
-    `short_side`: input size in pixels that the network is run at; smaller frames are scaled up by at most `enlarge`.
+    `short_side`: input size in pixels that the network is run at; smaller frames are scaled up by at most `enlarge`,
+    and to no more than `enlarged_to`, by default that size.
     """
 
     encoder: EncoderName
@@ -35,6 +36,7 @@ class PropagationConfig:
     objects_per_pass: int = MAX_TAGS
     short_side: int = 480
     enlarge: float = 1.0
+    enlarged_to: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,9 @@ PROPAGATION: dict[str, PropagationConfig] = {
         fine=True,
         motion_prior=True,
         boundary=True,
-        short_side=321,
+        short_side=433,
         enlarge=3.0,
+        enlarged_to=321,
     ),
     "aott": PropagationConfig(encoder="mobilenetv2", layers=1),
     "aots": PropagationConfig(encoder="mobilenetv2", layers=2),

@@ -315,8 +315,14 @@ class Model:
     def _propagation_size(self, height: int, width: int) -> tuple[int, int]:
         """Input size (rows, columns) of the propagation network."""
         config = self.propagation.config
-        align, enlarge = config.align_corners, config.enlarge
-        return network_size(height, width, short_side=self.short_side, align_corners=align, enlarge=enlarge)
+        return network_size(
+            height,
+            width,
+            short_side=self.short_side,
+            align_corners=config.align_corners,
+            enlarge=config.enlarge,
+            enlarged_to=config.enlarged_to,
+        )
 
     def _winners(self, logits: list[Tensor], size: tuple[int, int]) -> Tensor:
         """The strongest merged channel at every pixel, integer H×W."""

@@ -19,15 +19,24 @@ def _normalise(images: Tensor) -> Tensor:
 
 
 def network_size(
-    height: int, width: int, *, short_side: int, align_corners: bool, enlarge: float = 1.0
+    height: int,
+    width: int,
+    *,
+    short_side: int,
+    align_corners: bool,
+    enlarge: float = 1.0,
+    enlarged_to: int | None = None,
 ) -> tuple[int, int]:
     """Input size (rows, columns) for frames of height × width.
 
     The short side is scaled to at most `short_side`, the long side to at most 5/3 of that times 1.3 (AOT's cap), and
-    neither is scaled up by more than `enlarge`; then both are rounded to 16k + 1 (`align_corners`) or 16k, so that
-    stride-16 cells lie where the network was trained to see them.
+    neither is scaled up by more than `enlarge`, nor the short side to more than `enlarged_to`, if that is given; then
+    both are rounded to 16k + 1 (`align_corners`) or 16k, so that stride-16 cells lie where the network was trained to
+    see them.
     """
-    scale = min(enlarge, short_side / min(height, width), short_side * 800 / 480 * 1.3 / max(height, width))
+    shorter, longer = sorted((height, width))
+    most = enlarge if enlarged_to is None else min(enlarge, max(1.0, enlarged_to / shorter))
+    scale = min(most, short_side / shorter, short_side * 800 / 480 * 1.3 / longer)
     offset = 1 if align_corners else 0
     rows, cols = (max(1, round((side * scale - offset) / 16)) * 16 + offset for side in (height, width))
     return rows, cols

@@ -33,6 +33,15 @@ def painted(*boxes: tuple[float, float, float, float], colour: tuple[int, int, i
     return picture
 
 
+@pytest.mark.parametrize(
+    ("cells", "pixels"),
+    [((81, 145), (481, 865)), ((109, 193), (481, 854)), ((53, 93), (313, 553)), ((1, 1), (1, 1))],
+    ids=["input 321", "input 433: no more pixels", "input 209: fewer", "one cell"],
+)
+def test_sizes_of_pictures(cells: tuple[int, int], pixels: tuple[int, int]) -> None:
+    assert picture_size(*cells) == pixels
+
+
 @pytest.fixture(scope="module")
 def trained() -> BoundaryRefiner:
     net = load_model("siaf-t", device="cpu").propagation.boundary  # type: ignore[attr-defined]

@@ -43,6 +43,17 @@ def test_smaller_frames_are_enlarged_where_the_network_gains_from_it() -> None:
     assert network_size(1080, 1920, **siaf_t) == (321, 577)
 
 
+def test_frames_are_enlarged_less_than_larger_ones_are_scaled_down() -> None:
+    siaf_t = {"short_side": 433, "align_corners": True, "enlarge": 3.0, "enlarged_to": 321}
+    assert network_size(180, 320, **siaf_t) == (321, 577)
+    assert network_size(72, 96, **siaf_t) == (209, 289)
+    assert network_size(320, 569, **siaf_t) == (321, 577)
+    assert network_size(360, 640, **siaf_t) == (353, 641)  # as it is
+    assert network_size(480, 854, **siaf_t) == (433, 769)
+    assert network_size(480, 854, **{**siaf_t, "short_side": 257}) == (257, 465)  # as small as the user asks for
+    assert network_size(180, 320, **{**siaf_t, "short_side": 257}) == (257, 449)
+
+
 def test_resizing_before_normalising_gives_the_same_input(clip: NDArray[np.uint8]) -> None:
     frames = torch.from_numpy(clip[:2])
     plain = F.interpolate(normalise(frames), size=(49, 65), mode="bicubic", align_corners=False, antialias=True)
