@@ -1,6 +1,6 @@
 """How frames that are drawn on get masks: what the engine is asked, and how what it makes of it becomes masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Interactor:
             asked = {f: drawn[f] for f in side}
             request = InteractionRequest(asked, {f: known[f] for f in side if f in known}, now.objects, standing)
             answer = self._model.interact(self._footage(now), request, self._previewed)
-            masks = to_masks(self._model, answer, request, self._frames)
+            masks = to_masks(self._model, answer, request, self._frames, [f for f in side if f in now.masks])
             found |= masks if not barriers.at else self._without_strangers(masks, given, now)
         return found
 
@@ -114,9 +114,11 @@ def to_masks(
     answer: Mapping[int, Probabilities],
     request: InteractionRequest,
     frames: FrameSource,
+    seen: Collection[int],
 ) -> dict[int, IndexMask]:
     """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
-    were there before are as they were, but for what strokes touch.
+    nobody spoke about are as they were. On frames that were `seen`, drawn on in an earlier round, so are the others,
+    but for what the strokes touch; a propagated mask may be wrong in more places than anybody marks.
     """
     result = {}
     for number, here in sorted(request.prompts.items()):
@@ -130,7 +132,8 @@ def to_masks(
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag
         if before is not None:
-            mask = keep_elsewhere(mask, before, here.drawn_tags, strokes, boxes)
+            anew = boxes.keys() if number in seen else here.drawn_tags | boxes.keys()
+            mask = keep_elsewhere(mask, before, here.drawn_tags, strokes, anew)
         human = here.mask
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)
     return result

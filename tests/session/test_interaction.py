@@ -81,3 +81,28 @@ def test_of_a_drawn_object_the_parts_go_that_no_stroke_touches(tiny_model: Model
     assert (session.interact({4: [STROKE]})[4][50:60, 70:90] == 1).all()
     denied = Scribble(0, np.array([[75.0, 55.0], [80.0, 55.0]]))
     assert not (session.interact({4: [denied]})[4][50:60, 70:90] == 1).any()
+
+
+def test_a_correction_is_local_on_a_frame_that_was_drawn_on_and_not_on_a_propagated_one(
+    tiny_model: Model, clip: Frames
+) -> None:
+    height, width = clip.shape[1:3]
+    known, thought = np.zeros((height, width), np.uint8), np.zeros((2, height, width), np.float32)
+    known[10:40, 10:40] = 1
+    thought[1, 10:40, 10:46] = 1  # more on the right, where the stroke is
+    thought[1, 20:26, 20:26] = 0  # and a hole where nobody said anything
+    thought[0] = 1 - thought[1]
+    model = Answering.of(tiny_model, thought)
+    stroke = Scribble(1, np.array([[30.0, 30.0], [44.0, 30.0]]))
+
+    session = Session(model, clip)
+    session.interact(references={0: known})
+    corrected = session.interact({0: [stroke]})[0]
+    expected = known.copy()
+    expected[10:40, 40:46] = 1
+    assert np.array_equal(corrected[4:44, 4:44], expected[4:44, 4:44]) and (corrected[20:26, 20:26] == 1).all()
+
+    session = Session(model, clip)
+    session.interact(references={0: known})
+    session.set_propagated_mask(5, known)
+    assert (session.interact({5: [stroke]})[5][21:25, 21:25] == 0).all()
