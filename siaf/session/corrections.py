@@ -36,7 +36,11 @@ def keep_elsewhere(
     untouched, kept = known - {*drawn}, set()
     may_yield = ~np.isin(before, [*untouched])
     asked = np.zeros(mask.shape, bool)
+    run_over = set(np.unique(before[_pixels(strokes, mask)]).tolist())
     for tag in known:
+        if tag in untouched - run_over:
+            kept.add(tag)
+            continue
         new, old = mask == tag, before == tag
         meant = _pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), mask)
         denied = _pixels((s for s in strokes if (s.tag != tag) == (s.polarity == "positive")), mask)
