@@ -29,7 +29,7 @@ def keep_elsewhere(
     A connected part of what an object gains counts if one of its positive strokes touches that part, and a part of what
     it loses if a stroke does that denies it: a negative one of its own, or one of the background or of another object.
     An object that is not in `drawn` loses nothing to what others gain. All changes count of objects in `anew`, and of
-    drawn ones that are somewhere else now, or whose strokes say what was known: they ask for another try. Masks are
+    drawn ones that are somewhere else now, or on which strokes say what was known: they ask for another try. Masks are
     uint8 H×W, parts touch by side; `strokes` are those of this round on this frame.
     """
     known = set(np.unique(before).tolist()) - {0, *anew}
@@ -44,8 +44,8 @@ def keep_elsewhere(
         new, old = mask == tag, before == tag
         meant = _pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), mask)
         denied = _pixels((s for s in strokes if (s.tag != tag) == (s.polarity == "positive")), mask)
-        contradicted = (meant & ~old).any() or (denied & old).any()
-        if tag in untouched or (contradicted and _is_near(new, old)):
+        again = meant.any() and not (meant & ~old).any() and not (denied & old).any()
+        if tag in untouched or (not again and _is_near(new, old)):
             kept.add(tag)
             asked |= _touched_parts(new & ~old, meant) & may_yield | _touched_parts(old & ~new, denied)
     fresh = {*drawn, *anew} - kept - {0}

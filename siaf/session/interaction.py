@@ -118,7 +118,8 @@ def to_masks(
 ) -> dict[int, IndexMask]:
     """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
     nobody spoke about are as they were. On frames that were `seen`, drawn on in an earlier round, so are the others,
-    but for what the strokes touch; a propagated mask may be wrong in more places than anybody marks.
+    but for what the strokes touch; a propagated mask may be wrong in more places than anybody marks, so there objects
+    with positive strokes are drawn anew.
     """
     result = {}
     for number, here in sorted(request.prompts.items()):
@@ -132,7 +133,9 @@ def to_masks(
             if not (mask == tag).any():  # the box itself says at least that much
                 mask[box_pixels(box, *mask.shape)] = tag
         if before is not None:
-            anew = boxes.keys() if number in seen else here.drawn_tags | boxes.keys()
+            anew = set(boxes)
+            if number not in seen:
+                anew |= {stroke.tag for stroke in strokes if stroke.polarity == "positive"}
             mask = keep_elsewhere(mask, before, here.drawn_tags, strokes, anew)
         human = here.mask
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)

@@ -80,6 +80,7 @@ def test_pixels_that_one_corrected_object_takes_from_another_are_its_own() -> No
 def test_a_stroke_that_says_nothing_new_asks_for_another_try() -> None:
     new = mask(t1=(2, 2, 12, 12), t2=(31, 4, 52, 26))
     assert (keep_elsewhere(new, BEFORE, {2}, [line(2, 34, 46, 15)]) == new).all()
+    assert (keep_elsewhere(new, BEFORE, {2}, [line(2, 34, 46, 30, "negative")]) == BEFORE).all(), "it was not there"
 
 
 def test_an_object_that_is_somewhere_else_leaves_its_old_place() -> None:
