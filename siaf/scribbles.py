@@ -134,6 +134,13 @@ def rasterize(
     return strokes
 
 
+def stroke_pixels(scribbles: Iterable[Scribble], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Pixels of strokes, whatever they say, bool H×W. Raises InputError as `check_scribbles`."""
+    lines = [Scribble(1, scribble.points, scribble.width) for scribble in scribbles]
+    drawn: npt.NDArray[np.bool_] = rasterize(lines, height, width) == 1
+    return drawn
+
+
 def erase_denied(mask: IndexMask, scribbles: Iterable[Scribble]) -> IndexMask:
     """A copy of a frame's index mask in which object k is gone where a negative stroke of k passes.
 

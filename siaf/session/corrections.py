@@ -5,13 +5,13 @@ would become a permanent reference. And of an object that is corrected it hears 
 complained, what was there is mostly better. Measured effect: docs/training.md.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
 
 from siaf.masks import Bitmap, IndexMask
-from siaf.scribbles import Scribble, rasterize
+from siaf.scribbles import Scribble, stroke_pixels
 
 _SAME = 0.25
 """IoU of an object's masks from which the new one is a correction of the old one. Below, it is somewhere else."""
@@ -36,14 +36,14 @@ def keep_elsewhere(
     untouched, kept = known - {*drawn}, set()
     may_yield = ~np.isin(before, [*untouched])
     asked = np.zeros(mask.shape, bool)
-    run_over = set(np.unique(before[_pixels(strokes, mask)]).tolist())
+    run_over = set(np.unique(before[stroke_pixels(strokes, *mask.shape)]).tolist())
     for tag in known:
         if tag in untouched - run_over:
             kept.add(tag)
             continue
         new, old = mask == tag, before == tag
-        meant = _pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), mask)
-        denied = _pixels((s for s in strokes if (s.tag != tag) == (s.polarity == "positive")), mask)
+        meant = stroke_pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), *mask.shape)
+        denied = stroke_pixels((s for s in strokes if (s.tag != tag) == (s.polarity == "positive")), *mask.shape)
         again = meant.any() and not (meant & ~old).any() and not (denied & old).any()
         if tag in untouched or (not again and _is_near(new, old)):
             kept.add(tag)
@@ -57,13 +57,6 @@ def _is_near(new: Bitmap, old: Bitmap) -> bool:
     """Whether an object is still in much the same place."""
     both = np.count_nonzero(new & old)
     return bool(both > 0 and both >= _SAME * np.count_nonzero(new | old))
-
-
-def _pixels(strokes: Iterable[Scribble], mask: IndexMask) -> Bitmap:
-    """Pixels of strokes, whatever they say."""
-    lines = [Scribble(1, stroke.points, stroke.width) for stroke in strokes]
-    drawn: Bitmap = rasterize(lines, *mask.shape) == 1
-    return drawn
 
 
 def _touched_parts(changed: Bitmap, drawn: Bitmap) -> Bitmap:

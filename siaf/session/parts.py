@@ -1,6 +1,6 @@
 """Which connected parts of an object's mask may stay: what nobody asked for goes, and so does what a labeler denied."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from siaf.boxes import Box, box_pixels
 from siaf.masks import Bitmap, IndexMask
-from siaf.scribbles import Scribble, rasterize
+from siaf.scribbles import Scribble, stroke_pixels
 
 
 def asked_parts(
@@ -30,8 +30,8 @@ def asked_parts(
         own = mask == tag
         if not own.any():
             continue
-        held = _drawn((s for s in strokes if s.tag == tag and s.polarity == "positive"), mask)
-        denied = _drawn((s for s in strokes if _denies(s, tag)), mask)
+        held = stroke_pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), *mask.shape)
+        denied = stroke_pixels((s for s in strokes if _denies(s, tag)), *mask.shape)
         had = np.zeros_like(own) if before is None else before == tag
         result[own & ~_kept(own, held, denied, had, boxes.get(tag))] = 0
     return result
@@ -64,13 +64,6 @@ def _touched(parts: NDArray[np.integer], count: int, pixels: Bitmap) -> Bitmap:
     return found
 
 
-def _drawn(strokes: Iterable[Scribble], mask: IndexMask) -> Bitmap:
-    """Pixels of strokes, whatever they say."""
-    lines = [Scribble(1, stroke.points, stroke.width) for stroke in strokes]
-    drawn: Bitmap = rasterize(lines, *mask.shape) == 1
-    return drawn
-
-
 def _denies(stroke: Scribble, tag: int) -> bool:
     """Whether a stroke says "not this object"."""
     return stroke.polarity == "negative" if stroke.tag == tag else stroke.polarity == "positive" and stroke.tag == 0
@@ -78,5 +71,5 @@ def _denies(stroke: Scribble, tag: int) -> bool:
 
 def _hit_tags(mask: IndexMask, strokes: Sequence[Scribble]) -> set[int]:
     """Objects that a background stroke runs over."""
-    background = _drawn((s for s in strokes if s.tag == 0), mask)
+    background = stroke_pixels((s for s in strokes if s.tag == 0), *mask.shape)
     return set(np.unique(mask[background]).tolist()) - {0}
