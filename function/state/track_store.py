@@ -22,12 +22,11 @@ from siaf.frames.source import Frame
 from siaf.interactive.tracking import Pending, Track, Tracker
 from siaf.lru import LruCache
 from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
-from siaf.model.propagation import FrameMemory
-from siaf.model.trail import Trace
 from siaf.prompts import ObjectPrompt
 from siaf.scribbles import Scribble
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.memory import ChainMemory
+from siaf.session.window_state import named_windows, windows_of
 
 _LIVE = 16
 _LIVE_MASKS = 64 * 2**20
@@ -92,7 +91,7 @@ class TrackStore:
         transient: list[str] = []
         if track.chain is not None:
             own = f"track/{snapshot.id}/memory"
-            self._store.put(own, _dump_memory(track.chain.short, track.chain.trail), ttl)
+            self._store.put(own, _dump_memory(track.chain), ttl)
             known = {**(_named_memories(parents[0]) if parents else {}), id(track.chain.short): own}
             memories.append(own)
             transient = [known[id(memory)] for memory in track.chain.transient]
@@ -172,18 +171,22 @@ class TrackStore:
         if any(part is None for part in parts):
             return None
         size = document["height"], document["width"]
-        (short, trail), *others = [self._memory(part, *size) for part in parts if part is not None]
-        transient = [memory for memory, _ in others]
-        return ChainMemory(short, transient, document["since_transient"], trail=trail)
+        chain, *others = [self._memory(part, *size) for part in parts if part is not None]
+        chain.transient, chain.since_transient = [one.short for one in others], document["since_transient"]
+        return chain
 
-    def _memory(self, data: bytes, height: int, width: int) -> tuple[FrameMemory, Trace | None]:
+    def _memory(self, data: bytes, height: int, width: int) -> ChainMemory:
         """The inverse of `_dump_memory`."""
         tensors = {name: tensor.to(self._model.device) for name, tensor in load_tensors(data).items()}
-        trail = {name.removeprefix("trail."): x for name, x in tensors.items() if name.startswith("trail.")}
-        count = (len(tensors) - len(trail)) // 2
+        trail, windows = (
+            {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+            for prefix in ("trail.", "window.")
+        )
+        count = (len(tensors) - len(trail) - len(windows)) // 2
         memory = [(tensors[f"{i}.key"], tensors[f"{i}.value"]) for i in range(count)]
         groups = len(memory[0][0])
-        return memory, self._model.trail_of(trail, height, width, groups) if trail else None
+        trace = self._model.trail_of(trail, height, width, groups) if trail else None
+        return ChainMemory(memory, trail=trace, windows=windows_of(windows, self._model, (height, width), groups))
 
 
 def _document(snapshot: Snapshot) -> dict[str, Any]:
@@ -230,13 +233,13 @@ def _named_memories(snapshot: Snapshot) -> dict[int, str]:
     }
 
 
-def _dump_memory(memory: FrameMemory, trail: Trace | None) -> bytes:
-    """A frame's memory and, for the chain that goes on from it, its trail."""
-    named = {} if trail is None else trail.named()
-    tensors = {f"trail.{name}": tensor.cpu().contiguous().clone() for name, tensor in named.items()}
-    for i, (key, value) in enumerate(memory):
-        tensors |= {f"{i}.key": key.cpu().contiguous().clone(), f"{i}.value": value.cpu().contiguous().clone()}
-    return save_tensors(tensors)
+def _dump_memory(chain: ChainMemory) -> bytes:
+    """The memory of a chain's last frame and, for the chain that goes on from it, its trail and windows."""
+    tensors = {} if chain.trail is None else {f"trail.{name}": x for name, x in chain.trail.named().items()}
+    tensors |= {f"window.{name}": x for name, x in named_windows(chain.windows).items()}
+    for i, (key, value) in enumerate(chain.short):
+        tensors |= {f"{i}.key": key, f"{i}.value": value}
+    return save_tensors({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()})
 
 
 def _write_mask(mask: IndexMask) -> dict[str, Any]:

@@ -108,6 +108,11 @@ class Engine(Protocol):
         """What reads parts of a memory, None if a frame must read all of it at once."""
         ...
 
+    @property
+    def window_side(self) -> int | None:
+        """Side in pixels of the square as which it sees a part of a frame, to follow small objects; None: never."""
+        ...
+
     def adjusted(self, short_side: int | None, interaction_short_side: int | None, autocast: bool) -> "Engine":
         """The same with other input sizes, where they are given, and in half precision if `autocast`. Raises InputError
         naming `short_side` or `interaction_short_side` for a size that it cannot take.

@@ -18,6 +18,7 @@ class PropagationConfig:
     `fine`, `motion_prior`: a second decoder at stride 4 (siaf.model.fine), and objects kept near where they were
     (siaf.model.motion); AOT has neither. `objects_per_pass`: how many objects share a pass, at most MAX_TAGS.
     `boundary`: what is found is drawn finer afterwards (siaf.model.boundary).
+    `windows`: small objects are followed in parts of the frame (siaf.session.window_chains).
     `short_side`: input size in pixels that the network is run at; smaller frames are scaled up by at most `enlarge`,
     and to no more than `enlarged_to`, by default that size.
     """
@@ -33,6 +34,7 @@ class PropagationConfig:
     fine: bool = False
     motion_prior: bool = False
     boundary: bool = False
+    windows: bool = False
     objects_per_pass: int = MAX_TAGS
     short_side: int = 480
     enlarge: float = 1.0
@@ -65,6 +67,7 @@ PROPAGATION: dict[str, PropagationConfig] = {
         fine=True,
         motion_prior=True,
         boundary=True,
+        windows=True,
         short_side=433,
         enlarge=3.0,
         enlarged_to=321,

@@ -101,6 +101,11 @@ class Model:
         """A predicted frame enters a chain's transient memory every so many frames; 0 = never."""
         return self.propagation.config.memory_gap
 
+    @property
+    def window_side(self) -> int | None:
+        """Side in pixels of the square as which it sees a part of a frame, to follow small objects; None: never."""
+        return self.short_side if self.propagation.config.windows else None
+
     def adjusted(self, short_side: int | None, interaction_short_side: int | None, autocast: bool) -> "Model":
         """The same with other input sizes, where they are given, and in this precision."""
         return replace(

@@ -1,7 +1,7 @@
 """What a chain knows of the frame that it passed last, beside its memory: who was where at full input size."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -66,3 +66,10 @@ class Trail:
             if found.dtype != _TYPES[name] or found.shape != shape:
                 raise ValueError(f"{name}: is {found.dtype} {list(found.shape)}, not {_TYPES[name]} {list(shape)}")
         return cls.of(tensors)
+
+
+def paced(trail: Trace | None, before: Trace | None, scale: float = 1.0) -> Trace | None:
+    """A trail that begins anew, with the paces of the one before it, `scale` times as large."""
+    if isinstance(trail, Trail) and isinstance(before, Trail):
+        return replace(trail, pace=before.pace * scale)
+    return trail

@@ -29,4 +29,5 @@ class Beyond:
         index mask and confidence.
         """
         features = self._propagator.encode([digest], [lambda: picture])
-        return self._propagator.step(features, [near], [chain], [1], self._now.objects, beyond=chain.taken + 1)[0]
+        away, objects = chain.taken + 1, self._now.objects
+        return self._propagator.step(features, [near], [chain], [1], objects, beyond=away, picture=picture)[0]

@@ -20,7 +20,7 @@ class MaskStore:
         self._packed[frame] = zlib.compress(np.ascontiguousarray(mask).tobytes(), 1)
 
     def __getitem__(self, frame: int) -> Mask:
-        return np.frombuffer(zlib.decompress(self._packed[frame]), np.uint8).reshape(self.height, self.width).copy()
+        return unpacked(self._packed[frame], self.height, self.width)
 
     def __delitem__(self, frame: int) -> None:
         del self._packed[frame]
@@ -50,6 +50,11 @@ class MaskStore:
         twin = MaskStore(self.height, self.width)
         twin._packed = dict(self._packed)
         return twin
+
+
+def unpacked(packed: bytes, height: int, width: int) -> Mask:
+    """The mask uint8 H×W of stored bytes."""
+    return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, width).copy()
 
 
 def check_packed(data: bytes, height: int, width: int, name: str) -> None:

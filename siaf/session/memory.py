@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from siaf.lru import LruCache
+from siaf.model.probabilities import Window
 from siaf.model.propagation import FrameMemory, concatenate
 from siaf.model.trail import Trace
 from siaf.session.barriers import Barriers
@@ -93,7 +94,8 @@ def beside(permanent: list[FrameMemory], transient: list[FrameMemory]) -> list[F
 class ChainMemory:
     """What a chain carries along: the previous frame (short-term), and a few predicted ones (transient).
 
-    `taken`: how many frames it has passed. `trail`: what else is known of the previous frame.
+    `taken`: how many frames it has passed. `trail`: what else is known of the previous frame. `windows`: chains that
+    follow its small objects in parts of the frame (siaf.session.window_chains).
     """
 
     short: FrameMemory
@@ -101,6 +103,7 @@ class ChainMemory:
     since_transient: int = 0
     taken: int = 0
     trail: Trace | None = None
+    windows: tuple["WindowChain", ...] = ()
 
     def advance(self, memory: FrameMemory, gap: int, trail: Trace | None = None) -> None:
         """Take the frame just propagated; every `gap`-th also enters the transient memory (0 = never)."""
@@ -110,3 +113,22 @@ class ChainMemory:
         if gap and self.since_transient >= gap:
             self.transient = [*self.transient, memory][-MAX_TRANSIENT:]
             self.since_transient = 0
+
+    def amend(self, memory: FrameMemory, trail: Trace | None) -> None:
+        """Take another memory and trail of the frame that was just taken."""
+        if self.transient and self.transient[-1] is self.short:
+            self.transient = [*self.transient[:-1], memory]
+        self.short, self.trail = memory, trail
+
+
+@dataclass(frozen=True)
+class WindowChain:
+    """A chain that sees a window of the frames and follows these `tags` there.
+
+    `memory` has no windows of its own. `unseen`: on how many frames one after the other none of its objects was found.
+    """
+
+    window: Window
+    tags: frozenset[int]
+    memory: ChainMemory
+    unseen: int = 0

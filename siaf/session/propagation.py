@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from siaf.engines.base import Engine, Features, PartialReader
 from siaf.frames.source import Frame, FrameSource, frame_digest
 from siaf.masks import IndexMask
 from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameMemory
 from siaf.model.request import Reference
-from siaf.model.trail import Place
+from siaf.model.trail import Place, paced
 from siaf.session.adaptation import Decoder
 from siaf.session.annotations import Annotations, erase_other_tags
 from siaf.session.barriers import plan_stages
@@ -25,6 +27,7 @@ from siaf.session.read_cache import ReadCache
 from siaf.session.schedule import CARRIED, LANES, Chain, Plan
 from siaf.session.shrinking import areas, losses
 from siaf.session.snapshot import PropagationSnapshot
+from siaf.session.window_chains import WindowFollower
 
 Repropagate = Literal["all", "near"]
 """What a round propagates again: every frame whose inputs changed, which are most, as in the paper; or only frames
@@ -66,6 +69,7 @@ class Propagator:
             int, dict[int, bool]
         ] = {}  # by frame, since the plan began, as of siaf.session.shrinking.losses
         self.made = Provenance()
+        self.windows = WindowFollower.of(model, frames)
         self.repropagate: Repropagate = "all"
         # On a CPU a larger batch saves nothing (docs/performance.md).
         self.side_by_side = 1 if model.device.type == "cpu" or frames.one_at_a_time else LANES
@@ -171,10 +175,12 @@ class Propagator:
         since: Mapping[int, int] | None = None,
         *,
         beyond: int = 0,
+        picture: Frame | None = None,
     ) -> list[tuple[IndexMask, Confidence]]:
         """One step of several chains; each advances. `near`: the frames whose neighbours in memory are read.
 
         `ways`: 1 for chains that run forward, −1 backward. `beyond`: how many frames away from `near` the step is.
+        `picture`: what is stepped onto, by default the frames `near`.
         `since`, rounds by interacted frame: given where the features are those of the frames `near` themselves.
         """
         slots, tags = objects.channels(self.model.objects_per_pass)
@@ -198,8 +204,31 @@ class Propagator:
             found = self.deciding.propagate(own, *read)
             for i, one in zip(part, found, strict=True):
                 chains[i].advance(one.memory, gap, one.trail)
-                result.append(mask_confidence(one.labels, one.scores, tags))
+                seen = mask_confidence(one.labels, one.scores, tags)
+                result.append(self._closer(seen, chains[i], features[i], near[i], picture, objects, among))
         return result
+
+    def _closer(
+        self,
+        seen: tuple[IndexMask, Confidence],
+        chain: ChainMemory,
+        features: Features,
+        near: int,
+        picture: Frame | None,
+        objects: ObjectTable,
+        among: Sequence[int] | None,
+    ) -> tuple[IndexMask, Confidence]:
+        """What a chain found in the whole frame, and then of small objects in windows; the chain goes on from that."""
+        if self.windows is None or not self.windows.due(chain, seen[0], objects):
+            return seen
+        picture = self.frames[near] if picture is None else picture
+        read = {frame: self.remembered[frame][0] for frame in self.memory.select(near, among)}
+        mask, confidence = self.windows.follow(self.deciding, chain, picture, seen, read, objects)
+        if not np.array_equal(mask, seen[0]):
+            slots = objects.to_slots(mask, self.model.objects_per_pass)
+            memory = self.model.reference_batch([features], [slots])[0]
+            chain.amend(memory, paced(self.model.trail(features, mask), chain.trail))
+        return mask, confidence
 
     def _place(self, frame: int, way: int, beyond: int, among: Sequence[int] | None) -> Place:
         """Where a step is among what `AcrossRoundMemory.read` joins; another clip lies before the first frame."""
@@ -235,8 +264,12 @@ class Propagator:
     def _chain(self, source: int, now: Annotations, *, near: bool = True) -> ChainMemory:
         if source == CARRIED:
             return ChainMemory(self.memory.carried[-1])
-        trail = self.model.trail(self.features([source])[0], now.masks[source]) if near else None
-        return ChainMemory(self.memory.entries[source], trail=trail)
+        if not near:
+            return ChainMemory(self.memory.entries[source])
+        mask = now.masks[source]
+        trail = self.model.trail(self.features([source])[0], mask)
+        windows = () if self.windows is None else self.windows.begin(source, mask, now.objects)
+        return ChainMemory(self.memory.entries[source], trail=trail, windows=windows)
 
     def remember(self, now: Annotations) -> None:
         """Bring the permanent memory up to date with the interacted frames' masks, and drop all others."""

@@ -280,7 +280,8 @@ def _snapshot(document: StateDocument, tensors: StateTensors, model: ModelIdenti
     lanes = {}
     for lane, (_, since, taken) in document.plan.lanes.items():
         short, *transient = tensors.lanes[lane]
-        lanes[lane] = ChainMemory(short, transient, since, taken, tensors.trails.get(lane))
+        windows = tensors.windows[lane]
+        lanes[lane] = ChainMemory(short, transient, since, taken, tensors.trails.get(lane), windows)
     return SessionSnapshot(
         model=model,
         frames=document.frames,

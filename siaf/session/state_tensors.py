@@ -16,8 +16,9 @@ from siaf.model.propagation import FrameMemory
 from siaf.model.trail import Trace
 from siaf.session.adaptation import LARGEST_CHANGE
 from siaf.session.mask_store import check_packed
-from siaf.session.memory import MAX_CARRIED
+from siaf.session.memory import MAX_CARRIED, WindowChain
 from siaf.session.state_document import StateDocument
+from siaf.session.window_state import windows_of
 
 _LARGEST = 65504.0
 """No key or value is beyond what half precision holds; far larger ones would become infinite inside the network."""
@@ -34,7 +35,7 @@ Raw = dict[str, dict[str, Any]]
 @dataclass
 class StateTensors:
     """Packed masks by number, memories by interacted frame, of another clip, and of running chains by lane: short-term,
-    then transient ones, and their trails. Changes of the decoder by number.
+    then transient ones, their trails and window chains. Changes of the decoder by number.
     """
 
     masks: dict[int, bytes] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class StateTensors:
     carried: list[FrameMemory] = field(default_factory=list)
     lanes: dict[int, list[FrameMemory]] = field(default_factory=dict)
     trails: dict[int, Trace] = field(default_factory=dict)
+    windows: dict[int, tuple[WindowChain, ...]] = field(default_factory=dict)
     decoders: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
 
@@ -76,6 +78,7 @@ def read_tensors(data: bytes, document: StateDocument, model: Engine) -> StateTe
         result.lanes[lane] = [reader.memory(name, groups) for name in names]
         if any(name.startswith(f"lane.{lane}.trail.") for name in raw):
             result.trails[lane] = reader.trail(f"lane.{lane}.trail.", document.height, document.width, groups)
+        result.windows[lane] = reader.windows(f"lane.{lane}.window.", document.height, document.width, groups)
     for number in sorted(document.decoders()):
         result.decoders[number] = reader.change(f"decoder.{number}")
     unknown = sorted(raw.keys() - reader.read)
@@ -177,20 +180,32 @@ class _Reader:
 
     def trail(self, prefix: str, height: int, width: int, groups: int) -> Trace:
         """What a chain knows of the frames before, of a clip of this size."""
+        try:
+            return self._model.trail_of(self._named(prefix), height, width, groups)
+        except ValueError as error:
+            raise ValueError(f"{prefix}{error}") from None
+
+    def windows(self, prefix: str, height: int, width: int, groups: int) -> tuple[WindowChain, ...]:
+        """What follows a chain's small objects, in a clip of this size."""
+        tensors = self._named(prefix)
+        try:
+            return windows_of(tensors, self._model, (height, width), groups)
+        except ValueError as error:
+            raise ValueError(f"{prefix}{error}") from None
+
+    def _named(self, prefix: str) -> dict[str, Tensor]:
+        """All tensors whose names begin with this, by the rest of the name."""
         tensors = {}
         for name in sorted(name for name in self._raw if name.startswith(prefix)):
             kind, shape = self._raw[name]["dtype"], self._raw[name]["shape"]
             if kind not in _TRAIL_TYPES:
-                raise ValueError(f"{name}: is {kind}, which no trail has")
+                raise ValueError(f"{name}: is {kind}, which no chain has")
             data = bytearray(self._take(name, kind, len(shape))["data"])
             tensor = torch.frombuffer(data, dtype=_TRAIL_TYPES[kind]) if data else torch.empty(0)
             if kind != "U8" and not bool((tensor.abs() <= _LARGEST).all()):
-                raise ValueError(f"{name}: holds numbers that no trail has")
+                raise ValueError(f"{name}: holds numbers that no chain has")
             tensors[name.removeprefix(prefix)] = tensor.to(_TRAIL_TYPES[kind]).reshape(shape).to(self._model.device)
-        try:
-            return self._model.trail_of(tensors, height, width, groups)
-        except ValueError as error:
-            raise ValueError(f"{prefix}{error}") from None
+        return tensors
 
     def change(self, name: str) -> dict[str, Tensor]:
         """What an adaptation adds to the decoder's parameters: no more than one can."""

@@ -18,6 +18,7 @@ from siaf.session.annotations import Annotations
 from siaf.session.mask_store import MaskStore
 from siaf.session.snapshot import SessionMasks, SessionSnapshot
 from siaf.session.state_document import FORMAT, MASKS_ONLY, VERSION
+from siaf.session.window_state import named_windows
 
 
 def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
@@ -35,6 +36,7 @@ def dump_snapshot(snapshot: SessionSnapshot) -> bytes:
             _put_memory(tensors, f"lane.{lane}.transient.{i}", memory)
         if chain.trail is not None:
             tensors |= {f"lane.{lane}.trail.{name}": tensor for name, tensor in chain.trail.named().items()}
+        tensors |= {f"lane.{lane}.window.{name}": tensor for name, tensor in named_windows(chain.windows).items()}
     within = running.plan.within
     document = {
         "format": FORMAT,

@@ -76,6 +76,11 @@ class Sam2Engine:
         return None
 
     @property
+    def window_side(self) -> None:
+        """It sees whole frames only."""
+        return None
+
+    @property
     def memory_gap(self) -> int:
         """0: what it remembers of predicted frames is its trail."""
         return 0
