@@ -22,7 +22,7 @@ from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.mask_store import unpacked
 from siaf.session.memory import ChainMemory, WindowChain, beside
 from siaf.session.objects import ObjectTable
-from siaf.session.windows import Site, boxes_of, clusters, sites, widest
+from siaf.session.windows import Site, boxes_of, clusters, side_for, sites, widest
 
 _PATIENCE = 10  # frames on which none of a window's objects was found before it is given up
 _KEPT = 64  # memories of windows of interacted frames
@@ -79,8 +79,9 @@ class WindowFollower:
         mask, confidence = whole[0].copy(), dict(whole[1])
         for look in looks:
             _merge(look, mask, confidence)
-        known = {tag for frame, packed in references.items() for tag in self._boxes(frame, packed)}
-        chain.windows = self._next(looks, picture, mask, known & set(objects.tags), objects)
+        boxes = [one for ref in references.items() for one in self._boxes(*ref).items()]
+        small = {tag for tag, box in boxes if side_for([box]) <= self._widest}
+        chain.windows = self._next(looks, picture, mask, small & set(objects.tags), objects)
         return mask, confidence
 
     def due(self, chain: ChainMemory, mask: IndexMask, objects: ObjectTable) -> bool:
@@ -155,16 +156,23 @@ class WindowFollower:
     # -- from one frame to the next -------------------------------------------------------------------------------
 
     def _sites(self, mask: IndexMask, tags: Collection[int]) -> list[Site]:
-        rows, _ = self.model.grid(*mask.shape)
-        return sites(mask, tags, widest(self.side, 16 * rows / mask.shape[0]))
+        return sites(mask, tags, self._widest)
+
+    @property
+    def _widest(self) -> int:
+        """The widest window, in pixels of the frame."""
+        rows, _ = self.model.grid(self.frames.height, self.frames.width)
+        return widest(self.side, 16 * (rows - 1) / self.frames.height)
 
     def _next(
-        self, looks: Sequence[_Look], picture: Frame, mask: IndexMask, known: set[int], objects: ObjectTable
+        self, looks: Sequence[_Look], picture: Frame, mask: IndexMask, small: set[int], objects: ObjectTable
     ) -> tuple[WindowChain, ...]:
-        """The chains that go on from a frame with this mask, whose objects are `known` from interacted frames."""
+        """The chains that go on from a frame with this mask. `small`: objects that are small on an interacted frame;
+        where others look small, most of them was lost.
+        """
         shown = set(np.unique(mask).tolist())
         left, result = list(looks), []
-        for site in self._sites(mask, known):
+        for site in self._sites(mask, small):
             before = max(left, key=lambda look: len(look.chain.tags & site.tags), default=None)
             if before is None or not before.chain.tags & site.tags:
                 result.append(self._start(picture, mask, site, objects))

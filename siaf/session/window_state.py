@@ -12,6 +12,8 @@ from siaf.model.propagation import FrameMemory
 from siaf.session.memory import MAX_TRANSIENT, ChainMemory, WindowChain
 from siaf.session.windows import MOST
 
+_MEMORY = re.compile(r"(short|transient\.\d)\.\d+\.(?:key|value)")
+
 
 def named_windows(windows: Sequence[WindowChain]) -> dict[str, Tensor]:
     """Every tensor of window chains by name.
@@ -63,12 +65,13 @@ def _window(
         raise ValueError(
             f"{name}{'place' if min(unseen, since, taken) < 0 else 'tags'}: holds numbers that no window has"
         )
-    known = {re.sub(r"\.\d+\.(key|value)$", "", part) for part in tensors if part.endswith((".key", ".value"))}
+    trail = {part.removeprefix("trail."): x for part, x in tensors.items() if part.startswith("trail.")}
+    named = {part: _MEMORY.fullmatch(part) for part in tensors if not part.startswith(("place", "tags", "trail."))}
+    known = {part if match is None else match[1] for part, match in named.items()}
     transient = [f"transient.{i}" for i in range(len(known) - 1)]
     if known != {"short", *transient} or len(transient) > MAX_TRANSIENT:
         raise ValueError(f"{name}{max(known, default='short')}: not the memories of a chain")
     short, *others = (_memory(tensors, part, name, model, side, groups) for part in ("short", *transient))
-    trail = {part.removeprefix("trail."): x for part, x in tensors.items() if part.startswith("trail.")}
     try:
         trace = model.trail_of(trail, side, side, groups) if trail else None
     except ValueError as error:

@@ -16,7 +16,7 @@ from siaf.model.probabilities import Window
 _OBJECT, _TOGETHER = 3.0, 1.3
 """A window is so many times as wide as the largest of its objects, and as all of them together."""
 _LEAST = 160  # pixels; of smaller parts of a frame there is nothing finer to be seen
-_FINER = 1.8
+_FINER = 1.3
 """How much finer than in the whole frame the objects must be seen: less is not worth another pass of the network."""
 MOST = 8  # windows of a frame
 
@@ -35,8 +35,8 @@ class Site:
         """Whether the objects are so far inside a window that they may be looked for there on the next frame."""
         side = window[2] - window[0]
         slack = (side - max(_size(self.box))) / 4
-        away = [abs(x) for x in np.subtract(_centre(self.box), _centre(window))]
-        return side / 2.1 <= self.side <= side and max(away) <= slack
+        away = max(abs(a - b) for a, b in zip(_centre(self.box), _centre(window), strict=True))
+        return side / 2.1 <= self.side <= side and away <= slack
 
     def window(self, height: int, width: int, side: int | None = None) -> Window:
         """The window around them in a frame of height × width, of this side, by default their own."""
@@ -58,21 +58,21 @@ def sites(mask: IndexMask, among: Collection[int], most: int) -> list[Site]:
 
     At most eight, the smallest; each object is in one of them.
     """
-    found = [(frozenset({tag}), [box]) for tag, box in boxes_of(mask, among).items() if _side([box]) <= most]
+    found = [(frozenset({tag}), [box]) for tag, box in boxes_of(mask, among).items() if side_for([box]) <= most]
     merged = True
     while merged:
         merged = False
         for i, (tags, boxes) in enumerate(found):
             for j in range(i + 1, len(found)):
                 together = boxes + found[j][1]
-                if _side(together) <= max(_side(boxes), _side(found[j][1])):
+                if side_for(together) <= max(side_for(boxes), side_for(found[j][1])):
                     found[i] = tags | found[j][0], together
                     del found[j]
                     merged = True
                     break
             if merged:
                 break
-    chosen = sorted((Site(tags, _around(boxes), _side(boxes)) for tags, boxes in found), key=_order)
+    chosen = sorted((Site(tags, _around(boxes), side_for(boxes)) for tags, boxes in found), key=_order)
     return chosen[:MOST]
 
 
@@ -99,8 +99,8 @@ def clusters(boxes: Collection[Window], side: int) -> list[Window]:
     return found
 
 
-def _side(boxes: Sequence[Window]) -> int:
-    """Pixels; in steps of √2, so that a window stays of one size for a while."""
+def side_for(boxes: Sequence[Window]) -> int:
+    """Side of the window that objects with these boxes need, pixels; in steps of √2, so that it stays for a while."""
     largest, together = max(max(_size(box)) for box in boxes), max(_size(_around(boxes)))
     wanted = max(_OBJECT * largest, _TOGETHER * together, _LEAST)
     return int(2 ** (np.ceil(np.log2(wanted) * 2) / 2))
