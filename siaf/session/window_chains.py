@@ -22,6 +22,7 @@ from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.mask_store import unpacked
 from siaf.session.memory import ChainMemory, WindowChain, beside
 from siaf.session.objects import ObjectTable
+from siaf.session.shrinking import areas
 from siaf.session.windows import Site, boxes_of, clusters, side_for, sites, widest
 
 _PATIENCE = 10  # frames on which none of a window's objects was found before it is given up
@@ -170,7 +171,7 @@ class WindowFollower:
         """The chains that go on from a frame with this mask. `small`: objects that are small on an interacted frame;
         where others look small, most of them was lost.
         """
-        shown = set(np.unique(mask).tolist())
+        shown = areas(mask).keys()
         left, result = list(looks), []
         for site in self._sites(mask, small):
             before = max(left, key=lambda look: len(look.chain.tags & site.tags), default=None)
@@ -206,13 +207,13 @@ def _merge(look: _Look, mask: IndexMask, confidence: Confidence) -> None:
     """Let a window decide on its objects in a frame's mask: in place."""
     own = np.isin(look.mask, list(look.chain.tags))
     part = _part(mask, look.chain.window)
-    found = {int(tag) for tag in np.unique(look.mask[own])}
+    found = areas(look.mask).keys() & look.chain.tags
     here = np.isin(part, list(look.chain.tags))
     part[here] = np.where(own, 0, look.mask)[here]
     if found:  # what the whole frame found of them elsewhere is something else
         mask[np.isin(mask, list(found))] = 0
     part[own] = look.mask[own]
-    shown = set(np.unique(mask).tolist())
+    shown = areas(mask).keys()
     confidence |= {tag: look.confidence[tag] for tag in look.chain.tags if tag in found or tag not in shown}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from siaf.masks import IndexMask
 from siaf.model.probabilities import Window
+from siaf.session.shrinking import areas
 
 _OBJECT, _TOGETHER = 3.0, 1.3
 """A window is so many times as wide as the largest of its objects, and as all of them together."""
@@ -79,7 +80,7 @@ def sites(mask: IndexMask, among: Collection[int], most: int) -> list[Site]:
 def boxes_of(mask: IndexMask, tags: Collection[int]) -> dict[int, Window]:
     """By tag the box around each of these objects that an index mask uint8 H×W shows, ascending."""
     found = {}
-    for tag in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist():
+    for tag in areas(mask):
         if tag in tags:
             left, top, width, height = cv2.boundingRect((mask == tag).view(np.uint8))
             found[tag] = left, top, left + width, top + height
