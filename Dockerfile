@@ -27,6 +27,10 @@ ENV PIP_NO_CACHE_DIR=1 \
 # torch alone first and from its own index, so that this index can never answer for any other package.
 RUN --mount=type=bind,source=requirements.txt,target=/tmp/requirements.txt \
     python -m pip install --no-deps --index-url "${TORCH_INDEX}" --constraint /tmp/requirements.txt torch torchvision
+# The same pins as requirements.txt, file by file as they were when they were pinned.
+RUN --mount=type=bind,source=deploy/requirements-hashed.txt,target=/tmp/requirements-hashed.txt \
+    python -m pip install --require-hashes --requirement /tmp/requirements-hashed.txt
+# What is left is what torch's CUDA build brings along; for a CPU, nothing.
 RUN --mount=type=bind,source=requirements.txt,target=/tmp/requirements.txt \
     --mount=type=bind,source=deploy/constraints-cuda.txt,target=/tmp/constraints-cuda.txt \
     python -m pip install --requirement /tmp/requirements.txt --constraint /tmp/constraints-cuda.txt

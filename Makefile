@@ -2,7 +2,7 @@
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: demo studio test test-browser lint format clean
+.PHONY: demo studio test test-browser lint format hashes clean
 
 demo: .venv/installed
 	$(BIN)/siaf demo --out demo-output
@@ -26,6 +26,9 @@ lint: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hashes:
+	deploy/hash-requirements.sh
 
 .venv/installed: pyproject.toml requirements.txt
 	.ci/venv.sh

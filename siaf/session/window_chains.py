@@ -14,10 +14,9 @@ from siaf.engines.base import Engine, Features
 from siaf.frames.source import Frame, FrameSource
 from siaf.lru import LruCache
 from siaf.masks import MAX_TAG, IndexMask
-from siaf.model.loaded import StepOutput
 from siaf.model.probabilities import Window
 from siaf.model.propagation import FrameMemory, concatenate
-from siaf.model.trail import paced
+from siaf.model.trail import Trace, paced
 from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.mask_store import unpacked
 from siaf.session.memory import ChainMemory, WindowChain, beside
@@ -31,10 +30,13 @@ _KEPT = 64  # memories of windows of interacted frames
 
 @dataclass(frozen=True)
 class _Look:
-    """What a window chain found on a frame: `mask` H×W of its window, and the `confidence` of its objects."""
+    """What a window chain found on a frame: `mask` H×W of its window, the `confidence` of all objects, and what it
+    leaves to the next frame.
+    """
 
     chain: WindowChain
-    step: StepOutput
+    memory: FrameMemory
+    trail: Trace | None
     mask: IndexMask
     confidence: Confidence
 
@@ -106,7 +108,7 @@ class WindowFollower:
         left, top, right, bottom = chain.window
         size, trails = (bottom - top, right - left), [chain.memory.trail]
         step = decider.propagate([features], [long], [chain.memory.short], slots, size, None, trails, tags)[0]
-        return _Look(chain, step, *mask_confidence(step.labels, step.scores, tags))
+        return _Look(chain, step.memory, step.trail, *mask_confidence(step.labels, step.scores, tags))
 
     def _remembered(self, frame: int, packed: bytes, chain: WindowChain, objects: ObjectTable) -> Iterator[FrameMemory]:
         """What is remembered of an interacted frame's windows around a chain's objects."""
@@ -194,12 +196,12 @@ class WindowFollower:
         side = window[2] - window[0]
         new = self._start(picture, mask, site, objects, side if side / 2.1 <= site.side <= side else None)
         scale = side / (new.window[2] - new.window[0])
-        memory = replace(after.memory, short=new.memory.short, trail=paced(new.memory.trail, look.step.trail, scale))
+        memory = replace(after.memory, short=new.memory.short, trail=paced(new.memory.trail, look.trail, scale))
         return replace(new, memory=memory)
 
     def _advanced(self, look: _Look) -> WindowChain:
         memory = replace(look.chain.memory)
-        memory.advance(look.step.memory, self.model.memory_gap, look.step.trail)
+        memory.advance(look.memory, self.model.memory_gap, look.trail)
         return replace(look.chain, memory=memory)
 
 

@@ -106,6 +106,24 @@ def test_the_tests_run_with_the_pins(pinned: dict[str, Version]) -> None:
     }
 
 
+def test_the_pins_have_the_hashes_of_their_files(root: Path, pinned: dict[str, Version]) -> None:
+    """deploy/requirements-hashed.txt is of these pins: `make hashes` writes it anew."""
+    found: dict[str, Version] = {}
+    for entry in re.split(r"\n(?=\S)", (root / "deploy/requirements-hashed.txt").read_text()):
+        if not entry.startswith("#"):
+            pin, *hashes = entry.split(" --hash=" if " --hash=" in entry else "--hash=")
+            match = re.match(r"([a-z0-9.-]+)==([\w.]+)", pin)
+            assert match and hashes, entry
+            assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", h.strip(" \n\\")) for h in hashes), entry
+            found[canonicalize_name(match[1])] = Version(match[2])
+    other_platforms = {"async-timeout", "colorama"}
+    own_index = {"torch", "torchvision"}
+    assert found.keys() - other_platforms == pinned.keys() - own_index
+    assert {name: version for name, version in found.items() if name in pinned} == {
+        name: version for name, version in pinned.items() if name not in own_index
+    }
+
+
 def test_what_other_engines_need_beyond_that_is_pinned_and_nothing_else(
     sam2: list[Requirement], pinned: dict[str, Version], pinned_sam2: dict[str, Version]
 ) -> None:
