@@ -17,7 +17,7 @@ from siaf.session.shrinking import areas
 _OBJECT, _TOGETHER = 3.0, 1.3
 """A window is so many times as wide as the largest of its objects, and as all of them together."""
 _LEAST = 160  # pixels; of smaller parts of a frame there is nothing finer to be seen
-_FINER = 1.3
+_FINER = 1.5
 """How much finer than in the whole frame the objects must be seen: less is not worth another pass of the network."""
 MOST = 8  # windows of a frame
 
