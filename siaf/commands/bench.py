@@ -6,7 +6,7 @@ import runpy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from siaf.commands.common import add_json_argument, add_model_arguments, positive
+from siaf.commands.common import add_json_argument, add_model_arguments, chosen_model, positive, sized
 from siaf.engines.base import Engine
 from siaf.errors import InputError, SiafError
 from siaf.evaluation.table import Row, markdown, write_csv
@@ -106,18 +106,18 @@ def run_official(arguments: argparse.Namespace) -> None:
 
 def _model(arguments: argparse.Namespace) -> Engine:
     from siaf.model.folding import for_inference
-    from siaf.weights import build_model, load_model
+    from siaf.weights import build_model
 
     if arguments.random and arguments.model in ENGINE_NAMES:
         from siaf.engines.sam2.loading import build_engine
 
-        return build_engine(arguments.model, device=arguments.device)
+        return sized(build_engine(arguments.model, device=arguments.device), arguments)
     if not arguments.random:
-        return load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+        return chosen_model(arguments)
     model = build_model(arguments.model, device=arguments.device)
     for_inference(model.interaction)
     for_inference(model.propagation)
-    return model
+    return sized(model, arguments)
 
 
 def _set_threads(threads: int | None) -> None:

@@ -5,12 +5,11 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from siaf.commands.common import add_json_argument, add_model_arguments, print_result
+from siaf.commands.common import add_json_argument, add_model_arguments, chosen_model, print_result
 from siaf.commands.segment import report_lines, segment
 from siaf.davis import read_davis
 from siaf.frames.source import open_video
 from siaf.session.session import Session
-from siaf.weights import load_model
 
 LABELS = {1: "rabbit", 2: "boulders", 3: "wall"}
 
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     frames = open_video(data / "big-buck-bunny.mp4")
     size = {"n_frames": len(frames), "height": frames.height, "width": frames.width}
     rounds = [read_davis(path, **size) for path in sorted(data.glob("round*.json"))]
-    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+    model = chosen_model(arguments)
     result = segment(Session(model, frames), rounds, LABELS, arguments.out, name="big-buck-bunny.mp4")
     result["seconds"] = round(time.monotonic() - started, 1)
     print_result(result, [*report_lines(result), f"took {result['seconds']} s"], arguments.json)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from siaf.commands.common import add_json_argument, add_model_arguments, natural, positive
+from siaf.commands.common import add_json_argument, add_model_arguments, natural, positive, sized
 from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
@@ -369,13 +369,15 @@ def _model(arguments: argparse.Namespace) -> Engine:
     if arguments.segmenter:
         raise InputError(f"{name} has no segmenter to replace", field="segmenter")
     parts = {part: getattr(arguments, part) for part in ("interaction", "propagation")}
-    return load_model(name, device=arguments.device, weights=arguments.weights, **parts)
+    return sized(load_model(name, device=arguments.device, weights=arguments.weights, **parts), arguments)
 
 
 def _own_networks(arguments: argparse.Namespace) -> Model:
     given = {part: getattr(arguments, part) for part in ("interaction", "propagation") if getattr(arguments, part)}
     model = model_with(given, arguments.model, device=arguments.device, weights=arguments.weights)
-    return replace(model, segmenter=load_segmenter(model.device, arguments.segmenter)) if arguments.segmenter else model
+    if arguments.segmenter:
+        model = replace(model, segmenter=load_segmenter(model.device, arguments.segmenter))
+    return sized(model, arguments)
 
 
 def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str | None = None) -> Model:

@@ -14,6 +14,7 @@ from siaf.commands.common import (
     adapt_with_progress,
     add_json_argument,
     add_model_arguments,
+    chosen_model,
     frame_list,
     print_result,
     propagate_with_progress,
@@ -31,7 +32,6 @@ from siaf.scribbles import Scribble, is_seen
 from siaf.session.adaptation import MIN_FRAMES
 from siaf.session.session import Session
 from siaf.session.stroke_slots import object_tags
-from siaf.weights import load_model
 
 Strokes = dict[int, list[Scribble]]
 
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
     masks = read_masks(arguments.masks, frames, notes) if arguments.masks else {}
     labels = _labels(arguments.label)
     within = _range(arguments.frames, len(frames)) if arguments.frames is not None else None
-    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+    model = chosen_model(arguments)
     session = Session.load(arguments.state, model, frames) if arguments.state else Session(model, frames)
     _check_tags(session, rounds, masks, labels, notes)
     if arguments.barriers is not None:

@@ -12,10 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siaf.commands.common import add_model_arguments
+from siaf.commands.common import add_model_arguments, chosen_model
 from siaf.cvat.studio.opening import add_job_arguments, job_opener, open_job
 from siaf.errors import InputError, SiafError
-from siaf.weights import load_model
 
 if TYPE_CHECKING:
     from siaf.studio.clip import Clip
@@ -98,7 +97,7 @@ def _jobs(arguments: argparse.Namespace) -> "tuple[Rooms, str, str]":
     from siaf.studio.rooms import JobRooms
 
     opened = job_opener(arguments)
-    model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+    model = chosen_model(arguments)
     return JobRooms(opened, model), "jobs of CVAT", "each job's session is kept in the store"
 
 
@@ -108,7 +107,7 @@ def _clip(arguments: argparse.Namespace) -> "tuple[Rooms, str, str]":
 
     clip = _opened(arguments)
     try:
-        model = load_model(arguments.model, device=arguments.device, weights=arguments.weights)
+        model = chosen_model(arguments)
         return OneRoom(clip, clip.load(model)), clip.name, f"the session is kept in {clip.place}"
     except BaseException:
         clip.close()

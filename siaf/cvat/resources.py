@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from siaf.commands.common import positive
+from siaf.commands.common import chosen_model, positive
 from siaf.errors import InputError
 
 if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
@@ -91,6 +91,8 @@ def sessions(arguments: argparse.Namespace, connected: "Client | None" = None) -
     """One for every replica; one for CVAT's door, one for this process."""
     if arguments.url and arguments.via:
         raise InputError("give --url or --via, not both", field="via")
+    if (arguments.url or arguments.via) and arguments.short_side is not None:
+        raise InputError("is a setting of the function there: SIAF_SHORT_SIDE", field="short_side")
     if arguments.url:
         from siaf.cvat.sessions.function_client import FunctionClient
         from siaf.cvat.sessions.remote import remote_sessions
@@ -104,9 +106,8 @@ def sessions(arguments: argparse.Namespace, connected: "Client | None" = None) -
 
         return [through_cvat(Server(connected), arguments.function)]
     from siaf.cvat.sessions.local import local_sessions
-    from siaf.weights import load_model
 
-    return [local_sessions(lambda: load_model(arguments.model, device=arguments.device, weights=arguments.weights))]
+    return [local_sessions(lambda: chosen_model(arguments))]
 
 
 @contextmanager

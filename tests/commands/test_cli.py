@@ -36,6 +36,7 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     [
         (["evaluate"], "required: KIND (propagation, interactive, "),
         (["bench", "rounds", "--device", "cuda:99"], "--device: cuda:99: this machine has"),
+        (["demo", "--short-side", "20"], "argument --short-side: must be 33 to 2161, not 20"),
         (["bench", "rounds", "--repeat", "0"], "argument --repeat: must be at least 1"),
         (["train", "propagation", "--data", "x"], "required: --out"),
         (["demo", "clip.mp4"], "siaf demo takes no clip.mp4; see siaf demo --help"),

@@ -127,6 +127,11 @@ def test_bulk_tells_by_its_exit_code(
     [
         (["sync", "--job", "4711"], 2, "siaf: job 4711: not found"),
         (["sync", "--job", "1", "--host", "http://127.0.0.1:9"], 1, "siaf: CVAT at http://127.0.0.1:9 does not answer"),
+        (
+            ["sync", "--job", "1", "--url", "http://x", "--short-side", "321"],
+            2,
+            "siaf: short_side: is a setting of the function there: SIAF_SHORT_SIDE",
+        ),
         (["sync", "--job", "1", "--url", "http://x", "--via", "cvat"], 2, "siaf: via: give --url or --via, not both"),
         (["sync", "--job", "1", "--user", "me"], 2, "siaf: user: set CVAT_PASSWORD"),
         (["sync", "--job", "1", "--store", "nosuch://x"], 2, "siaf: store: cannot use 'nosuch://x'"),
