@@ -180,8 +180,9 @@ class _Reader:
 
     def trail(self, prefix: str, height: int, width: int, groups: int) -> Trace:
         """What a chain knows of the frames before, of a clip of this size."""
+        tensors = self._named(prefix)
         try:
-            return self._model.trail_of(self._named(prefix), height, width, groups)
+            return self._model.trail_of(tensors, height, width, groups)
         except ValueError as error:
             raise ValueError(f"{prefix}{error}") from None
 

@@ -25,7 +25,7 @@ from siaf.session.shrinking import areas
 from siaf.session.windows import Site, boxes_of, clusters, side_for, sites, widest
 
 _PATIENCE = 10  # frames on which none of a window's objects was found before it is given up
-_KEPT = 64  # memories of windows of interacted frames
+_KEPT = 32  # memories of windows of interacted frames, of 0.8 MB each
 
 
 @dataclass(frozen=True)

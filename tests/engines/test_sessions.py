@@ -185,7 +185,7 @@ def test_a_state_names_the_tensor_that_does_not_fit(frames: Frames, tmp_path: Pa
     for wrong, said in (
         (tensors[name][:, :, :, :5], f"{name}: is torch.float32"),
         (tensors[name].half(), f"{name}: is torch.float16"),
-        (tensors[name] * torch.nan, f"{name}: holds numbers that no trail has"),
+        (tensors[name] * torch.nan, f"{name}: holds numbers that no chain has"),
     ):
         with pytest.raises(StateError, match=said):
             parse_session(save({**tensors, name: wrong.contiguous()}, text), engine, frames)

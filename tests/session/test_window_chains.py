@@ -1,5 +1,6 @@
 """Small objects are followed in windows of the frame."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load, save
 
 from siaf import Session, load_model
+from siaf.errors import StateError
 from siaf.frames.source import as_frames, frame_digest
 from siaf.interactive.streaming import ArrivingFrames, StreamingSession
 from siaf.model.loaded import Model
@@ -20,6 +23,7 @@ from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import ChainMemory, WindowChain
 from siaf.session.objects import ObjectTable
+from siaf.session.state_file import dump_session, parse_session
 from siaf.session.window_chains import WindowFollower
 
 Frames = NDArray[np.uint8]
@@ -94,6 +98,22 @@ def test_a_session_goes_on_from_a_file_with_its_windows(tiny_model: Model, wide:
         for _ in back.propagate():
             pass
         assert all(np.array_equal(back.mask(t), session.mask(t)) for t in range(8))
+
+
+def test_a_damaged_window_in_a_file_is_named(tiny_model: Model, wide: Frames) -> None:
+    session = Session(tiny_model, wide)
+    next(rounds(session))
+    data = dump_session(session)
+    document = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    tensors = load(data)
+    name = next(name for name in tensors if name.endswith(".window.0.place"))
+    for wrong, said in (
+        (tensors[name] * torch.nan, f"damaged: {name}: holds numbers that no chain has"),
+        (tensors[name] + 0.5, f"damaged: {name}: is not seven whole numbers"),
+        (tensors[name].to(torch.int64), f"damaged: {name}: is I64, which no chain has"),
+    ):
+        with pytest.raises(StateError, match=said):
+            parse_session(save({**tensors, name: wrong}, document), tiny_model, as_frames(wide))
 
 
 def test_frames_that_arrive_one_by_one_get_the_same_masks(tiny_model: Model, wide: Frames) -> None:
