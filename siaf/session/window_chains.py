@@ -22,7 +22,7 @@ from siaf.session.mask_store import unpacked
 from siaf.session.memory import ChainMemory, WindowChain, beside
 from siaf.session.objects import ObjectTable
 from siaf.session.shrinking import areas
-from siaf.session.windows import Site, boxes_of, clusters, side_for, sites, widest
+from siaf.session.windows import MOST, Site, boxes_of, clusters, side_for, sites, widest
 
 _PATIENCE = 10  # frames on which none of a window's objects was found before it is given up
 _KEPT = 32  # memories of windows of interacted frames, of 0.8 MB each
@@ -186,7 +186,7 @@ class WindowFollower:
         for look in left:  # where its objects were, they may come back
             if not look.chain.tags & shown and look.chain.unseen < _PATIENCE:
                 result.append(replace(self._advanced(look), unseen=look.chain.unseen + 1))
-        return tuple(result)
+        return tuple(result[:MOST])
 
     def _on(self, look: _Look, site: Site, picture: Frame, mask: IndexMask, objects: ObjectTable) -> WindowChain:
         """A chain that goes on with these objects, in a new window if they leave the old one."""

@@ -175,7 +175,7 @@ class Answering:
         size = arguments[4]
         self.asked.append(size)
         labels = torch.from_numpy(self.answers.pop(0)[: size[0], : size[1]].copy())
-        scores = torch.nn.functional.one_hot(labels[::4, ::4].long(), 3).permute(2, 0, 1).float()
+        scores = torch.nn.functional.one_hot(labels[::4, ::4].long(), 10).permute(2, 0, 1).float()
         return [SimpleNamespace(labels=labels, scores=scores, memory=[(torch.ones(1, 25, 4),) * 2], trail=None)]
 
 
@@ -283,6 +283,28 @@ def test_an_object_that_grew_is_left_to_the_whole_frame() -> None:
     scene = Scene()
     scene.step(square(60, 60, side=100), square(40, 40, side=100))
     assert scene.windows == ()
+
+
+def test_a_frame_has_at_most_eight_windows_those_of_lost_objects_included() -> None:
+    scene = Scene()
+    for tag in range(2, 10):
+        scene.objects.add(tag)
+    frames = as_frames(np.zeros((2, 360, 1600, 3), np.uint8))
+    spread = np.zeros((360, 1600), np.uint8)
+    for tag in range(1, 10):
+        spread[100:110, 175 * tag : 175 * tag + 10 + tag] = tag
+    follower = WindowFollower.of(scene.model, frames)  # type: ignore[arg-type]
+    assert follower is not None
+    chain = ChainMemory([], windows=follower.begin(0, spread, scene.objects))
+    assert len(chain.windows) == 8
+    store = MaskStore(360, 1600)
+    store[0] = spread
+    scene.model.answers = [np.zeros((360, 400), np.uint8)] * 8
+    whole = np.where(spread == 9, spread, 0).astype(np.uint8), dict.fromkeys(range(1, 10), 0.5)
+    picture = np.zeros((360, 1600, 3), np.uint8)
+    follower.follow(scene.model, chain, picture, whole, {0: store.packed(0)}, scene.objects)  # type: ignore[arg-type]
+    assert len(chain.windows) == 8
+    assert chain.windows[0].tags == {9}
 
 
 def test_objects_that_no_interacted_frame_shows_have_no_window() -> None:
