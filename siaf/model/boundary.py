@@ -3,7 +3,7 @@
 The propagation network answers on a grid of stride 4. A small U-shaped network looks at the frame, at one and a half
 times an input of 321 pixels and no larger for larger ones, and at what was found of one object there, and moves the
 object's boundary to where the picture has one. It works object by object, within a box around each, on the answer
-alone: no memory depends on it.
+alone: no memory of whole frames depends on it.
 Boundaries between two objects stay as they are: the picture does not tell who is who.
 """
 

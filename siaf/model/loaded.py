@@ -341,7 +341,7 @@ class Model:
         net = self.propagation
         if net.boundary is None or features.picture is None or len(logits) > 1:
             return self._winners(logits, size)
-        half = computes_bfloat16(self.device)  # no memory depends on this, so machines may differ in it
+        half = computes_bfloat16(self.device)  # only windows' memories depend on this: machines may differ
         with torch.autocast(self.device.type, torch.bfloat16 if half else None, enabled=half or self.autocast):
             drawn = refine_boundaries(net.boundary, features.picture, logits[0])
         return winners(drawn, size, net.config.align_corners)

@@ -12,6 +12,7 @@ from siaf.model.propagation import FrameMemory
 from siaf.session.memory import MAX_TRANSIENT, ChainMemory, WindowChain
 from siaf.session.windows import MOST
 
+_ROWS = {"place": torch.float32, "tags": torch.uint8}
 _MEMORY = re.compile(r"(short|transient\.\d)\.\d+\.(?:key|value)")
 
 
@@ -57,7 +58,7 @@ def windows_of(
 def _window(
     tensors: Mapping[str, Tensor], name: str, model: Engine, side: int, size: tuple[int, int], groups: int
 ) -> WindowChain:
-    place, tags = (_vector(tensors, part, name) for part in ("place", "tags"))
+    place, tags = (_vector(tensors, part, name) for part in _ROWS)
     left, top, right, bottom, unseen, since, taken = _whole_numbers(place, name)
     if not (0 <= left < right <= size[1] and 0 <= top < bottom <= size[0] and right - left == bottom - top):
         raise ValueError(f"{name}place: no square of a frame of {size[1]}×{size[0]}")
@@ -66,7 +67,7 @@ def _window(
             f"{name}{'place' if min(unseen, since, taken) < 0 else 'tags'}: holds numbers that no window has"
         )
     trail = {part.removeprefix("trail."): x for part, x in tensors.items() if part.startswith("trail.")}
-    named = {part: _MEMORY.fullmatch(part) for part in tensors if not part.startswith(("place", "tags", "trail."))}
+    named = {part: _MEMORY.fullmatch(part) for part in tensors if part not in _ROWS and not part.startswith("trail.")}
     known = {part if match is None else match[1] for part, match in named.items()}
     transient = [f"transient.{i}" for i in range(len(known) - 1)]
     if known != {"short", *transient} or len(transient) > MAX_TRANSIENT:
@@ -81,7 +82,7 @@ def _window(
 
 
 def _vector(tensors: Mapping[str, Tensor], part: str, name: str) -> list[float]:
-    kind = {"place": torch.float32, "tags": torch.uint8}[part]
+    kind = _ROWS[part]
     found = tensors.get(part)
     if found is None or found.dtype != kind or found.dim() != 1:
         raise ValueError(f"{name}{part}: is missing, or no row of {kind}")

@@ -86,6 +86,7 @@ def drop(*names: str) -> Callable[[Tensors], None]:
         (put("0.tags", torch.tensor([1.0])), "0.tags: is missing, or no row"),
         (put("0.short.0.value", torch.ones(2, 25, 128)), "0.short.0.value: is missing, or not 1×25×128"),
         (put("0.long.0.key", torch.ones(1)), "0.short: not the memories"),
+        (put("0.placed", torch.ones(7)), "0.short: not the memories"),
         (put("9.place", torch.ones(7)), "9: windows are numbered from 0"),
     ],
 )
