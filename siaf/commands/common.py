@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from siaf.session.session import Session
 
 _E = TypeVar("_E", bound="Engine")
+_MODEL_DEFAULTS = {"model": "siaf-t", "weights": None, "device": "auto", "short_side": None}
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -23,7 +24,6 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=model_name,
-        default="siaf-t",
         metavar="NAME",
         help=f"{', '.join((*sorted(DEFAULT_PROPAGATION), *ENGINE_NAMES))}, best (siaf weights best) or hf:ORG/NAME"
         " (default: siaf-t)",
@@ -33,9 +33,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="weights file, or folder of another engine (default: the one that comes with siaf, or was fetched)",
     )
-    parser.add_argument(
-        "--device", type=device_name, default="auto", help='"auto" (default), "cpu", "cuda", "cuda:1", …'
-    )
+    parser.add_argument("--device", type=device_name, help='"auto" (default), "cpu", "cuda", "cuda:1", …')
     parser.add_argument(
         "--short-side",
         type=_short_side,
@@ -43,6 +41,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="short side of propagated frames as the network sees them (default: the model's own; for siaf-t 433,"
         " with 321 a frame takes 0.7 of the time and edges are coarser)",
     )
+    parser.set_defaults(**_MODEL_DEFAULTS)
 
 
 def chosen_model(arguments: argparse.Namespace) -> "Engine":
@@ -50,6 +49,11 @@ def chosen_model(arguments: argparse.Namespace) -> "Engine":
     from siaf.weights import load_model
 
     return sized(load_model(arguments.model, device=arguments.device, weights=arguments.weights), arguments)
+
+
+def chosen_options(arguments: argparse.Namespace) -> list[str]:
+    """Which of --model, --weights, --device and --short-side have a value that is not their default."""
+    return [name for name, default in _MODEL_DEFAULTS.items() if getattr(arguments, name) != default]
 
 
 def sized(model: _E, arguments: argparse.Namespace) -> _E:

@@ -90,6 +90,10 @@ def _check_one_source(arguments: argparse.Namespace) -> None:
         for name in ("session", "new"):
             if getattr(arguments, name):
                 raise InputError("is for videos: a job's session lies in the store (--store)", field=f"--{name}")
+        return
+    for name in ("host", "server_port", "profile", "auth", "user", "org", "insecure", "store"):
+        if getattr(arguments, name):
+            raise InputError("is for jobs of CVAT (--job, --jobs)", field=f"--{name.replace('_', '-')}")
 
 
 def _jobs(arguments: argparse.Namespace) -> "tuple[Rooms, str, str]":

@@ -161,7 +161,7 @@ def _add(
         )
         parser.add_argument("--via", choices=("cvat",), help="reach the function through CVAT")
         parser.add_argument(
-            "--function", default="siaf-tracker", metavar="ID", help="the function's id in CVAT (default: siaf-tracker)"
+            "--function", metavar="ID", help=f"with --via, the function's id in CVAT (default: {resources.TRACKER})"
         )
         add_model_arguments(parser)
     add_json_argument(parser)

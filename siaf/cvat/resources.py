@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from siaf.commands.common import chosen_model, positive
+from siaf.commands.common import chosen_model, chosen_options, positive
 from siaf.errors import InputError
 
 if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands that talk to CVAT
@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # cvat-sdk takes half a second to load: only for commands tha
 
     from siaf.cvat.sessions.base import Progress, SessionFactory
     from siaf.cvat.storage.store import StateStore
+
+TRACKER = "siaf-tracker"
+"""The function's id in CVAT, unless another is given."""
 
 
 def add_server_arguments(parser: "argparse._ActionsContainer") -> None:
@@ -87,12 +90,20 @@ def store(arguments: argparse.Namespace) -> "StateStore":
     return StateStore(arguments.store or default_store())
 
 
-def sessions(arguments: argparse.Namespace, connected: "Client | None" = None) -> "Sequence[SessionFactory]":
-    """One for every replica; one for CVAT's door, one for this process."""
+def check_sessions(arguments: argparse.Namespace) -> None:
+    """Raises InputError naming an option that would be ignored where the arguments say that sessions run."""
     if arguments.url and arguments.via:
         raise InputError("give --url or --via, not both", field="via")
-    if (arguments.url or arguments.via) and arguments.short_side is not None:
-        raise InputError("is a setting of the function there: SIAF_SHORT_SIDE", field="short_side")
+    if arguments.function and not arguments.via:
+        raise InputError("is for --via cvat", field="function")
+    if arguments.url or arguments.via:
+        for option in chosen_options(arguments):
+            raise InputError(f"is a setting of the function there: SIAF_{option.upper()}", field=option)
+
+
+def sessions(arguments: argparse.Namespace, connected: "Client | None" = None) -> "Sequence[SessionFactory]":
+    """One for every replica; one for CVAT's door, one for this process. Raises InputError as `check_sessions`."""
+    check_sessions(arguments)
     if arguments.url:
         from siaf.cvat.sessions.function_client import FunctionClient
         from siaf.cvat.sessions.remote import remote_sessions
@@ -104,7 +115,7 @@ def sessions(arguments: argparse.Namespace, connected: "Client | None" = None) -
         from siaf.cvat.server.connection import Server
         from siaf.cvat.sessions.through_cvat import through_cvat
 
-        return [through_cvat(Server(connected), arguments.function)]
+        return [through_cvat(Server(connected), arguments.function or TRACKER)]
     from siaf.cvat.sessions.local import local_sessions
 
     return [local_sessions(lambda: chosen_model(arguments))]

@@ -132,6 +132,22 @@ def test_bulk_tells_by_its_exit_code(
             2,
             "siaf: short_side: is a setting of the function there: SIAF_SHORT_SIDE",
         ),
+        (
+            ["sync", "--job", "1", "--via", "cvat", "--device", "cpu"],
+            2,
+            "siaf: device: is a setting of the function there: SIAF_DEVICE",
+        ),
+        (
+            ["bulk", "--jobs", "1", "--url", "http://x", "--model", "siaf-r50"],
+            2,
+            "siaf: model: is a setting of the function there: SIAF_MODEL",
+        ),
+        (
+            ["service", "--listen", "127.0.0.1:0", "--via", "cvat", "--weights", "best.safetensors"],
+            2,
+            "siaf: weights: is a setting of the function there: SIAF_WEIGHTS",
+        ),
+        (["sync", "--job", "1", "--function", "siaf"], 2, "siaf: function: is for --via cvat"),
         (["sync", "--job", "1", "--url", "http://x", "--via", "cvat"], 2, "siaf: via: give --url or --via, not both"),
         (["sync", "--job", "1", "--user", "me"], 2, "siaf: user: set CVAT_PASSWORD"),
         (["sync", "--job", "1", "--store", "nosuch://x"], 2, "siaf: store: cannot use 'nosuch://x'"),

@@ -303,6 +303,10 @@ def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str], monk
     assert capsys.readouterr().err == "siaf: video: give a video, or a job of CVAT with --job, or --jobs\n"
     assert main(["studio", "--job", "3", "--new"]) == 2
     assert capsys.readouterr().err == "siaf: --new: is for videos: a job's session lies in the store (--store)\n"
+    assert main(["studio", "a.mp4", "--server-port", "8080"]) == 2
+    assert capsys.readouterr().err == "siaf: --server-port: is for jobs of CVAT (--job, --jobs)\n"
+    assert main(["studio", "a.mp4", "--store", "sessions"]) == 2
+    assert capsys.readouterr().err == "siaf: --store: is for jobs of CVAT (--job, --jobs)\n"
 
 
 def test_the_command_opens_a_job(

@@ -47,8 +47,9 @@ def make_app(site: Site, arguments: argparse.Namespace) -> App:
 
 
 def _replicas(arguments: argparse.Namespace) -> list[Replica]:
-    if arguments.via and not arguments.url:  # CVAT's door is passed as the person who asks
-        return [lambda server: through_cvat(server, arguments.function)]
+    resources.check_sessions(arguments)
+    if arguments.via:  # CVAT's door is passed as the person who asks
+        return [lambda server: through_cvat(server, arguments.function or resources.TRACKER)]
     return [_for_all(sessions) for sessions in resources.sessions(arguments)]
 
 
