@@ -41,8 +41,13 @@ class Interactor:
         self._context = Encodings(_CONTEXT_FRAMES)
         self._previewed = Encodings(_PREVIEWED_FRAMES)
 
-    def masks(self, given: Prompts, now: Annotations, rounds: Sequence[Round]) -> dict[int, IndexMask]:
-        """Index masks of all frames that a round draws on, after `rounds` before it (Eq. 1); `now` has its objects."""
+    def masks(
+        self, given: Prompts, now: Annotations, rounds: Sequence[Round], *, close_ups: bool = True
+    ) -> dict[int, IndexMask]:
+        """Index masks of all frames that a round draws on, after `rounds` before it (Eq. 1); `now` has its objects.
+
+        `close_ups`: as `siaf.session.refinement.refine`.
+        """
         drawn, barriers = given.drawn, self._propagator.memory.barriers
         if not drawn:
             return {}
@@ -57,7 +62,8 @@ class Interactor:
             asked = {f: drawn[f] for f in side}
             request = InteractionRequest(asked, {f: known[f] for f in side if f in known}, now.objects, standing)
             answer = self._model.interact(self._footage(now), request, self._previewed)
-            masks = to_masks(self._model, answer, request, self._frames, [f for f in side if f in now.masks])
+            seen = [f for f in side if f in now.masks]
+            masks = to_masks(self._model, answer, request, self._frames, seen, close_ups=close_ups)
             found |= masks if not barriers.at else self._without_strangers(masks, given, now)
         return found
 
@@ -115,6 +121,8 @@ def to_masks(
     request: InteractionRequest,
     frames: FrameSource,
     seen: Collection[int],
+    *,
+    close_ups: bool = True,
 ) -> dict[int, IndexMask]:
     """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
     nobody spoke about are as they were. On frames that were `seen`, drawn on in an earlier round, so are the others,
@@ -127,7 +135,8 @@ def to_masks(
         standing = request.standing.get(number, ())
         found = answer[number]
         if model.segmenter is not None:
-            found = refine(model.segmenter, frames[number], found, strokes, boxes, before, standing=standing)
+            drawn = frames[number], found, strokes, boxes, before
+            found = refine(model.segmenter, *drawn, standing=standing, close_ups=close_ups)
         mask = honour_strokes(asked_parts(found.likeliest(), strokes, boxes, before), [*standing, *strokes])
         for tag, box in boxes.items():
             if not (mask == tag).any():  # the box itself says at least that much

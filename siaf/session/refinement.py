@@ -41,13 +41,14 @@ def refine(
     *,
     standing: Sequence[Scribble] = (),
     closer: Collection[int] = (),
+    close_ups: bool = True,
 ) -> Probabilities:
     """A frame's probabilities with every object that has a stroke or a box on it drawn again, at the segmenter's size.
 
     `before` is the frame's mask before these strokes, if it had one: strokes may only say what is wrong with it, so
     points inside it, and the strokes of earlier rounds that are still `standing`, stand for the rest. A pixel that
     several objects claim is the most probable one's. A close-up that is little finer serves objects that the frame did
-    not have before, and those of `closer`.
+    not have before, and those of `closer`. Without `close_ups` nothing is seen closer: a first answer, sooner.
     """
     size = segmenter.mask_size(*guess.size)
     named = {stroke.tag for stroke in strokes if stroke.tag} | boxes.keys()
@@ -66,16 +67,16 @@ def refine(
     background = 1 - objects.amax(0) if channels else torch.ones(size)
     whole = Probabilities(torch.cat((background[None], objects)), guess.tags, guess.size, align_corners=False)
     windows = {}
-    for tag in asked.keys() & channels.keys() if more else ():
+    for tag in asked.keys() & channels.keys() if more and close_ups else ():
         little = tag in closer or before is None or not (before == tag).any()
         window = window_of(channels[tag].numpy() > 0.5, asked[tag].on, asked[tag].box, guess.size, little=little)
         if window is not None:
             windows[tag] = window
-    close_ups = {
+    seen = {
         tag: CloseUp(window, _seen_closer(segmenter, frame, whole.of(tag), window, asked[tag], share))
         for tag, window in smallest(windows).items()
     }
-    return replace(whole, close_ups=close_ups)
+    return replace(whole, close_ups=seen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -261,11 +261,14 @@ class Session:
         given = FramePrompts(strokes, dict(boxes or {}))
         return self._interactor.preview(frame, given, previous, self._annotations)
 
-    def preview_round(self, prompts: Prompts, elsewhere: Collection[int] = ()) -> dict[int, IndexMask]:
+    def preview_round(
+        self, prompts: Prompts, elsewhere: Collection[int] = (), *, close_ups: bool = True
+    ) -> dict[int, IndexMask]:
         """The index masks that `interact_with` would give now; the session stays as it is. Raises as that does.
 
         The round that follows takes less time. `elsewhere`: tags of what else will be in it, on other frames; they
-        decide which places in the network new objects get, and so what of a preview is of use to the round.
+        decide which places in the network new objects get, and so what of a preview is of use to the round. Without
+        `close_ups` the masks are there sooner, and small objects' edges are coarser.
         """
         given = prompts.checked(frames=len(self.frames), height=self.height, width=self.width)
         now = self._annotations.copy()
@@ -273,7 +276,7 @@ class Session:
             now.objects.add(tag)
         for tag in set(elsewhere) - given.tags - set(self.objects.tags):
             now.objects.discard(tag)
-        return {**given.masks, **self._interactor.masks(given, now, self.rounds)}
+        return {**given.masks, **self._interactor.masks(given, now, self.rounds, close_ups=close_ups)}
 
     def estimate_mask(self, frame: int) -> IndexMask:
         """Index mask of a frame, as `mask`; but where none was propagated yet, what the memory alone finds there."""

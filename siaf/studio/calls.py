@@ -22,6 +22,7 @@ from function.http.schemas import (
 )
 from siaf.arguments import frame_range
 from siaf.masks import IndexMask, index_mask_to_rles
+from siaf.session.close_ups import shows_more
 from siaf.session.session import Session
 from siaf.session.state_file import dump_session
 from siaf.studio.access import SAFE, TAB_HEADER
@@ -31,7 +32,7 @@ from siaf.studio.edits import edit_objects, take_round
 from siaf.studio.export import formats_of, make_attachment
 from siaf.studio.holding import Holder
 from siaf.studio.pictures import SMALLEST, Pictures
-from siaf.studio.schemas import HoldRequest, ObjectsRequest, PreviewRequest, ShownRequest, StartRequest
+from siaf.studio.schemas import HoldRequest, ObjectsRequest, PreviewReply, PreviewRequest, ShownRequest, StartRequest
 from siaf.version import siaf_version
 
 PAGE = 1
@@ -204,7 +205,7 @@ class Calls:
         return _json({}, HTTPStatus.ACCEPTED)
 
     def preview(self, request: Asked) -> Reply:
-        """`POST api/preview`: the masks that a round of this alone would give on the frame."""
+        """`POST api/preview`: the masks that a round of this alone would give on the frame, or a sketch of them."""
         body = parse(PreviewRequest, request)
         self._check_frame(body.frame, "frame")
         for i, box in enumerate(body.boxes):
@@ -216,11 +217,13 @@ class Calls:
             raise impossible("needs a stroke or a box", "strokes")
         self._desk.drawn_on(body.frame)
 
-        def preview(session: Session) -> dict[int, IndexMask]:
-            return session.preview_round(given, body.elsewhere)
+        def preview(session: Session) -> tuple[IndexMask, bool]:
+            sketch = body.sketch and session.model.segmenter is not None and shows_more(session.height, session.width)
+            return session.preview_round(given, body.elsewhere, close_ups=not sketch)[body.frame], sketch
 
-        found = self._desk.look(preview, key=f"preview {request.tab}").result()
-        return _reply(FrameMasks(frame=body.frame, masks=masks_of(found[body.frame])).model_dump_json())
+        mask, sketch = self._desk.look(preview, key=f"preview {request.tab}").result()
+        reply = PreviewReply(frame=body.frame, masks=masks_of(mask), sketch=sketch)
+        return _reply(reply.model_dump_json())
 
     def round(self, request: Asked) -> Reply:
         """`POST api/rounds`: take a round of `/v1`'s form; it ends a propagation. Sent again, it is answered again."""

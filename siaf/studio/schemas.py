@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from function.http.schemas import BoxModel, Frame, RevisionRequest, Stroke, Tag
+from function.http.schemas import BoxModel, Frame, FrameMasks, RevisionRequest, Stroke, Tag
 
 TabId = Annotated[str, Field(min_length=1, max_length=64, description="what a tab of the page calls itself")]
 
@@ -29,12 +29,22 @@ class ShownRequest(_Body):
 
 
 class PreviewRequest(_Body):
-    """What is drawn on a frame and not committed yet; `elsewhere`: tags of what is drawn on other frames."""
+    """What is drawn on a frame and not committed yet; `elsewhere`: tags of what is drawn on other frames.
+
+    `sketch`: the answer may be coarser than a round's, if it comes sooner for it.
+    """
 
     frame: Frame
     strokes: Annotated[list[Stroke], Field(fail_fast=True)] = []
     boxes: Annotated[list[BoxModel], Field(fail_fast=True)] = []
     elsewhere: Annotated[list[Tag], Field(max_length=255)] = []
+    sketch: bool = False
+
+
+class PreviewReply(FrameMasks):
+    """`sketch`: a round may give finer masks; asked again without `sketch`, so does a preview."""
+
+    sketch: bool
 
 
 class StartRequest(RevisionRequest):

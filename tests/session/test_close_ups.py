@@ -135,6 +135,7 @@ def test_a_correction_is_looked_at_closer_only_if_one_asks_for_it() -> None:
     stroke = Scribble(7, np.array([[420.0, 240.0], [520.0, 240.0]]))
     had = np.zeros((480, 854), np.uint8)
     assert refine(segmenter, frame, rough, [stroke], {}, had).close_ups.keys() == {7}
+    assert not refine(segmenter, frame, rough, [stroke], {}, had, close_ups=False).close_ups
     had[200:280, 400:540] = 7
     assert not refine(segmenter, frame, rough, [stroke], {}, had).close_ups
     assert refine(segmenter, frame, rough, [stroke], {}, had, closer={7}).close_ups.keys() == {7}

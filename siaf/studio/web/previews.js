@@ -23,26 +23,33 @@ export class Previews {
     return this.#shown.get(frame);
   }
 
-  /** Ask again for a frame, after its drafts or what lies under them changed. */
+  /** Ask again for a frame, after its drafts or what lies under them changed: first for a sketch, which comes sooner. */
   async refresh(frame) {
     const number = (this.#numbers.get(frame) ?? 0) + 1;
     this.#numbers.set(frame, number);
     const { strokes, boxes, masks } = this.#drafts.of(frame);
-    let found = masks;
-    if (!masks && (strokes.length || boxes.length)) {
-      try {
-        const elsewhere = this.#drafts.tagsBeside(frame);
-        found = (await this.#api.post("preview", { frame, strokes, boxes, elsewhere })).masks;
-      } catch (error) {
-        this.#failed(error);
-        return;
-      }
+    if (masks || !(strokes.length || boxes.length)) {
+      await this.#show(frame, number, masks);
+      return;
     }
-    const overlay = found?.length ? await this.#masks.decode(found) : null;
-    if (this.#numbers.get(frame) !== number) return;
-    if (found) this.#shown.set(frame, { overlay, masks: found });
+    try {
+      const asked = { frame, strokes, boxes, elsewhere: this.#drafts.tagsBeside(frame) };
+      const first = await this.#api.post("preview", { ...asked, sketch: true });
+      if (!(await this.#show(frame, number, first.masks)) || !first.sketch) return;
+      await this.#show(frame, number, (await this.#api.post("preview", asked)).masks);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Show masks, or that there are none, unless the frame was asked about again; whether they are shown. */
+  async #show(frame, number, masks) {
+    const overlay = masks?.length ? await this.#masks.decode(masks) : null;
+    if (this.#numbers.get(frame) !== number) return false;
+    if (masks) this.#shown.set(frame, { overlay, masks });
     else this.#shown.delete(frame);
     this.#arrived(frame);
+    return true;
   }
 
   /** Ask for one that is missing. */
