@@ -28,6 +28,6 @@ class Beyond:
         `digest` is the picture's content digest, `near` the frame of the session that it is nearest to. Returns its
         index mask and confidence.
         """
-        features = self._propagator.encode([digest], [lambda: picture])
+        features = self._propagator.encoded.encode([digest], [lambda: picture])
         away, objects = chain.taken + 1, self._now.objects
         return self._propagator.step(features, [near], [chain], [1], objects, beyond=away, picture=picture)[0]

@@ -20,7 +20,7 @@ def estimated_mask(frame: int, now: Annotations, running: Propagator) -> IndexMa
     near = memory.barriers.same_side(frame, now.interacted)
     if mask is None and (near or memory.taught(frame)):
         nearest = min(near, key=lambda f: (abs(f - frame), f), default=CARRIED)
-        features = running.features([frame])
+        features = running.encoded.features([frame])
         chain = running.chain(nearest, now, near=abs(nearest - frame) == 1)
         way = 1 if frame > nearest else -1
         mask = running.step(features, [frame], [chain], [way], now.objects)[0][0]

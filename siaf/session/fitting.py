@@ -60,8 +60,8 @@ class Fitting:
         assert model is not None
         frames = choose(verified_frames(now))
         masks = {frame: said(now, frame) for frame in frames}
-        features = dict(zip(frames, self._propagator.features(frames), strict=True))
-        digests = {frame: self._propagator.digest(frame) for frame in frames}
+        features = dict(zip(frames, self._propagator.encoded.features(frames), strict=True))
+        digests = {frame: self._propagator.encoded.digest(frame) for frame in frames}
         packed = {frame: (mask.tobytes(), tags) for frame, (mask, tags) in masks.items()}
         content = content_of(model, digests, packed, now.objects)
         if now.decoder is not None and now.decoder.content == content:

@@ -95,7 +95,7 @@ class Interactor:
 
     def _footage(self, now: Annotations) -> Footage:
         running = self._propagator
-        return Footage(self._frames, running.features, lambda frame: running.references(frame, now))
+        return Footage(self._frames, running.encoded.features, lambda frame: running.references(frame, now))
 
     def _start(self, frame: int, now: Annotations) -> IndexMask | None:
         """What a round on a frame starts from. Objects that come from another clip are looked for in its memory: no

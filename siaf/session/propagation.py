@@ -1,14 +1,14 @@
 """How a session's frames are filled: its across-round memory, and the chains of its plan that run (Eq. 7 and 8)."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from siaf.engines.base import Engine, Features, PartialReader
-from siaf.frames.source import Frame, FrameSource, frame_digest
+from siaf.frames.source import Frame, FrameSource
 from siaf.masks import IndexMask
 from siaf.model.partial_attention import PartialAttention
 from siaf.model.propagation import FrameMemory
@@ -18,6 +18,7 @@ from siaf.session.adaptation import Decoder
 from siaf.session.annotations import Annotations, erase_other_tags
 from siaf.session.barriers import plan_stages
 from siaf.session.confidence import Confidence, mask_confidence
+from siaf.session.encoded_frames import EncodedFrames
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
 from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside
@@ -54,10 +55,10 @@ class Propagator:
     """
 
     def __init__(self, model: Engine, frames: FrameSource, cache: FeatureCache, digests: dict[int, str]) -> None:
-        self.model, self.frames, self.cache, self.digests = model, frames, cache, digests
+        self.model, self.frames = model, frames
+        self.encoded = EncodedFrames(model, frames, cache, digests)
         self.deciding = model  # with the session's own decoder, if it has one
         self._decoder: Decoder | None = None
-        self._user = object()  # of the cache; not the session, which the cache would keep alive
         self.results = MaskStore(frames.height, frames.width)
         self.confidence: dict[int, Confidence] = {}
         self.memory = AcrossRoundMemory()
@@ -161,7 +162,7 @@ class Propagator:
         lanes = [self.lanes[i] for i in due]
         ways = [1 if stage[i].frames[0] > stage[i].source else -1 for i in due]
         since = now.interacted if among is None else None
-        found = self.step(self.features(numbers), numbers, lanes, ways, now.objects, among, since)
+        found = self.step(self.encoded.features(numbers), numbers, lanes, ways, now.objects, among, since)
         return dict(zip(numbers, found, strict=True))
 
     def step(
@@ -267,7 +268,7 @@ class Propagator:
         if not near:
             return ChainMemory(self.memory.entries[source])
         mask = now.masks[source]
-        trail = self.model.trail(self.features([source])[0], mask)
+        trail = self.model.trail(self.encoded.features([source])[0], mask)
         windows = () if self.windows is None else self.windows.begin(source, mask, now.objects)
         return ChainMemory(self.memory.entries[source], trail=trail, windows=windows)
 
@@ -283,7 +284,7 @@ class Propagator:
         for start in range(0, len(due), self.side_by_side):
             part = due[start : start + self.side_by_side]
             masks = [objects.to_slots(now.masks[frame], per_pass) for frame in part]
-            for frame, memory in zip(part, self.model.reference_batch(self.features(part), masks), strict=True):
+            for frame, memory in zip(part, self.model.reference_batch(self.encoded.features(part), masks), strict=True):
                 self.memory.put(frame, memory)
                 self.remembered[frame] = versions[frame]
         carried = self.memory.carried
@@ -303,38 +304,6 @@ class Propagator:
         self.remember(now)
         chosen = [f for f in self.memory.select(frame) if f != frame]
         return [Reference(f, self.memory.entries[f], now.annotated_tags[f]) for f in chosen]
-
-    # -- encoded frames -------------------------------------------------------------------------------------------
-
-    def digest(self, frame: int) -> str:
-        """Content digest of a frame's pixels."""
-        if frame not in self.digests:
-            self.digests[frame] = frame_digest(self.frames[frame])
-        return self.digests[frame]
-
-    def features(self, numbers: Sequence[int]) -> list[Features]:
-        """Encoded frames, by number."""
-        read: dict[int, Frame] = {}
-        for number in numbers:
-            if number not in self.digests:  # read once, for the digest and for the network
-                read[number] = self.frames[number]
-                self.digests[number] = frame_digest(read[number])
-        pictures = [lambda f=f: read[f] if f in read else self.frames[f] for f in numbers]
-        return self.encode([self.digests[f] for f in numbers], pictures)
-
-    def encode(self, digests: Sequence[str], pictures: Sequence[Callable[[], Frame]]) -> list[Features]:
-        """Encoded pictures by content digest; those that the cache has not are read, and encoded in one batch."""
-        make = self.model.features_of
-        kept = {digest: self.cache.get(self.feature_key(digest), make, self._user) for digest in digests}
-        device = self.model.device  # the cache's files give tensors on the CPU
-        known = {digest: found.map(lambda x: x.to(device)) for digest, found in kept.items() if found is not None}
-        missing = {d: read for d, read in zip(digests, pictures, strict=True) if d not in known}
-        if missing:
-            found = self.model.encode_batch([read() for read in missing.values()])
-            for digest, features in zip(missing, found, strict=True):
-                known[digest] = features
-                self.cache.put(self.feature_key(digest), features, self._user)
-        return [known[digest] for digest in digests]
 
     # -- as plain data --------------------------------------------------------------------------------------------
 
@@ -382,17 +351,3 @@ class Propagator:
         self.remembered = snapshot.remembered
         self.plan, self.lanes, self.lost = snapshot.plan, snapshot.lanes, snapshot.lost
         self.made.frames, self.made.walks = snapshot.made, snapshot.walked
-
-    # -- encoded frames, ahead of time ----------------------------------------------------------------------------
-
-    def prepare(self, frame: int) -> bool:
-        """Encode a frame before it is needed; False where the cache has no room."""
-        if self.cache.full:
-            return False
-        self.features([frame])
-        return True
-
-    def feature_key(self, digest: str) -> str:
-        """What a frame's features are kept under: its content, the weights and the size they are made at."""
-        model = self.model
-        return f"{digest}/{model.digest}/{model.short_side}" + ("/autocast" if model.autocast else "")

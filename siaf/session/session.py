@@ -158,7 +158,7 @@ class Session:
 
     def frame_digest(self, frame: int) -> str:
         """Content digest of a frame's pixels."""
-        return self._propagator.digest(frame)
+        return self._propagator.encoded.digest(frame)
 
     @property
     def shrunk(self) -> list[Shrunk]:
@@ -294,7 +294,7 @@ class Session:
         False, and nothing done, where the cache of features has no room for another frame.
         """
         frame_number(frame, len(self.frames), "frame")
-        return self._propagator.prepare(frame)
+        return self._propagator.encoded.prepare(frame)
 
     def pass_frame(self) -> bool:
         """Begin `propagate` while there is time, as far as that changes no mask: look at the next frame on the way of

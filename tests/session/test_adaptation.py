@@ -238,7 +238,7 @@ class TestPropagation:
         change = {name: torch.full_like(x, 0.02) for name, x in decoder_parameters(tiny_model.propagation).items()}
         other = with_decoder(tiny_model.propagation, change)
         run(session)
-        features = session._propagator.features([5])[0].map(torch.Tensor.clone)
+        features = session._propagator.encoded.features([5])[0].map(torch.Tensor.clone)
         mask = torch.from_numpy(session.objects.to_slots(truth(5)))
         labels = resize_labels(mask, tiny_model.input_size(features))
         for one, two in zip(
