@@ -104,6 +104,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def memory_kept(self) -> int:
+        """How many predicted frames a chain's transient memory holds at most (`siaf.session.memory.MAX_TRANSIENT`)."""
+        ...
+
+    @property
     def partial_reader(self) -> PartialReader | None:
         """What reads parts of a memory, None if a frame must read all of it at once."""
         ...

@@ -15,6 +15,7 @@ class PropagationConfig:
     `matching` is the input of the projector: "last" is the encoder's deepest map (official AOT), "8+16" the stride-8
     and stride-16 maps together, which match better when the encoder was trained on ImageNet only.
     `memory_gap`: a predicted frame enters the long-term memory every so many frames; 0 = never (AOTT, AOTS, AOTB).
+    `memory_kept`: how many of them stay, the newest; AOT keeps all, at 10 MB each at this width and three layers.
     `fine`, `motion_prior`: a second decoder at stride 4 (siaf.model.fine), and objects kept near where they were
     (siaf.model.motion); AOT has neither. `objects_per_pass`: how many objects share a pass, at most MAX_TAGS.
     `boundary`: what is found is drawn finer afterwards (siaf.model.boundary).
@@ -29,6 +30,7 @@ class PropagationConfig:
     heads: int = 8
     matching: Literal["last", "8+16"] = "last"
     memory_gap: int = 0
+    memory_kept: int = 2
     align_corners: bool = True
     gated: bool = False
     fine: bool = False
@@ -64,6 +66,7 @@ PROPAGATION: dict[str, PropagationConfig] = {
         heads=4,
         matching="8+16",
         memory_gap=5,
+        memory_kept=10,  # as breakdance and bmx-trees need, at 1.4 MB each (docs/training.md)
         fine=True,
         motion_prior=True,
         boundary=True,

@@ -102,6 +102,11 @@ class Model:
         return self.propagation.config.memory_gap
 
     @property
+    def memory_kept(self) -> int:
+        """How many predicted frames a chain's transient memory holds at most."""
+        return self.propagation.config.memory_kept
+
+    @property
     def window_side(self) -> int | None:
         """Side in pixels of the square as which it sees a part of a frame, to follow small objects; None: never."""
         return self.short_side if self.propagation.config.windows else None

@@ -14,7 +14,7 @@ from siaf.model.trail import Trace
 from siaf.session.barriers import Barriers
 
 MAX_PERMANENT = 8  # user's frames read at once; more cost time and hardly change a result
-MAX_TRANSIENT = 2  # read beside a single interacted frame
+MAX_TRANSIENT = 10  # predicted frames of a chain, whatever its engine
 _TRANSIENT_BESIDE_SEVERAL = 1  # more change nothing then (docs/training.md), and cost a tenth of a frame's time
 _KEPT_JOINED = 4  # joined entries kept for the next frames of the chains that run side by side
 MAX_CARRIED = 4  # frames of another clip, its last interacted ones
@@ -87,7 +87,12 @@ class AcrossRoundMemory:
 
 def beside(permanent: list[FrameMemory], transient: list[FrameMemory]) -> list[FrameMemory]:
     """The predicted frames of a chain that are read beside these interacted ones."""
-    return transient[-(MAX_TRANSIENT if len(permanent) == 1 else _TRANSIENT_BESIDE_SEVERAL) :]
+    return transient[-room(len(permanent)) :]
+
+
+def room(permanent: int, kept: int = MAX_TRANSIENT) -> int:
+    """How many predicted frames, of `kept` at most, a chain needs that reads so many interacted ones."""
+    return kept if permanent == 1 else min(kept, _TRANSIENT_BESIDE_SEVERAL)
 
 
 @dataclass
@@ -105,13 +110,15 @@ class ChainMemory:
     trail: Trace | None = None
     windows: tuple["WindowChain", ...] = ()
 
-    def advance(self, memory: FrameMemory, gap: int, trail: Trace | None = None) -> None:
-        """Take the frame just propagated; every `gap`-th also enters the transient memory (0 = never)."""
+    def advance(self, memory: FrameMemory, gap: int, trail: Trace | None = None, *, kept: int = MAX_TRANSIENT) -> None:
+        """Take the frame just propagated; every `gap`-th also enters the transient memory (0 = never), whose newest
+        `kept` stay.
+        """
         self.short, self.trail = memory, trail
         self.taken += 1
         self.since_transient += 1
         if gap and self.since_transient >= gap:
-            self.transient = [*self.transient, memory][-MAX_TRANSIENT:]
+            self.transient = [*self.transient, memory][-kept:]
             self.since_transient = 0
 
     def amend(self, memory: FrameMemory, trail: Trace | None) -> None:

@@ -21,7 +21,7 @@ from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.encoded_frames import EncodedFrames
 from siaf.session.feature_cache import FeatureCache
 from siaf.session.mask_store import MaskStore
-from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside
+from siaf.session.memory import AcrossRoundMemory, ChainMemory, beside, room
 from siaf.session.objects import ObjectTable
 from siaf.session.provenance import Provenance
 from siaf.session.read_cache import ReadCache
@@ -194,7 +194,7 @@ class Propagator:
         else:
             long = [self.memory.read(f, c.transient, among) for f, c in zip(near, chains, strict=True)]
         places = [self._place(f, way, beyond, among) for f, way in zip(near, ways, strict=True)]
-        gap = self.model.memory_gap
+        kept = [room(len(self.memory.permanent(f, among)), self.model.memory_kept) for f in near]
         result = []
         sizes = {memory[0][0].shape[1] for memory in long}
         together = [range(len(chains))] if len(sizes) == 1 else [range(i, i + 1) for i in range(len(chains))]
@@ -204,7 +204,7 @@ class Propagator:
             read = long[here], short, slots, whole, known, trails, tags, places[here]
             found = self.deciding.propagate(own, *read)
             for i, one in zip(part, found, strict=True):
-                chains[i].advance(one.memory, gap, one.trail)
+                chains[i].advance(one.memory, self.model.memory_gap, one.trail, kept=kept[i])
                 seen = mask_confidence(one.labels, one.scores, tags)
                 result.append(self._closer(seen, chains[i], features[i], near[i], picture, objects, among))
         return result

@@ -19,7 +19,7 @@ from siaf.model.propagation import FrameMemory, concatenate
 from siaf.model.trail import Trace, paced
 from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.mask_store import unpacked
-from siaf.session.memory import ChainMemory, WindowChain, beside
+from siaf.session.memory import ChainMemory, WindowChain, beside, room
 from siaf.session.objects import ObjectTable
 from siaf.session.shrinking import areas
 from siaf.session.windows import MOST, Site, boxes_of, clusters, side_for, sites, widest
@@ -31,11 +31,12 @@ _KEPT = 32  # memories of windows of interacted frames, of 0.8 MB each
 @dataclass(frozen=True)
 class _Look:
     """What a window chain found on a frame: `mask` H×W of its window, the `confidence` of all objects, and what it
-    leaves to the next frame.
+    leaves to the next frame, which reads `kept` predicted ones at most.
     """
 
     chain: WindowChain
     memory: FrameMemory
+    kept: int
     trail: Trace | None
     mask: IndexMask
     confidence: Confidence
@@ -108,7 +109,8 @@ class WindowFollower:
         left, top, right, bottom = chain.window
         size, trails = (bottom - top, right - left), [chain.memory.trail]
         step = decider.propagate([features], [long], [chain.memory.short], slots, size, None, trails, tags)[0]
-        return _Look(chain, step.memory, step.trail, *mask_confidence(step.labels, step.scores, tags))
+        kept = room(len(permanent), self.model.memory_kept)
+        return _Look(chain, step.memory, kept, step.trail, *mask_confidence(step.labels, step.scores, tags))
 
     def _remembered(self, frame: int, packed: bytes, chain: WindowChain, objects: ObjectTable) -> Iterator[FrameMemory]:
         """What is remembered of an interacted frame's windows around a chain's objects."""
@@ -201,7 +203,7 @@ class WindowFollower:
 
     def _advanced(self, look: _Look) -> WindowChain:
         memory = replace(look.chain.memory)
-        memory.advance(look.memory, self.model.memory_gap, look.trail)
+        memory.advance(look.memory, self.model.memory_gap, look.trail, kept=look.kept)
         return replace(look.chain, memory=memory)
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from siaf.model.propagation import FrameMemory
-from siaf.session.memory import MAX_PERMANENT, MAX_TRANSIENT, AcrossRoundMemory, ChainMemory
+from siaf.session.memory import MAX_PERMANENT, MAX_TRANSIENT, AcrossRoundMemory, ChainMemory, room
 
 
 def entry(value: float) -> FrameMemory:
@@ -62,10 +62,21 @@ def test_chains_with_other_predicted_frames_read_their_own() -> None:
 def test_every_fifth_frame_becomes_transient_memory_and_few_are_kept() -> None:
     chain = ChainMemory(entry(0))
     for step in range(1, 31):
-        chain.advance(entry(step), gap=5)
+        chain.advance(entry(step), gap=5, kept=2)
     assert [m[0][0][0, 0, 0].item() for m in chain.transient] == [25.0, 30.0]
-    assert len(chain.transient) == MAX_TRANSIENT
     assert chain.short[0][0][0, 0, 0].item() == 30.0
+    for step in range(31, 301):
+        chain.advance(entry(step), gap=5)
+    assert len(chain.transient) == MAX_TRANSIENT
+
+
+def test_beside_several_interacted_frames_a_chain_keeps_what_it_reads() -> None:
+    assert [room(count, 10) for count in (1, 2, 8)] == [10, 1, 1]
+    assert room(1, 2) == 2
+    chain = ChainMemory(entry(0))
+    for step in range(1, 31):
+        chain.advance(entry(step), gap=5, kept=room(2, 10))
+    assert [m[0][0][0, 0, 0].item() for m in chain.transient] == [30.0]
 
 
 def test_gap_zero_keeps_no_transient_memory() -> None:

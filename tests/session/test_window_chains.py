@@ -158,6 +158,7 @@ class Answering:
     window_side: int = 65
     objects_per_pass: int = 10
     memory_gap: int = 5
+    memory_kept: int = 2
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         return 65 // 16 + 1, round(65 * width / height) // 16 + 1

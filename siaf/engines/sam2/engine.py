@@ -86,6 +86,11 @@ class Sam2Engine:
         return 0
 
     @property
+    def memory_kept(self) -> int:
+        """0, likewise."""
+        return 0
+
+    @property
     def partial_reader(self) -> None:
         """None: each of its layers reads the memory as the one before left the frame."""
         return None
