@@ -25,7 +25,7 @@ from siaf.masks import IndexMask, index_mask_to_rles, rles_to_index_mask
 from siaf.prompts import ObjectPrompt
 from siaf.scribbles import Scribble
 from siaf.session.feature_cache import FeatureCache
-from siaf.session.memory import ChainMemory
+from siaf.session.memory import MAX_TRANSIENT, ChainMemory
 from siaf.session.window_state import named_windows, windows_of
 
 _LIVE = 16
@@ -40,7 +40,7 @@ class Snapshot:
     """Where a tracker session stood after a call.
 
     `shapes`: by tag, the object as CVAT shows it. `state`: key of the state file. `memories`: keys of the short-term
-    memories of the last steps that are still kept, `transient`: of the chain's transient ones.
+    memories of earlier steps that are still kept, `transient`: of the chain's transient ones.
     """
 
     id: str
@@ -95,14 +95,12 @@ class TrackStore:
             known = {**(_named_memories(parents[0]) if parents else {}), id(track.chain.short): own}
             memories.append(own)
             transient = [known[id(memory)] for memory in track.chain.transient]
+        alive = _still_kept(memories, transient)
         kept = replace(
-            snapshot,
-            state=self._write_state(track, parents),
-            memories=tuple(memories[-_KEPT_MEMORIES:]),
-            transient=tuple(transient),
+            snapshot, state=self._write_state(track, parents), memories=tuple(alive), transient=tuple(transient)
         )
         self._store.put(_document_key(kept.id), json.dumps(_document(kept)).encode(), ttl)
-        self._store.delete(*[key for key in memories[:-_KEPT_MEMORIES] if key not in transient])
+        self._store.delete(*[key for key in memories if key not in alive])
         self._keep(kept)
 
     def _write_state(self, track: Track, parents: list[Snapshot]) -> str | None:
@@ -209,6 +207,16 @@ def _document(snapshot: Snapshot) -> dict[str, Any]:
         "chained": track.chain is not None,
         "since_transient": track.chain.since_transient if track.chain else 0,
     }
+
+
+def _still_kept(memories: list[str], transient: list[str]) -> list[str]:
+    """Which memories of a chain stay: of the last steps, and those before them that were transient when they came to be
+    as old, as many as chains have; so a step may be asked for again that still read one that the next dropped.
+    """
+    older, last = memories[:-_KEPT_MEMORIES], memories[-_KEPT_MEMORIES:]
+    if older and older[-1] not in transient:
+        older = older[:-1]
+    return [*older[-MAX_TRANSIENT:], *last]
 
 
 def _keys(snapshot: Snapshot) -> list[str]:

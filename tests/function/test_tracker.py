@@ -292,6 +292,25 @@ class TestAnotherWorker:
             alone = apart["states"]
             assert answer["shapes"] == apart["shapes"]
 
+    def test_finds_the_memories_of_a_long_way_and_the_store_holds_few(
+        self, workers: tuple[Client, Client], jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = workers
+        held, store = set(), one.service._store
+        put, delete = store.put, store.delete
+        monkeypatch.setattr(store, "put", lambda key, *rest: (held.add(key), put(key, *rest)))
+        monkeypatch.setattr(store, "delete", lambda *keys: (held.difference_update(keys), delete(*keys)))
+        way = [init(one, jpegs[0], mask_shape(square(5, 10)))]
+        images = [jpegs[1 + step % 11] for step in range(90)]
+        for image in images[:89]:
+            way.append(follow(one, image, way[-1])["states"])
+        assert len([key for key in held if key.endswith("/memory")]) == 16 + 10  # steps, and every fifth before them
+        for step in (89, 80):  # the next, and one that is asked again
+            found = follow(other, images[step], way[step])
+            chain = other.service._tracker._tracks.load(found["states"][0]["revision"], "").track.chain
+            assert len(chain.transient) == 10
+            assert found["shapes"] == follow(one, images[step], way[step])["shapes"]
+
     def test_goes_on_after_the_memory_of_the_step_was_dropped(
         self, workers: tuple[Client, Client], jpegs: list[bytes]
     ) -> None:
