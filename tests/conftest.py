@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from numpy.typing import NDArray
 from recording_model import RecordingModel
 
@@ -15,6 +16,8 @@ from siaf.model.loaded import Model
 from siaf.weights import build_model
 
 torch.set_num_threads(1)
+settings.register_profile("siaf", deadline=None)  # what else the machine does is no fault of the code
+settings.load_profile("siaf")
 
 
 @pytest.fixture(scope="session")

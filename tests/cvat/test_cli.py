@@ -14,7 +14,7 @@ from standin import StandIn
 
 import siaf.weights
 from siaf.cli import main
-from siaf.cvat import cli
+from siaf.cvat import cli, resources
 from siaf.model.loaded import Model
 from siaf.output.datasets.formats import FORMATS
 
@@ -236,11 +236,8 @@ def test_without_its_extra_every_command_says_what_to_install(package: str) -> N
 
 
 def test_the_function_is_by_default_the_one_that_deploy_sh_makes() -> None:
-    parser = argparse.ArgumentParser()
-    cli.add_arguments(parser)
-    name = parser.parse_args(["sync", "--job", "1", "--via", "cvat"]).function
     patch = Path(__file__).parents[2] / "deploy" / "patches" / "tracker.yaml"
-    assert yaml.safe_load(patch.read_text())["metadata"]["name"] == name
+    assert yaml.safe_load(patch.read_text())["metadata"]["name"] == resources.TRACKER
 
 
 def test_doctor_asks_cvat(run: Run, standin: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
