@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siaf.commands.common import add_model_arguments, chosen_model
-from siaf.cvat.studio.opening import add_job_arguments, job_opener, open_job
+from siaf.cvat.studio.opening import JOB_OPTIONS, add_job_arguments, job_opener, open_job
 from siaf.errors import InputError, SiafError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _check_one_source(arguments: argparse.Namespace) -> None:
             if getattr(arguments, name):
                 raise InputError("is for videos: a job's session lies in the store (--store)", field=f"--{name}")
         return
-    for name in ("host", "server_port", "profile", "auth", "user", "org", "insecure", "store"):
+    for name in JOB_OPTIONS:
         if getattr(arguments, name):
             raise InputError("is for jobs of CVAT (--job, --jobs)", field=f"--{name.replace('_', '-')}")
 

@@ -1,5 +1,6 @@
 """The studio on a job: what it takes from CVAT, what it writes there, and who may."""
 
+import argparse
 import io
 import json
 import zipfile
@@ -17,6 +18,7 @@ from studio_job import LINE_1, LINE_2, Open, auto, label_color, nothing_to_do, s
 from siaf.cli import main
 from siaf.cvat.server.connection import Server, connect
 from siaf.cvat.studio.clip import StudioJob
+from siaf.cvat.studio.opening import JOB_OPTIONS, add_job_arguments
 from siaf.errors import InputError
 from siaf.output.export.formats import EXPORTS
 from siaf.studio.calls import Asked
@@ -291,6 +293,12 @@ def test_questions_are_asked_before_anything_is_taken(bench: Bench, pictures: Pi
     with pytest.raises(InputError, match="have no number; together they would become object 1"), studio(job):
         pass
     assert bench.store.job(bench.server.url, job).ledger().empty
+
+
+def test_every_option_of_jobs_is_refused_beside_a_video() -> None:
+    parser = argparse.ArgumentParser()
+    add_job_arguments(parser)
+    assert vars(parser.parse_args([])).keys() == {"job", "jobs", *JOB_OPTIONS}
 
 
 def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

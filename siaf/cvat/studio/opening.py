@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from siaf.studio.clip import Clip
 
 
+JOB_OPTIONS = ("host", "server_port", "profile", "auth", "user", "org", "insecure", "store")
+"""What `add_job_arguments` adds beside --job and --jobs: of no use for a video."""
+
+
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --job, --jobs and, by the names that `siaf cvat` has, who logs in where and where sessions lie."""
     group = parser.add_argument_group("a job of CVAT instead of a video")
