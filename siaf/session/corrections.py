@@ -26,11 +26,12 @@ def keep_elsewhere(
 ) -> IndexMask:
     """The new mask of a frame without changes of objects of `before` that no stroke asks for.
 
-    A connected part of what an object gains counts if one of its positive strokes touches that part, and a part of what
-    it loses if a stroke does that denies it: a negative one of its own, or one of the background or of another object.
-    An object that is not in `drawn` loses nothing to what others gain. All changes count of objects in `anew`, and of
-    drawn ones that are somewhere else now, or on which strokes say what was known: they ask for another try. Masks are
-    uint8 H×W, parts touch by side; `strokes` are those of this round on this frame.
+    A connected part of what an object gains counts if one of its positive strokes touches that part. A part of what it
+    loses counts if a negative stroke of its own touches it, or one of the background; and a part that another object
+    takes, if a positive stroke of that one does. An object that is not in `drawn` loses nothing to what others gain.
+    All changes count of objects in `anew`, and of drawn ones that are somewhere else now, or on which strokes say what
+    was known: they ask for another try. Masks are uint8 H×W, parts touch by side; `strokes` are those of this round on
+    this frame.
     """
     known = set(np.unique(before).tolist()) - {0, *anew}
     untouched, kept = known - {*drawn}, set()
@@ -47,7 +48,7 @@ def keep_elsewhere(
         again = meant.any() and not (meant & ~old).any() and not (denied & old).any()
         if tag in untouched or (not again and _is_near(new, old)):
             kept.add(tag)
-            asked |= _touched_parts(new & ~old, meant) & may_yield | _touched_parts(old & ~new, denied)
+            asked |= _touched_parts(new & ~old, meant) & may_yield | _denied_parts(tag, mask, before, strokes)
     fresh = {*drawn, *anew} - kept - {0}
     free = np.isin(mask, [*fresh]) & may_yield | ~np.isin(mask, [*kept]) & ~np.isin(before, [*kept])
     return np.where(asked | free, mask, before).astype(np.uint8)
@@ -57,6 +58,20 @@ def _is_near(new: Bitmap, old: Bitmap) -> bool:
     """Whether an object is still in much the same place."""
     both = np.count_nonzero(new & old)
     return bool(both > 0 and both >= _SAME * np.count_nonzero(new | old))
+
+
+def _denied_parts(tag: int, mask: IndexMask, before: IndexMask, strokes: Sequence[Scribble]) -> Bitmap:
+    """The connected parts of what an object loses that strokes ask for.
+
+    Who draws another object says what that one is, and nothing about the rest that this one has.
+    """
+    old = before == tag
+    found = np.zeros(mask.shape, bool)
+    for other in {s.tag for s in strokes if s.polarity == "positive"} - {0, tag}:
+        drawn = (s for s in strokes if s.tag == other and s.polarity == "positive")
+        found |= _touched_parts(old & (mask == other), stroke_pixels(drawn, *mask.shape))
+    denied = (s for s in strokes if (s.tag, s.polarity) in ((0, "positive"), (tag, "negative")))
+    return found | _touched_parts(old & (mask != tag), stroke_pixels(denied, *mask.shape))
 
 
 def _touched_parts(changed: Bitmap, drawn: Bitmap) -> Bitmap:

@@ -13,7 +13,7 @@ from siaf.masks import Bitmap
 from siaf.scribbles import Scribble, rasterize
 from siaf.session.annotations import Round
 
-_REACH = 0.01
+_REACH = 0.003
 """Of the frame's long side: a correction is drawn beside what it corrects, hardly ever all over it."""
 
 

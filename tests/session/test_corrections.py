@@ -1,6 +1,7 @@
 """Objects keep their pixels on a frame that somebody draws on, but for what strokes touch."""
 
 import numpy as np
+import pytest
 
 from siaf.masks import IndexMask
 from siaf.scribbles import Scribble
@@ -43,6 +44,18 @@ def test_a_part_that_a_stroke_of_another_object_crosses_is_as_the_network_says()
     kept = keep_elsewhere(new, before, {1}, [line(1, 32, 48, 15)])
     assert (kept[5:25, 30:50] == 1).all()
     assert (kept[30:38, 30:38] == 2).all()
+
+
+@pytest.mark.parametrize("also_drawn", [False, True])
+def test_a_stroke_over_the_rim_of_a_neighbour_takes_nothing_else_of_it(also_drawn: bool) -> None:
+    """The network forgets the neighbour: but for what the stroke's own object gains, nobody asked for that."""
+    before = mask(t1=(10, 10, 20, 20), t2=(20, 10, 40, 20))
+    new = mask(t1=(10, 10, 23, 20), t3=(50, 30, 55, 35))
+    new[10:20, 30:42] = 2
+    strokes = [line(1, 12, 22, 15), *([line(2, 38, 41, 12)] if also_drawn else [])]
+    kept = keep_elsewhere(new, before, {1, 2} if also_drawn else {1}, strokes)
+    assert (kept[10:20, 20:23] == 1).all()
+    assert (kept[10:20, 23:40] == 2).all()
 
 
 def test_a_background_stroke_on_an_object_lets_the_network_take_it_away() -> None:

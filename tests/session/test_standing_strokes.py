@@ -33,12 +33,12 @@ def test_strokes_that_agree_all_stand_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "later", [upright(0, 50), upright(2, 50), upright(1, 50, "negative")], ids=["background", "another", "not it"]
+    "later", [upright(0, 500), upright(2, 500), upright(1, 500, "negative")], ids=["background", "another", "not it"]
 )
 def test_a_stroke_is_cut_where_a_later_one_says_otherwise(later: Scribble) -> None:
-    """The later stroke is 3 pixels wide, and reaches 1 % of the long side beyond."""
-    pieces = standing_strokes([[line(1, 40, 60, 20)]], [later], *SIZE)
-    assert [(p.points[0, 0], p.points[-1, 0]) for p in pieces] == [(40, 47), (53, 60)]
+    """The later stroke is 3 pixels wide, and reaches 0.3 % of the long side beyond."""
+    pieces = standing_strokes([[line(1, 480, 520, 20)]], [later], 600, 1000)
+    assert [(p.points[0, 0], p.points[-1, 0]) for p in pieces] == [(480, 495), (505, 520)]
     assert {p.tag for p in pieces} == {1}
 
 
