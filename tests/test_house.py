@@ -93,7 +93,8 @@ EXCEPTIONS = {
     "siaf.__init__": {"siaf.frames", "siaf.session", "siaf.weights"},
     "siaf.commands.serve": {"function"},
     "siaf.commands.checkups": {"siaf.cvat.server"},  # siaf doctor asks CVAT too
-    "siaf.cvat.cli": {"siaf.commands", "siaf.cvat.service"},
+    "siaf.cvat.actions": {"siaf.commands", "siaf.cvat.service"},
+    "siaf.cvat.cli": {"siaf.commands"},
     "siaf.cvat.resources": {"siaf.commands"},
     "siaf.cvat.studio.opening": {"siaf.commands"},
     "siaf.commands.studio": {"siaf.studio", "siaf.cvat.studio"},

@@ -14,10 +14,10 @@ from standin import StandIn
 HEAVY = ("torch", "torchvision", "cv2")
 CODE = f"""
 import argparse, json, pathlib, sys
-from siaf.cvat import cli
+from siaf.cvat import actions
 given = json.loads(sys.argv[2])
 given = {{key: pathlib.Path(value) if key == "out" else value for key, value in given.items()}}
-getattr(cli, sys.argv[1])(argparse.Namespace(**given))
+getattr(actions, sys.argv[1])(argparse.Namespace(**given))
 print(json.dumps(sorted({set(HEAVY)!r} & sys.modules.keys())), file=sys.stderr)
 """
 WHOSE = dict.fromkeys(("host", "server_port", "profile", "auth", "user", "org", "store"))
