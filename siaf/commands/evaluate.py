@@ -3,25 +3,20 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from siaf.commands.common import add_json_argument, add_model_arguments, natural, positive, sized
+from siaf.commands.common import add_json_argument, add_model_arguments, natural, positive
+from siaf.commands.measured_model import measured_model, own_networks, siaf_t
 from siaf.engines.base import Engine
 from siaf.errors import InputError
 from siaf.evaluation.davis import DavisFolder, LabelledSequence, write_sequence
 from siaf.evaluation.table import Row, markdown, means, plot_curves, write_csv
-from siaf.model.loaded import Model
 from siaf.model.names import ENGINE_NAMES
-from siaf.weights import build_model, load_model
-from siaf.weights.loading import load_networks, load_segmenter
 
 if TYPE_CHECKING:  # what needs the evaluation extra is imported by who runs it
     from siaf.evaluation.baselines import Method
@@ -291,7 +286,7 @@ def _play(arguments: argparse.Namespace, sequences: Iterable[LabelledSequence]) 
 def _play_settings(arguments: argparse.Namespace, settings: set["Setting"], wanted: tuple[str, ...]) -> None:
     from siaf.evaluation.paper import play_setting, tables
 
-    model = _own_networks(arguments)
+    model = own_networks(arguments)
     played: dict[Setting, list[list[PlayedRound]]] = {setting: [] for setting in settings}
     for sequence in _sequences(arguments):
         for setting in sorted(settings, key=str):
@@ -323,7 +318,7 @@ def _sequences(arguments: argparse.Namespace) -> Iterator[LabelledSequence]:
 
 def _measured(arguments: argparse.Namespace, sequences: Iterable[LabelledSequence], measure: Measure) -> list[Row]:
     """Rows of all sequences, printed as they come; the table's means are printed by `_report`."""
-    model = _model(arguments)
+    model = measured_model(arguments)
     rows: list[Row] = []
     for sequence in sequences:
         for row in measure(model, sequence):
@@ -353,50 +348,8 @@ def _baselines(arguments: argparse.Namespace, model: Engine) -> "dict[str, Metho
         return {}
     weights = arguments.baseline_encoder
     return baselines(
-        mobilenet_features(weights) if weights else encoder_features(model.adaptable or _siaf_t(model.device))
+        mobilenet_features(weights) if weights else encoder_features(model.adaptable or siaf_t(model.device))
     )
-
-
-@cache
-def _siaf_t(device: torch.device) -> Model:
-    return load_networks("siaf-t", device=device)
-
-
-def _model(arguments: argparse.Namespace) -> Engine:
-    name = arguments.model
-    if name not in ENGINE_NAMES:
-        return _own_networks(arguments)
-    if arguments.segmenter:
-        raise InputError(f"{name} has no segmenter to replace", field="segmenter")
-    parts = {part: getattr(arguments, part) for part in ("interaction", "propagation")}
-    return sized(load_model(name, device=arguments.device, weights=arguments.weights, **parts), arguments)
-
-
-def _own_networks(arguments: argparse.Namespace) -> Model:
-    given = {part: getattr(arguments, part) for part in ("interaction", "propagation") if getattr(arguments, part)}
-    model = model_with(given, arguments.model, device=arguments.device, weights=arguments.weights)
-    if arguments.segmenter:
-        model = replace(model, segmenter=load_segmenter(model.device, arguments.segmenter))
-    return sized(model, arguments)
-
-
-def model_with(given: Mapping[str, str], name: str, *, device: str, weights: str | None = None) -> Model:
-    """A model, with networks of training checkpoints or of weights files in the place of its own, by part."""
-    from siaf.model.folding import for_inference
-    from siaf.training.loop import load_averaged
-    from siaf.weights.files import is_training_checkpoint
-
-    checkpoints = {part: Path(source) for part, source in given.items() if is_training_checkpoint(Path(source))}
-    files = {part: source for part, source in given.items() if part not in checkpoints}
-    model = load_networks(name, device=device, weights=weights, **files)
-    for part, path in checkpoints.items():
-        net = getattr(build_model(name, device=model.device), part)  # the model's own is folded, no longer as it trains
-        load_averaged(net, path, f"{name} {part}", new=("boundary.",))
-        if part == "propagation":
-            net.boundary = model.propagation.boundary  # no part of that training
-        for_inference(net)
-        model = replace(model, **{part: net, "digest": f"{model.digest}+{path}"})
-    return model
 
 
 def _require(*modules: str) -> None:

@@ -86,7 +86,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     """J, union J, swaps and F of the run's weights, by folder and sequence: printed, and in evaluation.csv."""
-    from siaf.commands.evaluate import model_with, propagation_row
+    from siaf.commands.evaluate import propagation_row
+    from siaf.commands.measured_model import model_with
     from siaf.evaluation.davis import DavisFolder
     from siaf.evaluation.propagation import siaf_method
     from siaf.evaluation.table import Row, markdown, means, write_csv

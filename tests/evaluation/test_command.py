@@ -16,7 +16,7 @@ from siaf.weights import build_model
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
-    monkeypatch.setattr("siaf.commands.evaluate.load_networks", lambda *_, **__: tiny_model)
+    monkeypatch.setattr("siaf.commands.measured_model.load_networks", lambda *_, **__: tiny_model)
 
 
 def as_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:

@@ -16,8 +16,8 @@ from siaf.model.loaded import Model
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tiny_model: Model) -> None:
-    monkeypatch.setattr("siaf.commands.evaluate.load_model", lambda *_, **__: small_engine("edgetam"))
-    monkeypatch.setattr("siaf.commands.evaluate.load_networks", lambda *_, **__: tiny_model)
+    monkeypatch.setattr("siaf.commands.measured_model.load_model", lambda *_, **__: small_engine("edgetam"))
+    monkeypatch.setattr("siaf.commands.measured_model.load_networks", lambda *_, **__: tiny_model)
 
 
 def measured(capsys: pytest.CaptureFixture[str], kind: str, folder: Path, *options: str) -> Any:
