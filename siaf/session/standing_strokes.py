@@ -14,7 +14,8 @@ from siaf.scribbles import Scribble, rasterize
 from siaf.session.annotations import Round
 
 _REACH = 0.003
-"""Of the frame's long side: a correction is drawn beside what it corrects, hardly ever all over it."""
+"""Of the frame's long side: a correction is drawn beside what it corrects, hardly ever all over it. A longer reach cuts
+strokes on thin and small objects that the correction says nothing about."""
 
 
 def standing_on(
