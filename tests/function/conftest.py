@@ -2,20 +2,23 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from function_client import Client, encode
+from http_rounds import FIRST, SECOND, Masks
 from numpy.typing import NDArray
 from recording_model import RecordingModel
 
 from function.service import Service
 from function.settings import Settings
 from function.store import open_store
+from siaf import Scribble, Session
 from siaf.model.loaded import Model
-from siaf.weights import build_model, save_weights
+from siaf.weights import build_model, load_model, save_weights
 
 Frames = NDArray[np.uint8]
 
@@ -77,3 +80,23 @@ def recorded(recording: RecordingModel, settings: Callable[..., Settings]) -> Cl
 def jpegs(clip: Frames) -> list[bytes]:
     """The clip's frames as image files."""
     return [encode(frame) for frame in clip]
+
+
+@pytest.fixture(scope="session")
+def model(weights: Path) -> Model:
+    """The function's model, as the library has it."""
+    model = load_model("siaf-t", device="cpu", weights=weights)
+    return replace(model, short_side=65, interaction_short_side=65)
+
+
+@pytest.fixture(scope="session")
+def expected(model: Model, clip: Frames) -> list[Masks]:
+    """Masks of all frames after each of the two rounds, from the library itself."""
+    session = Session(model, clip)
+    result = []
+    for strokes in (FIRST, SECOND):
+        session.interact({f: [Scribble(t, np.array(p, float)) for t, p in lines] for f, lines in strokes.items()})
+        for _ in session.propagate():
+            pass
+        result.append({f: session.mask(f) for f in range(len(clip))})
+    return result

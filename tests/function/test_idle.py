@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from function_client import Client
-from test_rounds import FIRST, open_session, propagate, round_body
+from http_rounds import FIRST, open_session, propagate, round_body
 
 from function.runtime.idle import Idle
 from siaf.model.loaded import Model

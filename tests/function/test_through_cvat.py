@@ -1,6 +1,5 @@
 """Rounds through CVAT's own door: tracker calls that give exactly what the library gives."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from siaf import Scribble, Session
 from siaf.masks import decode_rle, index_mask_to_rles
 from siaf.model.loaded import Model
-from siaf.weights import load_model
 
 HEIGHT, WIDTH = 72, 96
 Frames = NDArray[np.uint8]
@@ -70,12 +68,6 @@ class ThroughCvat:
 
 def strokes(lines: list[tuple[int, list[list[float]]]]) -> list[dict[str, Any]]:
     return [{"type": "polyline", "points": [x for xy in points for x in xy], "tag": tag} for tag, points in lines]
-
-
-@pytest.fixture(scope="module")
-def model(weights: Any) -> Model:
-    model = load_model("siaf-t", device="cpu", weights=weights)
-    return replace(model, short_side=65, interaction_short_side=65)
 
 
 @pytest.fixture(scope="module")
