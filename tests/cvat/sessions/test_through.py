@@ -4,12 +4,12 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import Bench, Pictures
+from drawn_job import corrected, drawn
 from standin import StandIn
 from standin_http import Request
 from standin_lambda import Function
@@ -19,12 +19,8 @@ from function.service import Service
 from function.settings import Settings
 from siaf.cvat import commands
 from siaf.cvat.server.faults import ServerFault
-from siaf.cvat.sessions.base import SessionFactory
-from siaf.cvat.sessions.local import local_sessions
 from siaf.cvat.sessions.through_cvat import through_cvat
 from siaf.errors import InputError
-from siaf.model.loaded import Model
-from siaf.weights import load_model, save_weights
 
 TYPES = ("rectangle", "polygon", "mask", "polyline", "points")
 
@@ -36,21 +32,6 @@ class Quiet:
         """Nothing."""
 
     error_with = info_with
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory, tiny_model: Model) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_weights(path, "siaf-t", tiny_model.interaction.state_dict(), tiny_model.propagation.state_dict(), {})
-    return path
-
-
-@pytest.fixture
-def sessions(weights: Path) -> SessionFactory:
-    """This process, with the function's weights."""
-    model = load_model("siaf-t", device="cpu", weights=weights)
-    model = replace(model, short_side=65, interaction_short_side=65)
-    return local_sessions(lambda: model)
 
 
 @pytest.fixture
@@ -69,21 +50,6 @@ def deploy(standin: StandIn, weights: Path) -> Callable[[], None]:
 
     start()
     return start
-
-
-def drawn(bench: Bench, pictures: Pictures) -> int:
-    (job,) = bench.task(pictures[:5])
-    bench.scribble(job, 0, (8, 20, 20, 20), tag=1, label="car")
-    bench.scribble(job, 3, (72, 50, 85, 50), tag=2, label="person")
-    return job
-
-
-def corrected(bench: Bench, job: int) -> None:
-    frame, tag = next(spot for spot in sorted(bench.masks(job)) if spot[0] in (1, 2, 4))
-    shape = next(s for s in bench.shapes(job) if (s["frame"], s["group"]) == (frame, tag))
-    bench.edit(job, shape, points=[0.0, 300.0, 30.0, 30.0, 44.0, 49.0])
-    bench.scribble(job, 4, (10, 60, 20, 60), tag=3, label="person")
-    bench.draw(job, 4, "rectangle", (30, 40, 51, 61), "person", object=4)
 
 
 def test_rounds_through_cvat_give_the_same_masks(
