@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bench import Bench, Pictures
+from controlled_job import BOXES, LABELS
 from cvat_sdk.core.client import Client
 from numpy.typing import NDArray
 from standin import StandIn
@@ -84,6 +85,20 @@ def pictures(clip: NDArray) -> Pictures:
 def studio(bench: Bench, tiny_model: Model) -> Open:
     """Opens the studio on a job; it is closed where the block ends."""
     return studio_on_jobs(bench, tiny_model)
+
+
+@pytest.fixture
+def three(anywhere: Bench, pictures: Pictures) -> int:
+    """A job with three objects on every frame after a round: masks by hand on its first and last frame."""
+    (job,) = anywhere.task(pictures)
+    for tag, box in BOXES.items():
+        anywhere.box_mask(job, 0, box, LABELS[tag], tag)
+    for tag, (left, top, right, bottom) in BOXES.items():
+        y = (top + bottom) / 2
+        anywhere.scribble(job, 9, (left, y, right, y), tag=tag, label=LABELS[tag])
+    anywhere.sync(job)
+    assert {tag for frame, tag in anywhere.masks(job) if frame == 9} == {1, 2, 3}
+    return job
 
 
 Patch = Callable[[object, str, object], None]

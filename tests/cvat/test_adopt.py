@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench import Bench, Pictures, bitmap
-from test_control import check_ledger_of_own
+from controlled_job import check_ledger_of_own
 
 from siaf.cvat import commands
 from siaf.cvat.rounds.control_report import ControlReport
