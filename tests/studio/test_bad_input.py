@@ -1,6 +1,7 @@
 """Whatever is sent, the answer says what is wrong with it, and the next call is answered."""
 
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,87 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from studio_client import FIRST, Page
+
+WRONG: list[tuple[str, str, Any, int, str]] = [
+    ("GET", "frames/12", None, 404, "frame"),
+    ("GET", "frames/x", None, 400, "frame"),
+    ("GET", "frames/1?width=3", None, 400, "width"),
+    ("GET", "frames/1?width=-3", None, 400, "width"),
+    ("GET", "masks", None, 400, "frames"),
+    ("GET", "masks?frames=1,x", None, 400, "frames"),
+    ("GET", "masks?frames=99", None, 404, "frames"),
+    ("GET", "masks?first=5&last=3", None, 400, "last"),
+    ("GET", "masks?frames=1&of=then", None, 400, "of"),
+    ("GET", "progress?after=-1", None, 400, "after"),
+    ("GET", "export/doc", None, 404, "format"),
+    ("GET", "nothing", None, 404, "path"),
+    ("GET", "rounds", None, 405, "method"),
+    ("POST", "preview", {"frame": 12, "strokes": [FIRST]}, 404, "frame"),
+    ("POST", "preview", {"frame": 1}, 422, "strokes"),
+    ("POST", "preview", {"frame": 1, "strokes": [{**FIRST, "tag": 999}]}, 400, "strokes[0].tag"),
+    ("POST", "preview", {"frame": 1, "boxes": [{"frame": 2, "tag": 1, "box": [0, 0, 9, 9]}]}, 422, "boxes[0].frame"),
+    ("POST", "rounds", {"revision": 0}, 422, "scribbles"),
+    ("POST", "rounds", {"scribbles": []}, 400, "revision"),
+    ("POST", "rounds", {"revision": 0, "scribbles": [{"frame": 40, "strokes": [FIRST]}]}, 422, "frame"),
+    (
+        "POST",
+        "rounds",
+        {"revision": 0, "scribbles": [{"frame": 1, "strokes": [FIRST]}], "objects": [{"tag": 4, "label": "x"}]},
+        422,
+        "objects[0].tag",
+    ),
+    (
+        "POST",
+        "rounds",
+        {"revision": 0, "scribbles": [{"frame": 1, "strokes": [FIRST]}], "objects": [{"tag": 1, "origin": {"a": "b"}}]},
+        422,
+        "objects[0].origin",
+    ),
+    ("POST", "propagate", {"revision": 7}, 409, "revision"),
+    ("POST", "undo", {"revision": 0}, 422, "round"),
+    ("PUT", "limits", {"revision": 0, "within": [5, 2], "barriers": []}, 422, "within"),
+    ("PUT", "limits", {"revision": 0, "within": None, "barriers": [0]}, 422, "barriers"),
+    ("POST", "objects", {"revision": 0, "do": "jump", "tags": [1]}, 400, "do"),
+    ("POST", "objects", {"revision": 0, "do": "name", "tags": [1]}, 400, "label"),
+    ("POST", "objects", {"revision": 0, "do": "name", "tags": [1], "color": "red"}, 400, "color"),
+    ("POST", "objects", {"revision": 0, "do": "name", "tags": [1], "label": "x"}, 422, "tags[0]"),
+    ("POST", "objects", {"revision": 0, "do": "swap", "tags": [1], "from_frame": 2}, 400, "tags"),
+    ("POST", "objects", {"revision": 0, "do": "swap", "tags": [1, 2]}, 400, "from_frame"),
+    ("POST", "objects", {"revision": 0, "do": "remove", "tags": [1], "label": "x"}, 400, "label"),
+    ("POST", "objects", {"revision": 0, "do": "remove", "tags": [1], "from_frame": 2}, 400, "from_frame"),
+    ("POST", "hold", {"tab": ""}, 400, "tab"),
+    ("POST", "write", {}, 422, "job"),
+]
+
+
+@pytest.mark.parametrize(("method", "call", "body", "status", "field"), WRONG, ids=lambda value: str(value)[:40])
+def test_what_is_refused_names_the_field(
+    page: Page, method: str, call: str, body: Any, status: int, field: str
+) -> None:
+    before = page.get("session")
+    got, answer = page.ask(method, call, body)
+    assert (got, answer["error"]["field"]) == (status, field), answer
+    assert page.get("session") == before
+
+
+def test_too_many_masks_at_once(page: Page) -> None:
+    status, answer = page.ask("GET", "masks?frames=" + ",".join(["1"] * 201))
+    assert (status, answer["error"]["field"]) == (422, "frames")
+
+
+def test_a_body_that_is_no_json(page: Page) -> None:
+    for body, field in ((b"{", "body"), (b"[]", "body"), (b"", "body")):
+        status, _, content = page.send("POST", "/api/undo", body, Content_Type="application/json")
+        assert (status, json.loads(content)["error"]["field"]) == (400, field)
+
+
+def test_a_video_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from siaf.cli import main
+
+    (tmp_path / "clip.mp4").write_bytes(b"not a video")
+    assert main(["studio", str(tmp_path / "clip.mp4"), "--no-browser", "--port", "0"]) == 2
+    assert capsys.readouterr().err.startswith("siaf: video: not a video")
+
 
 CALLS = [
     ("POST", "hold", {"tab": "x", "take": False}),
