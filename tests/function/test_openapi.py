@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from function_client import Client
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -51,3 +52,10 @@ def test_it_is_not_ready_without_its_store(start: Callable[..., Client], tmp_pat
     assert (status, answer["error"]["code"]) == (503, "busy")
     assert "the session store is unavailable" in answer["error"]["message"]
     assert client.ok("GET", "/v2/health/live") == {"live": True}
+
+
+def test_the_document_says_what_the_mask_holds(client: Client, jpegs: list[bytes]) -> None:
+    paths = client.ok("GET", "/v1/openapi.json")["paths"]
+    reply = paths["/"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"][0]
+    allowed = reply["properties"]["mask"]["items"]["items"]["enum"]
+    assert set(np.unique(client.cvat(jpegs[0], pos_points=[[15, 20]])["mask"])) <= set(allowed)

@@ -1,15 +1,19 @@
-"""The handler over real HTTP, as Nuclio would be reached."""
+"""The handler over real HTTP, as Nuclio would be reached, and the addresses that it may listen on."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from function_client import base64_of
 from http_worker import StubbornClient, Worker, worker
 
+from function.http.asgi import is_loopback
 from function.settings import Settings
+from siaf.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +117,32 @@ def test_probes_are_answered_while_the_worker_works(server: Worker, jpegs: list[
     for thread in threads:
         thread.join()
     assert answers == [{"live": True}, {"ready": True}] * 5
+
+
+@pytest.mark.parametrize(("host", "own"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])
+def test_only_this_machine_needs_no_token(
+    host: str,
+    own: bool,
+    settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import function.serve as module
+
+    monkeypatch.setattr(module.uvicorn, "run", lambda *args, **kwargs: None)
+    idle = SimpleNamespace(health=SimpleNamespace(live=None, ready=None))
+    monkeypatch.setattr(module.Service, "start", lambda settings: idle)
+    monkeypatch.setattr(module, "check_address", lambda host, port, field: None)  # not every machine has IPv6
+    for token, warned in ((None, not own), ("swordfish", False)):
+        module.serve(host, 0, settings(token=token))
+        assert ("set SIAF_TOKEN" in capsys.readouterr().err) == warned
+    assert is_loopback(host) == own
+
+
+def test_an_address_that_cannot_be_had_is_named_before_a_model_is_loaded(settings: Callable[..., Settings]) -> None:
+    import function.serve as module
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="--host: cannot listen"):
+        module.serve("127.0.0.1", taken.getsockname()[1], settings(weights=Path("nope")))
+    with pytest.raises(InputError, match=r"--host: cannot listen on no\.such\.host\.invalid, port 8080"):
+        module.serve("no.such.host.invalid", 8080, settings(weights=Path("nope")))

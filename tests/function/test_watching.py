@@ -1,5 +1,6 @@
 """What an operator sees: log lines with timings, and metrics."""
 
+import json
 from collections.abc import Callable
 
 from function_client import Client
@@ -58,3 +59,13 @@ def test_metrics_count_calls_and_phases(start: Callable[..., Client], jpegs: lis
     assert 'siaf_requests_total{call="none",status="404"} 1.0' in response.body
     assert 'siaf_phase_seconds_count{phase="model"} 1.0' in response.body
     assert "siaf_feature_cache_bytes" in response.body
+
+
+def test_no_line_of_the_log_has_all_of_a_session_s_id(start: Callable[..., Client], jpegs: list[bytes]) -> None:
+    client = start()
+    session = client.ok("POST", "/v1/sessions", {"frames": 1, "width": 96, "height": 72})["id"]
+    client.upload(session, 0, jpegs[0])
+    client.cvat(jpegs[0], shapes=[{"type": "rectangle", "points": [5, 10, 25, 30]}])
+    assert session not in json.dumps(client.log.lines)
+    assert session[:8] in json.dumps(client.log.lines)
+    assert all(len(line["session"] or "") <= 8 for line in client.log.lines)
