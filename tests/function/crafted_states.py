@@ -17,6 +17,11 @@ def document_of(data: bytes) -> dict[str, Any]:
     return dict(json.loads(header["__metadata__"]["siaf"]))
 
 
+def with_changes(data: bytes, **changes: object) -> bytes:
+    """A state file whose document has other entries."""
+    return save(load(data), {"siaf": json.dumps({**document_of(data), **changes})})
+
+
 Path = tuple[str | int, ...]
 NOWHERE = 10**6
 """A frame beyond any test's video."""
