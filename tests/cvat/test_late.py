@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from bench import Bench, Pictures, check_ledger
+from disturbed_job import BOX_POINTS, as_tracks, by_carry, by_sync, first_round, neighbour, second_round
 from standin import StandIn
 from standin_http import Request
-from test_faults import BOX_POINTS, as_tracks, by_carry, by_sync, first_round, neighbour, second_round
 
 from siaf.cvat.rounds.report import SyncReport
 from siaf.cvat.server.connection import Server
