@@ -42,16 +42,32 @@ def keep_elsewhere(
         if tag in untouched - run_over:
             kept.add(tag)
             continue
-        new, old = mask == tag, before == tag
-        meant = stroke_pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), *mask.shape)
-        denied = stroke_pixels((s for s in strokes if (s.tag != tag) == (s.polarity == "positive")), *mask.shape)
-        again = meant.any() and not (meant & ~old).any() and not (denied & old).any()
-        if tag in untouched or (not again and _is_near(new, old)):
+        if tag in untouched or corrects(tag, mask, before, strokes):
             kept.add(tag)
-            asked |= _touched_parts(new & ~old, meant) & may_yield | _denied_parts(tag, mask, before, strokes)
+            gained = (mask == tag) & (before != tag)
+            asked |= touched_parts(gained, meant_pixels(tag, strokes, mask)) & may_yield
+            asked |= _denied_parts(tag, mask, before, strokes)
     fresh = {*drawn, *anew} - kept - {0}
     free = np.isin(mask, [*fresh]) & may_yield | ~np.isin(mask, [*kept]) & ~np.isin(before, [*kept])
     return np.where(asked | free, mask, before).astype(np.uint8)
+
+
+def corrects(tag: int, mask: IndexMask, before: IndexMask, strokes: Sequence[Scribble]) -> bool:
+    """Whether a new mask of an object corrects the old one: it is near that, and strokes do not just repeat it."""
+    new, old = mask == tag, before == tag
+    meant, denied = meant_pixels(tag, strokes, mask), denied_pixels(tag, strokes, mask)
+    again = meant.any() and not (meant & ~old).any() and not (denied & old).any()
+    return not again and _is_near(new, old)
+
+
+def meant_pixels(tag: int, strokes: Sequence[Scribble], mask: IndexMask) -> Bitmap:
+    """Where strokes on a frame of this mask say that an object is."""
+    return stroke_pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), *mask.shape)
+
+
+def denied_pixels(tag: int, strokes: Sequence[Scribble], mask: IndexMask) -> Bitmap:
+    """Where strokes on a frame of this mask say that an object is not: its own negative ones, and others' positive."""
+    return stroke_pixels((s for s in strokes if (s.tag != tag) == (s.polarity == "positive")), *mask.shape)
 
 
 def _is_near(new: Bitmap, old: Bitmap) -> bool:
@@ -68,13 +84,12 @@ def _denied_parts(tag: int, mask: IndexMask, before: IndexMask, strokes: Sequenc
     old = before == tag
     found = np.zeros(mask.shape, bool)
     for other in {s.tag for s in strokes if s.polarity == "positive"} - {0, tag}:
-        drawn = (s for s in strokes if s.tag == other and s.polarity == "positive")
-        found |= _touched_parts(old & (mask == other), stroke_pixels(drawn, *mask.shape))
+        found |= touched_parts(old & (mask == other), meant_pixels(other, strokes, mask))
     denied = (s for s in strokes if (s.tag, s.polarity) in ((0, "positive"), (tag, "negative")))
-    return found | _touched_parts(old & (mask != tag), stroke_pixels(denied, *mask.shape))
+    return found | touched_parts(old & (mask != tag), stroke_pixels(denied, *mask.shape))
 
 
-def _touched_parts(changed: Bitmap, drawn: Bitmap) -> Bitmap:
+def touched_parts(changed: Bitmap, drawn: Bitmap) -> Bitmap:
     """The connected parts of `changed` that have one of these pixels."""
     hit = changed & drawn
     if not hit.any():

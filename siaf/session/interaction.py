@@ -14,7 +14,8 @@ from siaf.model.request import Footage, InteractionRequest
 from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble
 from siaf.session.annotations import Annotations, Round
-from siaf.session.corrections import keep_elsewhere
+from siaf.session.corrections import corrects, keep_elsewhere
+from siaf.session.doubts import keep_doubtful
 from siaf.session.estimate import estimated_mask, known_mask
 from siaf.session.parts import asked_parts
 from siaf.session.propagation import Propagator
@@ -145,7 +146,10 @@ def to_masks(
             anew = set(boxes)
             if number not in seen:
                 anew |= {stroke.tag for stroke in strokes if stroke.polarity == "positive"}
+            known = set(np.unique(before).tolist()) - {0, *boxes}
+            corrected = {tag for tag in known if corrects(tag, mask, before, strokes)}
             mask = keep_elsewhere(mask, before, here.drawn_tags, strokes, anew)
+            mask = keep_doubtful(mask, before, found.of, corrected, strokes)
         human = here.mask
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)
     return result
