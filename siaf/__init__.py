@@ -1,5 +1,6 @@
 """SIAF: interactive video object segmentation from scribbles on several frames."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,10 @@ if TYPE_CHECKING:
     from siaf.scribbles import Scribble
     from siaf.session.session import Session
     from siaf.weights import load_model
+
+# Read when torch loads its OpenMP library. By default a thread that is done spins until the others are: where something
+# else wants the processors, too, that took 6 to 10 times as long as this (docs/performance.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__ = ["Scribble", "Session", "load_model", "open_video"]
 

@@ -57,3 +57,23 @@ def test_nothing_that_only_posix_has_is_needed_to_start() -> None:
         f"import {', '.join(modules)}\n"
         "from siaf.cli import parser; parser(['demo']), parser(['segment']), parser(['weights'])"
     )
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+@pytest.mark.parametrize("module", ["siaf.weights", "function.main"])
+def test_threads_that_wait_leave_the_processor_to_others(
+    monkeypatch: pytest.MonkeyPatch, module: str, own: str | None, expected: str
+) -> None:
+    """OpenMP reads the policy once, when torch loads it."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    code = (
+        "import os, sys\n"
+        "class Seen:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': print(os.environ.get('OMP_WAIT_POLICY'))\n"
+        "sys.meta_path.insert(0, Seen())\n"
+        f"import {module}"
+    )
+    assert run(code).split() == [expected]
