@@ -196,5 +196,5 @@ def test_an_address_that_is_no_function_is_named(
     monkeypatch.setattr(function_client, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures)
     bench.sessions = remote_sessions(FunctionClient(bench.server.url))
-    with pytest.raises(SiafError):
+    with pytest.raises(SiafError, match="XX"):
         bench.sync(job)
