@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from strokes import stroke
 
 from siaf.davis import davis_document, read_davis, write_davis
 from siaf.errors import InputError
 from siaf.scribbles import Scribble
 
 SIZE = {"n_frames": 4, "height": 40, "width": 60}
-
-
-def stroke(tag: int, *points: tuple[float, float], **more: Any) -> Scribble:
-    return Scribble(tag, np.array(points, float), **more)
 
 
 def one_stroke_document(**changes: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the documents point to exists: places in the code, other documents, sections, files, tests."""
+"""What documents, workflows and make point to exists: places in the code, other documents, sections, files, tests."""
 
 import importlib
 import re
@@ -13,6 +13,8 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(
     r"(?<![\w./])(?:siaf|function|deploy|tests|docs)/[\w./-]+\.(?:py|toml|sh|md|json|ya?ml|safetensors)\b"
 )
+RUNNERS = [ROOT / "Makefile", *sorted((ROOT / ".ci").iterdir()), *sorted((ROOT / ".github" / "workflows").iterdir())]
+RUN = re.compile(r"(?<![\w./])(?:siaf|function|deploy|tests|docs|benchmarks|\.ci)/[\w./-]*\w")
 PLACE = re.compile(r"`(siaf/[\w/]+\.py)`((?:,? `[\w.]+`)*)")
 
 
@@ -47,6 +49,12 @@ def test_links_lead_to_files_and_sections_that_exist(document: Path) -> None:
 def test_files_that_a_document_names_exist(document: Path) -> None:
     for name in FILE.findall(document.read_text()):
         assert (ROOT / name).exists(), name
+
+
+def test_paths_that_workflows_and_make_name_exist() -> None:
+    named = {(runner.name, path) for runner in RUNNERS for path in RUN.findall(runner.read_text())}
+    assert {("ci.yml", "tests/deploy"), ("Makefile", "tests/studio"), ("run", ".ci/smoke.sh")} <= named
+    assert {(runner, path) for runner, path in named if not (ROOT / path).exists()} == set()
 
 
 def test_the_changelog_begins_with_the_version_of_the_package() -> None:

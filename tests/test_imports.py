@@ -53,7 +53,8 @@ def test_nothing_that_only_posix_has_is_needed_to_start() -> None:
     modules = [*rooms, "function.main", "function.serve"]
     run(
         f"import sys; sys.modules.update(dict.fromkeys({POSIX_ONLY}))\n"
-        "import multiprocessing.util, os; del os.fork, os.fchmod, os.sched_getaffinity\n"
+        "import multiprocessing.util, os\n"
+        "for name in ('fork', 'fchmod', 'sched_getaffinity'): vars(os).pop(name, None)\n"
         f"import {', '.join(modules)}\n"
         "from siaf.cli import parser; parser(['demo']), parser(['segment']), parser(['weights'])"
     )

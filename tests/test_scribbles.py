@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strokes import stroke
 
 from siaf.errors import InputError
 from siaf.scribbles import (
@@ -14,10 +15,6 @@ from siaf.scribbles import (
     erase_denied,
     rasterize,
 )
-
-
-def stroke(tag: int, *points: tuple[float, float], **more: Any) -> Scribble:
-    return Scribble(tag, np.array(points, float), **more)
 
 
 class TestScribble:

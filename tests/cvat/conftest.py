@@ -6,7 +6,7 @@ They make tasks with a name that begins with "siaf test", and delete them.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,6 +99,3 @@ def three(anywhere: Bench, pictures: Pictures) -> int:
     anywhere.sync(job)
     assert {tag for frame, tag in anywhere.masks(job) if frame == 9} == {1, 2, 3}
     return job
-
-
-Patch = Callable[[object, str, object], None]

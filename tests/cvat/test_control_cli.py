@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bench import Bench, Pictures
+from controlled_job import BOXES
 from standin import StandIn
 
 import siaf.weights
@@ -29,7 +30,7 @@ def test_changes_and_undo_say_what_they_did(
     run: Run, bench: Bench, pictures: Pictures, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (job,) = bench.task(pictures[:4])
-    for tag, box in {1: (8, 12, 24, 28), 2: (68, 42, 86, 58), 3: (80, 2, 94, 9)}.items():
+    for tag, box in BOXES.items():
         bench.box_mask(job, 0, box, "car", tag)
     assert run("sync", "--job", job, "--frames", "1-2", "--advise", "issues") == 0
     assert {frame for frame, _ in bench.masks(job)} == {0, 1, 2}

@@ -73,11 +73,10 @@ def test_a_missing_job_is_named(bench: Bench) -> None:
 
 
 def test_frames_of_different_sizes_are_refused_by_name(bench: Bench, pictures: Pictures) -> None:
-    (job,) = bench.task(pictures[:3])
+    bench.task(pictures[:3])  # so that no frame has the number of the job
     (mixed,) = bench.task_of([pictures[0], pictures[1][:60], pictures[2]])
-    with pytest.raises(InputError, match=f"job {mixed}: frame 1 is 96×60 pixels, most are 96×72"):
+    with pytest.raises(InputError, match=f"^job {mixed}: frame 1 is 96×60 pixels, most are 96×72"):
         bench.sync(mixed)
-    assert job != mixed
 
 
 @pytest.mark.parametrize(

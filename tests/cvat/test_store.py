@@ -136,6 +136,7 @@ def test_the_lock_of_a_dead_sync_is_taken_over(jobs: JobStore, lease: dict[str, 
     jobs._store.write(f"{jobs._folder}/lock.json", json.dumps(lease).encode())
     with jobs.locked() as still_mine:
         still_mine()
+        assert json.loads(jobs._store.read(f"{jobs._folder}/lock.json") or b"")["token"] != "x"
 
 
 def test_a_living_sync_elsewhere_is_respected(jobs: JobStore) -> None:

@@ -79,6 +79,7 @@ def test_only_the_script_and_the_jobs_calls_are_published(config: dict[str, Any]
 
 def test_nginx_puts_the_script_of_this_origin_into_the_head(root: Path) -> None:
     lines = [line for line in (root / "deploy/cvat-ui/siaf.conf").read_text().splitlines() if line[:1] not in ("#", "")]
+    assert lines
     assert all(re.fullmatch(r"sub_filter(_once)? .+;", line) for line in lines)  # valid in the http block
     assert lines[0] == """sub_filter '</head>' '<script src="/siaf/plugin.js" defer></script></head>';"""
 

@@ -52,5 +52,7 @@ def test_zizmor_finds_nothing_to_worry_about_in_the_workflows(root: Path, tool: 
 
 def test_actions_are_pinned_by_commit_and_say_which_version_that_is(root: Path) -> None:
     text = "".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
-    for use in re.findall(r"uses: (.*)", text):
+    uses = re.findall(r"uses: (.*)", text)
+    assert uses
+    for use in uses:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", use), use

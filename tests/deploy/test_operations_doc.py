@@ -101,15 +101,21 @@ def test_every_known_issue_has_an_answer(issue: str, guide: str) -> None:
 
 
 def test_files_and_sections_it_points_to_are_there(root: Path, guide: str) -> None:
-    for path in re.findall(r"(?<![\w./])((?:deploy|tests|docs)/[\w./-]+\w)", guide):
+    paths = re.findall(r"(?<![\w./])((?:deploy|tests|docs)/[\w./-]+\w)", guide)
+    assert len(paths) > 20
+    for path in paths:
         assert (root / path).exists(), path
     headings = {re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-") for line in guide.splitlines()}
-    for anchor in re.findall(r"\]\(#([\w-]+)\)", guide):
+    anchors = re.findall(r"\]\(#([\w-]+)\)", guide)
+    assert len(anchors) > 2
+    for anchor in anchors:
         assert anchor in headings
 
 
 def test_commands_have_options_that_exist(root: Path, guide: str) -> None:
     for script in ("deploy.sh", "undeploy.sh", "status.py"):
         text = (root / "deploy" / script).read_text()
-        for line in re.findall(rf"deploy/{re.escape(script)}(.*)", guide):
+        lines = re.findall(rf"deploy/{re.escape(script)}(.*)", guide)
+        assert lines, script
+        for line in lines:
             assert all(option in text for option in re.findall(r"--[a-z-]+", line)), line

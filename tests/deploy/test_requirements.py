@@ -136,6 +136,7 @@ def test_what_other_engines_need_beyond_that_is_pinned_and_nothing_else(
 
 def test_cuda_packages_are_pinned_apart(pinned: dict[str, Version], cuda: dict[str, Version]) -> None:
     """What torch's CUDA build asks for by exact version agrees, and a CPU image gets none of it."""
+    assert cuda
     assert not set(cuda) & set(pinned)
     assert all(re.match(r"nvidia-|cuda-|triton$", name) for name in cuda)
     for line in map(Requirement, distribution("torch").requires or []):

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 pytest.importorskip("transformers")
 
+from small_rounds import run, stroke
 from small_sam2 import Kind, small_engine
 
-from siaf import Scribble, Session
+from siaf import Session
 from siaf.engines.base import Engine
 from siaf.errors import InputError, StateError
 from siaf.model.loaded import Model
@@ -32,20 +33,10 @@ def frames(clip: Frames) -> Frames:
     return clip[:8]
 
 
-def stroke(tag: int, x: float, y: float, length: float = 10) -> Scribble:
-    return Scribble(tag=tag, points=np.array([[x, y], [x + length, y]]))
-
-
 def square(tag: int, left: int, top: int) -> Frames:
     mask = np.zeros((72, 96), np.uint8)
     mask[top : top + 20, left : left + 20] = tag
     return mask
-
-
-def run(session: Session) -> dict[int, Frames]:
-    for _ in session.propagate():
-        pass
-    return {f: session.mask(f) for f in range(len(session.frames))}
 
 
 def same(one: dict[int, Frames], other: dict[int, Frames]) -> bool:

@@ -2,10 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from strokes import stroke
 
 from siaf.evaluation.grabcut import grabcut_answer, grabcut_from_box, grabcut_from_strokes
 from siaf.evaluation.metrics import jaccard
-from siaf.scribbles import Scribble
 
 Array = NDArray[np.uint8]
 
@@ -19,10 +19,6 @@ def two_squares() -> tuple[Array, Array]:
         frame[region] = np.clip(np.array(colour) + rng.integers(-15, 16, (45, 45, 3)), 0, 255)
         mask[region] = tag
     return frame, mask
-
-
-def stroke(tag: int, *points: tuple[float, float]) -> Scribble:
-    return Scribble(tag, np.array(points))
 
 
 def test_grabcut_separates_two_objects_by_their_strokes() -> None:

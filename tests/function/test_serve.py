@@ -3,7 +3,9 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,13 +15,20 @@ from http_worker import StubbornClient, Worker, worker
 
 from function.http.asgi import is_loopback
 from function.settings import Settings
+from function.store import open_store
 from siaf.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def server(settings: Callable[..., Settings]) -> Iterator[Worker]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The server's, which others may open too."""
+    return f"file:{tmp_path_factory.mktemp('store')}"
+
+
+@pytest.fixture(scope="module")
+def server(settings: Callable[..., Settings], store: str) -> Iterator[Worker]:
     changes = {"log_level": "error", "token": "swordfish", "worker_wait_s": 0.1, "max_body_bytes": 200_000}
-    with worker(settings(**changes)) as running:
+    with worker(settings(**changes, store=store, lock_wait_s=60)) as running:
         yield running
 
 
@@ -66,25 +75,26 @@ def test_two_at_once_are_both_answered(http: StubbornClient, jpegs: list[bytes])
     assert [status for status, _ in answers] == [200] * 8
 
 
-def test_waiting_too_long_is_503(server: Worker, jpegs: list[bytes]) -> None:
-    import http.client
+def test_waiting_too_long_is_503(server: Worker, http: StubbornClient, store: str, jpegs: list[bytes]) -> None:
+    """Here for a worker that waits itself, for a session that somebody else holds."""
+    import http.client as connections
 
-    statuses = []
+    def ask() -> tuple[int, bytes]:
+        connection = connections.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("POST", "/", click(jpegs, 0), {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        return reply.status, reply.read()
 
-    def ask(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        points = [[i % 90, i % 70] for i in range(number, number + 1500)]
-        body = json.dumps({"image": base64_of(jpegs[number]), "pos_points": points, "neg_points": []})
-        connection.request("POST", "/", body, {"Content-Type": "application/json"})
-        statuses.append(connection.getresponse().status)
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(statuses) <= {200, 503}
-    assert 200 in statuses
+    session = http.json("POST", "/v1/sessions", {"frames": 2, "width": 96, "height": 72})["id"]
+    with ThreadPoolExecutor() as pool:
+        with open_store(store, 2**30).lock(f"session-{session}", 1):
+            held = pool.submit(http.bytes, "DELETE", f"/v1/sessions/{session}")
+            deadline = time.monotonic() + 60
+            while (answer := ask())[0] == 200 and time.monotonic() < deadline:
+                time.sleep(0.01)  # the worker has not begun to wait
+            assert (answer[0], json.loads(answer[1])["error"]["code"]) == (503, "busy")
+        assert held.result()[0] == 200
+    assert ask()[0] == 200
 
 
 def test_settings_that_cannot_be_met_end_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

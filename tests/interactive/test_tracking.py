@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from recording_model import RecordingModel
+from small_rounds import run
 
 from siaf import Scribble, Session
 from siaf.errors import InputError
@@ -48,12 +49,6 @@ def film(tiny_model: Model, clip: Frames) -> Film:
     return Film(tiny_model, clip)
 
 
-def masks(session: Session) -> list[NDArray[np.uint8]]:
-    for _ in session.propagate():
-        pass
-    return [session.mask(number) for number in range(len(session.frames))]
-
-
 @pytest.mark.parametrize(("start", "path"), [(0, range(1, 12)), (11, range(10, -1, -1))])
 def test_a_walk_in_either_direction_gives_what_a_session_gives(
     film: Film, tiny_model: Model, clip: Frames, start: int, path: range
@@ -61,7 +56,7 @@ def test_a_walk_in_either_direction_gives_what_a_session_gives(
     mask = (square(5, 10) * 1 + square(70, 40) * 2).astype(np.uint8)
     session = Session(tiny_model, clip)
     session.interact(references={start: mask})
-    expected = masks(session)
+    expected = run(session)
     track = film.prompt(start, ObjectPrompt(1, rle=encode_rle(mask == 1)), ObjectPrompt(2, rle=encode_rle(mask == 2)))
     for number in path:
         track = film.step(track, number)

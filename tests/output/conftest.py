@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from strokes import stroke
 
 from siaf.frames.source import ArrayFrames
 from siaf.output import Results
-from siaf.scribbles import Scribble
 
 N, HEIGHT, WIDTH = 8, 41, 63
 
@@ -21,10 +21,6 @@ def mask(frame: int) -> np.ndarray:
     if frame >= 4:
         index[8:20, 30:40] = 200
     return index
-
-
-def stroke(tag: int, *points: tuple[float, float], **more: Any) -> Scribble:
-    return Scribble(tag, np.array(points, float), **more)
 
 
 def rounds() -> Sequence[Any]:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from small_rounds import stroke
 
-from siaf import Scribble, Session
+from siaf import Session
 from siaf.errors import InputError, StateError
 from siaf.model.loaded import Model
 from siaf.session.barriers import Barriers, plan_stages
@@ -13,10 +14,6 @@ from siaf.session.state_file import dump_session, parse_session
 
 Frames = NDArray[np.uint8]
 CUT = 5
-
-
-def line(tag: int, x: float, y: float) -> Scribble:
-    return Scribble(tag, np.array([[x, y], [x + 10, y]]))
 
 
 def finish(session: Session) -> list[NDArray[np.uint8]]:
@@ -49,19 +46,19 @@ def test_another_clip_is_before_all_barriers() -> None:
 def test_each_side_is_as_if_the_other_were_not_there(tiny_model: Model, clip: Frames) -> None:
     whole = Session(tiny_model, clip)
     whole.barriers = [CUT]
-    whole.interact({2: [line(1, 20, 20)], 8: [line(2, 45, 50)]})
+    whole.interact({2: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
     found = finish(whole)
     left, right = Session(tiny_model, clip[:CUT]), Session(tiny_model, clip[CUT:])
-    for side, frame, tag, stroke in ((left, 2, 1, line(1, 20, 20)), (right, 8 - CUT, 2, line(2, 45, 50))):
+    for side, frame, tag, drawn in ((left, 2, 1, stroke(1, 20, 20)), (right, 8 - CUT, 2, stroke(2, 45, 50))):
         for place in (1, 2):  # a tag's place is part of its identity
             side.objects.add(place)
-        side.interact({frame: [stroke]})
+        side.interact({frame: [drawn]})
         guessed = side.mask(frame)  # with random weights, of an object that is not there
         side._annotations.masks[frame] = np.where(guessed == tag, guessed, 0).astype(np.uint8)
     for frame, mask in enumerate([*finish(left), *finish(right)]):
         np.testing.assert_array_equal(found[frame], mask, err_msg=f"frame {frame}")
     crossing = Session(tiny_model, clip)
-    crossing.interact({2: [line(1, 20, 20)], 8: [line(2, 45, 50)]})
+    crossing.interact({2: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
     without = finish(crossing)
     assert any((a != b).any() for a, b in zip(found, without, strict=True)), "the barrier makes no difference"
 
@@ -69,7 +66,7 @@ def test_each_side_is_as_if_the_other_were_not_there(tiny_model: Model, clip: Fr
 def test_a_side_where_nobody_drew_stays_empty(tiny_model: Model, clip: Frames) -> None:
     session = Session(tiny_model, clip)
     session.barriers = [CUT]
-    session.interact({2: [line(1, 20, 20)]})
+    session.interact({2: [stroke(1, 20, 20)]})
     found = finish(session)
     assert not any(mask.any() for mask in found[CUT:])
     assert session.pending == 0
@@ -78,7 +75,7 @@ def test_a_side_where_nobody_drew_stays_empty(tiny_model: Model, clip: Frames) -
 
 def test_a_barrier_set_later_takes_back_what_had_been_carried_across(tiny_model: Model, clip: Frames) -> None:
     session = Session(tiny_model, clip)
-    session.interact({2: [line(1, 20, 20)], 8: [line(2, 45, 50)]})
+    session.interact({2: [stroke(1, 20, 20)], 8: [stroke(2, 45, 50)]})
     finish(session)
     assert session.snapshot().annotations.adopted == {2: {2}, 8: {1}}
     session.barriers = [CUT]
@@ -95,7 +92,7 @@ def test_barriers_are_kept_in_the_file_and_old_files_have_none(tiny_model: Model
     session, plain = Session(tiny_model, clip), Session(tiny_model, clip)
     session.barriers = {9, CUT}
     for each in (session, plain):
-        each.interact({2: [line(1, 20, 20)], 7: [line(1, 45, 20)]})
+        each.interact({2: [stroke(1, 20, 20)], 7: [stroke(1, 45, 20)]})
     for done, _ in session.propagate():
         if done == 2:
             break
@@ -112,7 +109,7 @@ def test_a_file_with_wrong_barriers_is_damaged(tiny_model: Model, clip: Frames, 
     """The last of them is crossed by a chain of the plan."""
     session = Session(tiny_model, clip)
     session.barriers = [CUT]
-    session.interact({2: [line(1, 20, 20)]})
+    session.interact({2: [stroke(1, 20, 20)]})
     state = dump_session(session)
     right = b'\\"barriers\\": [5]'
     assert right in state

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from small_rounds import masks, stroke
 
 from siaf import Scribble, Session
 from siaf.errors import InputError, StateError
@@ -17,17 +18,9 @@ Frames = NDArray[np.uint8]
 START = 6
 
 
-def line(tag: int, x: float, y: float) -> Scribble:
-    return Scribble(tag, np.array([[x, y], [x + 10, y]]))
-
-
 def finish(session: Session) -> None:
     for _ in session.propagate():
         pass
-
-
-def masks(session: Session) -> list[NDArray[np.uint8]]:
-    return [session.mask(f) for f in range(len(session.frames))]
 
 
 def renamed(mask: NDArray[np.uint8], names: dict[int, int]) -> NDArray[np.uint8]:
@@ -41,7 +34,7 @@ def three(tiny_model: Model, clip: Frames) -> Session:
     reference = np.zeros(clip.shape[1:3], np.uint8)
     reference[12:28, 10:24], reference[42:58, 68:86], reference[2:8, 80:94] = 1, 2, 3
     session.interact(references={1: reference})
-    session.interact({9: [line(1, 45, 20), line(2, 40, 50), line(3, 82, 5)]})
+    session.interact({9: [stroke(1, 45, 20), stroke(2, 40, 50), stroke(3, 82, 5)]})
     session.objects.add(1, "car").origin["from"] = "here"
     finish(session)
     assert all({1, 2, 3} <= set(np.unique(mask)) for mask in (session.mask(1), session.mask(9)))
@@ -72,7 +65,7 @@ def test_memories_follow(three: Session, edit, names, tiny_model: Model, clip: F
     edit(three)
     now = {frame: three.mask(frame) for frame in three.interacted}
     places = three.objects.places()
-    three.interact({11: [line(2, 30, 50)]})
+    three.interact({11: [stroke(2, 30, 50)]})
     finish(three)
     other = Session(tiny_model, clip)
     for tag in places:
@@ -133,7 +126,7 @@ def test_a_split_object_keeps_label_and_origin(three: Session) -> None:
 def test_a_new_object_is_not_looked_for_where_the_whole_was(three: Session) -> None:
     """Frame 1 shows object 1 before the split: no walk may bring its later part there."""
     three.split_object(1, START)
-    three.interact({11: [line(2, 30, 50)]})
+    three.interact({11: [stroke(2, 30, 50)]})
     finish(three)
     assert 4 not in three.mask(1)
 
@@ -141,10 +134,10 @@ def test_a_new_object_is_not_looked_for_where_the_whole_was(three: Session) -> N
 def test_strokes_of_all_rounds_follow(three: Session) -> None:
     """A later round on their frame has the pixels of each as its object is called now."""
     denied = Scribble(1, np.array([[60.0, 30.0], [66.0, 30.0]]), polarity="negative")
-    three.interact({9: [line(3, 20, 60), denied]})
+    three.interact({9: [stroke(3, 20, 60), denied]})
     finish(three)
     three.swap_objects(1, 2, START)
-    mask = three.interact({9: [line(3, 5, 40), line(1, 58, 30)]})[9]
+    mask = three.interact({9: [stroke(3, 5, 40), stroke(1, 58, 30)]})[9]
     for tag, x, y in ((2, 45, 20), (1, 40, 50), (3, 82, 5), (3, 20, 60), (1, 58, 30)):
         assert (mask[y, x : x + 11] == tag).all(), (tag, x, y)
 
@@ -198,7 +191,7 @@ def test_what_cannot_be_done_is_named_and_changes_nothing(three: Session, call, 
 
 
 def test_an_unfinished_propagation_comes_first(three: Session, tiny_model: Model) -> None:
-    three.interact({5: [line(2, 60, 50)]})
+    three.interact({5: [stroke(2, 60, 50)]})
     before = dump_session(three)
     with pytest.raises(InputError, match=r"^round: .* not finished"):
         three.swap_objects(1, 2, START)

@@ -69,7 +69,7 @@ def test_an_object_absent_from_the_only_reference_is_absent_everywhere(session: 
     reference = np.zeros(clip.shape[1:3], np.uint8)
     reference[5:20, 5:20] = 1
     session.interact(references={0: reference})
-    assert set(np.unique(np.stack(list(run(session).values())))) <= {0, 1}
+    assert set(np.unique(np.stack(list(run(session).values())))) == {0, 1}
 
 
 def test_reannotating_a_frame_replaces_its_entry_in_memory(session: Session) -> None:
@@ -126,7 +126,8 @@ def test_the_least_confident_frames_are_suggested_apart_from_each_other(session:
     run(session)
     session.confidence.update({f: {1: 0.9} for f in range(1, 12)} | {5: {1: 0.2}, 6: {1: 0.3}, 10: {1: 0.4}})
     assert session.suggest(2) == [5, 6]
-    assert all(0 <= f < 12 for f in session.suggest(5))
+    assert session.suggest(5)[:3] == [5, 6, 10]
+    assert len(set(session.suggest(5)) & set(range(1, 12))) == 5
 
 
 @pytest.mark.parametrize(
@@ -215,5 +216,4 @@ def test_a_frame_that_was_suggested_and_drawn_on_is_suggested_no_more(session: S
     first = session.suggest(1)
     session.interact({first[0]: [stroke(1, 30, 20)]})
     run(session)
-    assert first[0] not in session.suggest(12)
-    assert set(session.suggest(12)) <= set(range(12)) - {3, first[0]}
+    assert sorted(session.suggest(12)) == sorted(set(range(12)) - {3, first[0]})

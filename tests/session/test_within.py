@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from small_rounds import masks
 
 from siaf import Scribble, Session
 from siaf.errors import InputError
@@ -22,10 +23,6 @@ def draw(session: Session, **tags: int) -> None:
 
 def finish(session: Session) -> list[tuple[int, int]]:
     return list(session.propagate())
-
-
-def masks(session: Session) -> list[NDArray[np.uint8]]:
-    return [session.mask(f) for f in range(len(session.frames))]
 
 
 @pytest.fixture(scope="module")

@@ -221,12 +221,15 @@ def test_after_a_round_objects_are_on_their_way_before_anybody_propagates(
     desk.close()
 
 
-def test_a_frame_that_cannot_be_read_stops_nothing_ahead(folder: Path, opened: VideoClip, tiny_model: Model) -> None:
-    ahead = Ahead(opened.load(tiny_model))
+def test_a_frame_that_cannot_be_read_stops_nothing_ahead(
+    folder: Path, opened: VideoClip, recording: RecordingModel
+) -> None:
+    ahead = Ahead(opened.load(recording))
     (folder / "4.png").write_bytes(b"damaged")
     ahead.drawn_on(4)
     while ahead.wanted:
         ahead.step()
+    assert sum(recording.counts("encode_batch")) == 11
     opened.close()
 
 

@@ -214,6 +214,7 @@ def test_nothing_is_asked_of_others_and_no_script_is_refused(chromium: Any, serv
     page.goto(served.url)
     page.wait_for_selector("#stage[data-shown]")
     page.wait_for_timeout(500)
+    assert asked
     assert all(url.startswith(served.url) for url in asked)
     assert said == []
     context.close()

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from encoder_onnx import write_onnx
 from onnx import TensorProto, helper, numpy_helper
-from test_tinyvit import write_onnx
 
 from siaf.errors import InputError, StateError
 from siaf.model.sam import NEGATIVE, NO_POINT, POSITIVE, TOP_LEFT, SegmentAnything

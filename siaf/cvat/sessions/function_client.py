@@ -89,7 +89,7 @@ class FunctionClient:
         if status == 401:
             return InputError(f"the function refuses the token: {text}", field="token")
         if status == 404:
-            return Gone(f"{text}{field}")
+            return Gone(f"{text}{field}" if code else f"{self.url} does not answer like a siaf function (404)")
         if status == 409:
             return Stale(f"somebody else changed the session: {text}")
         if status == 422 and "state" in text:

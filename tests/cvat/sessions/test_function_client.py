@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -196,5 +197,5 @@ def test_an_address_that_is_no_function_is_named(
     monkeypatch.setattr(function_client, "RETRY_DELAYS_S", ())
     job = drawn(bench, pictures)
     bench.sessions = remote_sessions(FunctionClient(bench.server.url))
-    with pytest.raises(SiafError):
+    with pytest.raises(SiafError, match=f"{re.escape(bench.server.url)} does not answer like a siaf function"):
         bench.sync(job)

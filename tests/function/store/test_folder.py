@@ -62,6 +62,7 @@ def test_a_damaged_entry_is_absent(tmp_path: Path, spoil: Callable[[bytes], byte
     assert store.get("a") == b"new"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     store = FileStore(str(tmp_path / "store"), 2**20)
     store.put("a/b", b"x", 60)

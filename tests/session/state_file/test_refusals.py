@@ -98,4 +98,5 @@ def test_what_a_memory_was_made_with_is_part_of_the_file(
 
 
 def test_the_size_at_which_strokes_are_read_makes_no_memory(session: Session, tiny_model: Model, clip: Frames) -> None:
-    parse_session(dump_session(session), replace(tiny_model, interaction_short_side=97), clip)
+    again = parse_session(dump_session(session), replace(tiny_model, interaction_short_side=97), clip)
+    assert again.interacted == session.interacted == [3, 8]
