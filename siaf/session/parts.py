@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from siaf.boxes import Box, box_pixels
 from siaf.masks import Bitmap, IndexMask
 from siaf.scribbles import Scribble, stroke_pixels
+from siaf.session.corrections import meant_pixels
 
 
 def asked_parts(
@@ -30,7 +31,7 @@ def asked_parts(
         own = mask == tag
         if not own.any():
             continue
-        held = stroke_pixels((s for s in strokes if s.tag == tag and s.polarity == "positive"), *mask.shape)
+        held = meant_pixels(tag, strokes, mask)
         denied = stroke_pixels((s for s in strokes if _denies(s, tag)), *mask.shape)
         had = np.zeros_like(own) if before is None else before == tag
         result[own & ~_kept(own, held, denied, had, boxes.get(tag))] = 0
