@@ -35,9 +35,10 @@ def keep_doubtful(
     """The corrected mask of a frame without the changes of `tags` that are too unsure, or too thin to be seen.
 
     A pixel that an object gains from the background or loses to it counts if its `chance` (of a tag: float32 H×W, how
-    likely every pixel is that object) outweighs what was there. Thin parts that it loses count only if a stroke denies
-    them; but of a separate thicker part that as good as goes nothing stays. Pixels under `strokes` are as drawn, and so
-    is what objects take from each other. Masks are uint8 H×W.
+    likely every pixel is that object) outweighs what was there, or if it is in a thick part that it loses and a stroke
+    denies. Thin parts that it loses count only if a stroke denies them; but of a separate thicker part that as good as
+    goes nothing stays. Pixels under `strokes` are as drawn, and so is what objects take from each other. Masks are
+    uint8 H×W.
     """
     mask = mask.copy()
     for tag in sorted(tags):
@@ -48,9 +49,8 @@ def keep_doubtful(
         likely = chance(tag)
         meant, denied = meant_pixels(tag, strokes, mask), denied_pixels(tag, strokes, mask)
         mask[gained & (likely < _SURE) & ~meant] = 0
-        found = lost & (likely > _SURE)
-        lost &= ~touched_parts(lost, found & ~_thin(found))  # a stroke took all of that part, though it was found
-        back = lost & (likely > 1 - _SURE) & ~denied
+        asked = touched_parts(lost & ~_thin(lost), denied) | denied
+        back = lost & (likely > 1 - _SURE) & ~asked
         thin = _thin(lost & ~back)
         stays = back | thin & ~touched_parts(thin, denied)
         mask[stays & ~_mostly_lost(old, new)] = tag
