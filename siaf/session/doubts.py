@@ -14,9 +14,9 @@ from siaf.masks import Bitmap, IndexMask, distance_to_outside
 from siaf.scribbles import Scribble
 from siaf.session.corrections import denied_pixels, meant_pixels, touched_parts
 
-PRIOR = 1.0
+_PRIOR = 1.0
 """Logits that speak for what an object was, beside those that the segmenter finds."""
-_SURE = 1 / (1 + np.exp(-PRIOR))
+_SURE = 1 / (1 + np.exp(-_PRIOR))
 _THIN = 0.007
 """Of the frame's long side: of what an object loses, parts narrower than twice this stay."""
 _LEFT = 0.1

@@ -15,7 +15,7 @@ from siaf.prompts import FramePrompts, Prompts
 from siaf.scribbles import Scribble
 from siaf.session.annotations import Annotations, Round
 from siaf.session.corrections import corrects, keep_elsewhere
-from siaf.session.doubts import PRIOR, keep_doubtful
+from siaf.session.doubts import keep_doubtful
 from siaf.session.estimate import estimated_mask, known_mask
 from siaf.session.parts import asked_parts
 from siaf.session.propagation import Propagator
@@ -137,7 +137,7 @@ def to_masks(
         found = answer[number]
         if model.segmenter is not None:
             drawn = frames[number], found, strokes, boxes, before
-            found = refine(model.segmenter, *drawn, standing=standing, close_ups=close_ups, prior=PRIOR)
+            found = refine(model.segmenter, *drawn, standing=standing, close_ups=close_ups)
         mask = honour_strokes(asked_parts(found.likeliest(), strokes, boxes, before), [*standing, *strokes])
         for tag, box in boxes.items():
             if not (mask == tag).any():  # the box itself says at least that much

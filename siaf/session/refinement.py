@@ -42,15 +42,13 @@ def refine(
     standing: Sequence[Scribble] = (),
     closer: Collection[int] = (),
     close_ups: bool = True,
-    prior: float = 0.0,
 ) -> Probabilities:
     """A frame's probabilities with every object that has a stroke or a box on it drawn again, at the segmenter's size.
 
     `before` is the frame's mask before these strokes, if it had one: strokes may only say what is wrong with it, so
     points inside it, and the strokes of earlier rounds that are still `standing`, stand for the rest. A pixel that
     several objects claim is the most probable one's. A close-up that is little finer serves objects that the frame did
-    not have before, and those of `closer`. Without `close_ups` nothing is seen closer: a first answer, sooner. `prior`:
-    how many logits speak for what an object without a box was before.
+    not have before, and those of `closer`. Without `close_ups` nothing is seen closer: a first answer, sooner.
     """
     size = segmenter.mask_size(*guess.size)
     named = {stroke.tag for stroke in strokes if stroke.tag} | boxes.keys()
@@ -59,7 +57,7 @@ def refine(
     if any(not stroke.tag for stroke in strokes):
         named |= small.keys()
     said = [*standing, *strokes]
-    asked = {tag: _Asked(tag, *points_of(said, tag), boxes.get(tag), before, prior) for tag in sorted(named)}
+    asked = {tag: _Asked(tag, *points_of(said, tag), boxes.get(tag), before) for tag in sorted(named)}
     channels = {}
     for tag in guess.tags[1:].tolist():
         channels[tag] = small[tag] if tag in small else torch.from_numpy(guess.of(tag, size))
@@ -84,7 +82,7 @@ def refine(
 @dataclass(frozen=True, eq=False)
 class _Asked:
     """What is known of an object: points N×2 (x, y) in pixels on it and beside it, its box, and the frame's index mask
-    before, uint8 H×W, which all objects share, with the logits that speak for it.
+    before, uint8 H×W, which all objects share.
     """
 
     tag: int
@@ -92,7 +90,6 @@ class _Asked:
     beside: Points
     box: Box | None
     before: IndexMask | None
-    prior: float
 
     def within(self, window: Window) -> "_Asked":
         """The same in the coordinates of a part of the frame."""
@@ -100,8 +97,7 @@ class _Asked:
         corner, far = np.array([left, top]), np.array([right, bottom])
         on, beside = (p[((p >= corner) & (p < far)).all(1)] - corner for p in (self.on, self.beside))
         box = self.box and (self.box[0] - left, self.box[1] - top, self.box[2] - left, self.box[3] - top)
-        before = None if self.before is None else self.before[top:bottom, left:right]
-        return _Asked(self.tag, on, beside, box, before, self.prior)
+        return _Asked(self.tag, on, beside, box, None if self.before is None else self.before[top:bottom, left:right])
 
 
 def _small(before: IndexMask, tags: Sequence[int], size: tuple[int, int]) -> dict[int, Tensor]:
@@ -122,10 +118,7 @@ def _drawn_again(segmenter: Segmenter, frame: NDArray[np.uint8], guess: Tensor, 
     thought = guess.clamp(_SURE, 1 - _SURE).logit()
     on = asked.on
     if asked.before is not None and asked.box is None:
-        had = asked.before == asked.tag
-        if asked.prior and had.any():
-            thought = thought + asked.prior * (2 * resized(torch.from_numpy(had), (guess.shape[0], guess.shape[1])) - 1)
-        on = np.concatenate((on, _anchors(had, thought.numpy() > 0, asked.beside)))
+        on = np.concatenate((on, _anchors(asked.before == asked.tag, guess.numpy() > 0.5, asked.beside)))
     if not len(on) and asked.box is None:
         return guess
     found = segmenter.segment(frame, Prompt(on, asked.beside, asked.box, thought)).cpu()

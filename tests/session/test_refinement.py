@@ -78,46 +78,24 @@ def test_a_mask_known_as_pixels_comes_back_as_it_was(segmenter: Segmenter) -> No
     assert iou(guess.likeliest() == 3, disc()) > 0.98
 
 
-class Spy(Segmenter):
-    """Answers every prompt with the mask that it was given."""
-
-    def __init__(self) -> None:
-        super().__init__(SegmentAnything(), torch.device("cpu"))
-        self.asked: list[Prompt] = []
-
-    def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> torch.Tensor:
-        self.asked.append(prompt)
-        assert prompt.mask is not None
-        return prompt.mask
-
-
-BEFORE = np.zeros((HEIGHT, WIDTH), np.uint8)
-BEFORE[30:70, 10:70] = 1
-
-
 def test_points_stand_for_what_was_before_but_not_near_what_was_denied(picture: NDArray[np.uint8]) -> None:
-    spy = Spy()
+    asked: list[Prompt] = []
+
+    class Spy(Segmenter):
+        def segment(self, frame: NDArray[np.uint8], prompt: Prompt) -> torch.Tensor:
+            asked.append(prompt)
+            assert prompt.mask is not None
+            return prompt.mask
+
+    before = np.zeros((HEIGHT, WIDTH), np.uint8)
+    before[30:70, 10:70] = 1
+    spy = Spy(SegmentAnything(), torch.device("cpu"))
     denied = Scribble(0, np.array([[20.0, 50.0]]))
-    refine(spy, picture, guess_from(BEFORE, [1], spy), [denied, Scribble(1, np.array([[40.0, 32.0]]))], {}, BEFORE)
-    clicked, *inside = spy.asked[0].positive.tolist()
+    refine(spy, picture, guess_from(before, [1], spy), [denied, Scribble(1, np.array([[40.0, 32.0]]))], {}, before)
+    clicked, *inside = asked[0].positive.tolist()
     assert clicked == [40, 32]
     assert len(inside) == 6
-    assert all(BEFORE[int(y), int(x)] == 1 and np.hypot(x - 20, y - 50) > 9 for x, y in inside)
-
-
-@pytest.mark.parametrize(("box", "expected"), [(None, 1.0), ((10.0, 30.0, 70.0, 70.0), 0.0)])
-def test_what_was_before_speaks_for_itself_unless_a_box_says_where_to_look(
-    picture: NDArray[np.uint8], box: tuple[float, float, float, float] | None, expected: float
-) -> None:
-    """One logit more within what the object was, one less outside."""
-    spy, boxes = Spy(), {} if box is None else {1: box}
-    undecided = Probabilities(torch.full((2, HEIGHT, WIDTH), 0.5), np.array((0, 1), np.uint8), (HEIGHT, WIDTH), False)
-    refine(spy, picture, undecided, [Scribble(1, np.array([[40.0, 32.0]]))], boxes, BEFORE, prior=1.0)
-    asked = spy.asked[0].mask
-    assert asked is not None
-    rows, columns = asked.shape
-    inside, outside = asked[rows // 2, columns // 4], asked[rows // 2, 3 * columns // 4]
-    assert inside == pytest.approx(expected, abs=1e-4) and outside == pytest.approx(-expected, abs=1e-4)
+    assert all(before[int(y), int(x)] == 1 and np.hypot(x - 20, y - 50) > 9 for x, y in inside)
 
 
 def test_points_lie_along_strokes_and_say_what_they_mean() -> None:
