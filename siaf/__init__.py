@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from siaf.session.session import Session
     from siaf.weights import load_model
 
-# Read when torch loads its OpenMP library. By default a thread that is done spins until the others are: where something
-# else wants the processors, too, that took 6 to 10 times as long as this (docs/performance.md).
+# Read when torch loads its OpenMP library. By default a thread that is done spins until the others are, and takes the
+# processor from them where something else wants it, too (docs/performance.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__ = ["Scribble", "Session", "load_model", "open_video"]
