@@ -128,7 +128,7 @@ def to_masks(
     """Index masks of the asked frames; what the user drew, or gave as a mask, is in them as it is, and objects that
     nobody spoke about are as they were. On frames that were `seen`, drawn on in an earlier round, so are the others,
     but for what the strokes touch; a propagated mask may be wrong in more places than anybody marks, so there objects
-    with positive strokes are drawn anew.
+    with positive strokes are drawn anew. On both, what is in doubt stays as it was (`siaf.session.doubts`).
     """
     result = {}
     for number, here in sorted(request.prompts.items()):
