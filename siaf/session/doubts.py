@@ -35,10 +35,10 @@ def keep_doubtful(
     """The corrected mask of a frame without the changes of `tags` that are too unsure, or too thin to be seen.
 
     A pixel that an object gains from the background or loses to it counts if its `chance` (of a tag: float32 H×W, how
-    likely every pixel is that object) outweighs what was there, or if it is in a thick part that it loses and a stroke
-    denies. Thin parts that it loses count only if a stroke denies them; but of a separate thicker part that as good as
-    goes nothing stays. Pixels under `strokes` are as drawn, and so is what objects take from each other. Masks are
-    uint8 H×W.
+    likely every pixel is that object) outweighs what was there, or if it is in a thick part that a stroke asks for.
+    Thin parts that it loses count only if a stroke denies them; but of a separate thicker part that as good as goes
+    nothing stays. Pixels under `strokes` are as drawn, and so is what objects take from each other. Masks are uint8
+    H×W.
     """
     mask = mask.copy()
     for tag in sorted(tags):
@@ -48,13 +48,17 @@ def keep_doubtful(
             continue
         likely = chance(tag)
         meant, denied = meant_pixels(tag, strokes, mask), denied_pixels(tag, strokes, mask)
-        mask[gained & (likely < _SURE) & ~meant] = 0
-        asked = touched_parts(lost & ~_thin(lost), denied) | denied
-        back = lost & (likely > 1 - _SURE) & ~asked
+        mask[gained & (likely < _SURE) & ~_asked(gained, meant)] = 0
+        back = lost & (likely > 1 - _SURE) & ~_asked(lost, denied)
         thin = _thin(lost & ~back)
         stays = back | thin & ~touched_parts(thin, denied)
         mask[stays & ~_mostly_lost(old, new)] = tag
     return mask
+
+
+def _asked(changed: Bitmap, drawn: Bitmap) -> Bitmap:
+    """Where strokes ask for a change: on their own pixels, and in thick parts of it that they touch."""
+    return touched_parts(changed & ~_thin(changed), drawn) | drawn
 
 
 def _mostly_lost(old: Bitmap, new: Bitmap) -> Bitmap:

@@ -40,9 +40,9 @@ def test_what_an_object_gains_or_loses_counts_if_the_segmenter_is_sure() -> None
 
 
 def test_pixels_under_strokes_are_as_drawn() -> None:
-    before, new = mask(BODY), mask((70, 20, 130, 100))
-    kept = corrected(new, before, LITTLE, stroke(1, 110, 120, 60))
-    assert (kept[60, 110:121] == 1).all() and kept[50, 115] == 0
+    before, new = mask(BODY), mask((50, 20, 102, 100))
+    kept = corrected(new, before, LITTLE, stroke(1, 95, 101, 60))
+    assert (kept[60, 100:102] == 1).all() and (kept[50, 100:102] == 0).all()
 
 
 def test_a_thin_part_stays_however_sure_the_segmenter_is() -> None:
@@ -65,10 +65,12 @@ def test_of_a_separate_part_of_which_next_to_nothing_is_found_nothing_stays() ->
     assert (corrected(new, before, LITTLE) == new).all()
 
 
-def test_a_thick_part_that_a_stroke_denies_goes_however_unsure_the_segmenter_is() -> None:
+def test_a_thick_part_that_a_stroke_asks_for_counts_however_unsure_the_segmenter_is() -> None:
     before, new = mask(BODY, (100, 40, 140, 80)), mask(BODY)
     assert (corrected(new, before, LITTLE) == before).all()
     assert (corrected(new, before, LITTLE, stroke(0, 110, 130, 60)) == new).all()
+    assert (corrected(before, new, LITTLE) == new).all()
+    assert (corrected(before, new, LITTLE, stroke(1, 110, 130, 60)) == before).all()
 
 
 def test_what_a_stroke_took_away_against_the_segmenter_stays_away() -> None:
