@@ -146,9 +146,10 @@ def to_masks(
             anew = set(boxes)
             if number not in seen:
                 anew |= {stroke.tag for stroke in strokes if stroke.polarity == "positive"}
-            known = set(np.unique(before).tolist()) - {0, *boxes}
-            corrected = {tag for tag in known if corrects(tag, mask, before, strokes)}
-            mask = keep_elsewhere(mask, before, here.drawn_tags, strokes, anew)
+            redrawn, mask = mask, keep_elsewhere(mask, before, here.drawn_tags, strokes, anew)
+            differs = mask != before
+            changed = {*np.unique(before[differs]).tolist(), *np.unique(mask[differs]).tolist()} - {0, *boxes}
+            corrected = {tag for tag in changed if corrects(tag, redrawn, before, strokes)}
             mask = keep_doubtful(mask, before, found.of, corrected, strokes)
         human = here.mask
         result[number] = mask if human is None else np.where(human > 0, human, mask).astype(np.uint8)
