@@ -79,10 +79,10 @@ class Settings(BaseSettings):
     adapt: Annotated[
         bool,
         Field(
-            description="before a round is propagated, fit the network to the masks that people gave on two frames or "
-            "more: better masks for 8 to 15 seconds of processor time; a propagate call may say otherwise"
+            description="before a round is propagated, fit the network to the masks that people gave, if there is one: "
+            "better masks for 5 to 15 seconds of processor time; a propagate call may say otherwise"
         ),
-    ] = False
+    ] = True
     token: Annotated[
         SecretStr | None,
         Field(description="if set, `/v1` needs `Authorization: Bearer …`; CVAT's own calls cannot send it"),

@@ -41,7 +41,6 @@ from siaf import Session
 from siaf.arguments import frame_range
 from siaf.errors import StateError
 from siaf.masks import index_mask_to_rles
-from siaf.session.adaptation import MIN_FRAMES
 from siaf.session.state_file import parse_session, read_summary
 
 _PAGE_NUMBERS = 1_500_000
@@ -130,8 +129,8 @@ class Rounds:
                 raise stale(f"{done} frames are finished, not {after}", "after")
             page = _Page(current, after)
             if current.plan.remaining_frames and not page.frames:  # what was finished before is not kept waiting
-                adapts = self.settings.adapt if body.adapt is None else body.adapt
-                adapts = adapts and not done and len(current.verified) >= MIN_FRAMES
+                pays = self.settings.adapt and current.adapts
+                adapts = not done and (pays if body.adapt is None else body.adapt and bool(current.verified))
                 self.sessions.require(
                     change.record, [*current.plan.remaining_frames, *(current.verified if adapts else ())]
                 )

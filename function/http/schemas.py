@@ -175,8 +175,8 @@ class RoundReply(_Body):
 class PropagateRequest(_Body):
     """Work for at most `budget_s` seconds. `after`: how many finished frames of this round the client has received.
 
-    `adapt`: before a round's first frame, fit the network to the masks that people gave, if they did on two frames or
-    more; null: as SIAF_ADAPT says. That may take a few calls, which finish no frame.
+    `adapt`: before a round's first frame, fit the network to the masks that people gave, if they gave one; null: as
+    SIAF_ADAPT says. That may take a few calls, which finish no frame.
     """
 
     budget_s: Annotated[float, Field(gt=0)] | None = None

@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="give the true masks of N frames, spread over the clip (default: 1, the first)",
             )
             each.add_argument(
-                "--adapt", action="store_true", help="measure also with the decoder adapted to these (two or more)"
+                "--adapt",
+                action=argparse.BooleanOptionalAction,
+                help="adapt the decoder to these (default: as rounds do, where it was measured to help)",
             )
         if kind not in ("interaction", "clicks"):
             each.add_argument(
@@ -113,15 +115,12 @@ def run_propagation(arguments: argparse.Namespace) -> None:
     """J per object, J of all objects taken as one, swaps, F, J&F and J of the last quarter by sequence and method."""
     from siaf.evaluation.propagation import siaf_method
 
-    if arguments.adapt and arguments.references < 2:
-        raise InputError("needs two reference frames or more", field="references")
     if arguments.adapt and arguments.model in ENGINE_NAMES:
         raise InputError(f"{arguments.model} has no decoder that a session can adapt", field="adapt")
 
     def measure(model: Engine, sequence: LabelledSequence) -> Iterator[Row]:
-        methods = {model.name: siaf_method(model)}
-        if arguments.adapt:
-            methods[f"{model.name} adapted"] = siaf_method(model, adapt=True)
+        own = f"{model.name} not adapted" if arguments.adapt is False else model.name
+        methods = {own: siaf_method(model, adapt=arguments.adapt)}
         for name, method in {**methods, **_baselines(arguments, model)}.items():
             yield {"method": name, **propagation_row(method, sequence, arguments.references)}
 

@@ -29,7 +29,6 @@ from siaf.frames.source import FrameSource, open_video
 from siaf.masks import MAX_TAG, IndexMask
 from siaf.output import Results, write_results
 from siaf.scribbles import Scribble, is_seen
-from siaf.session.adaptation import MIN_FRAMES
 from siaf.session.session import Session
 from siaf.session.stroke_slots import object_tags
 
@@ -69,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--adapt",
-        action="store_true",
-        help="before a round is propagated, fit the network to the masks given with --masks, on two frames or more",
+        action=argparse.BooleanOptionalAction,
+        help="before a round is propagated, fit the network to the masks of --masks (default: if there are some)",
     )
     parser.add_argument(
         "--frames",
@@ -134,7 +133,7 @@ def segment(
     within: range | None = None,
     notes: Sequence[str] = (),
     begun: Path | None = None,
-    adapt: bool = False,
+    adapt: bool | None = None,
     again: Callable[[Path, int], str] | None = None,
 ) -> dict[str, Any]:
     """Finish what the session has begun, run rounds to their end and write the results to `out`.
@@ -143,7 +142,7 @@ def segment(
     frames; masks that the session has elsewhere are written again. If anything fails, the pictures that were in `out`
     stay, and the session is kept there (`KeptSession`); `again(file, n)` is the command that goes on from it after n
     rounds.
-    `adapt`: before every propagation, as `Session.adapt`; where too few masks are verified, a note says so.
+    `adapt`: before every propagation, as `Session.adapt` (None: where it pays); a note says what came of it.
     """
     given = [(strokes, (masks or {}) if n == 0 else {}) for n, strokes in enumerate(rounds or ([{}] if masks else []))]
     begun_rounds = 0
@@ -161,16 +160,15 @@ def segment(
         try:
             with stopping() as stop:
                 if session.pending:
-                    if adapt and not session.plan.results_done:
-                        adapted += _adapt(session, "unfinished round", stop.check)
+                    if not session.plan.results_done:
+                        adapted += _adapt(session, adapt, "unfinished round", stop.check)
                     propagate_with_progress(session, "unfinished round", stop.check)
                 for strokes, references in given:
                     stop.check()
                     session.interact(strokes, references)
                     begun_rounds += 1
                     _name_objects(session, labels)
-                    if adapt:
-                        adapted += _adapt(session, f"round {begun_rounds}", stop.check)
+                    adapted += _adapt(session, adapt, f"round {begun_rounds}", stop.check)
                     propagate_with_progress(session, f"round {begun_rounds}", stop.check)
                     shrunk += [{"round": begun_rounds, **asdict(one), "text": str(one)} for one in session.shrunk]
                 _name_objects(session, labels)
@@ -304,11 +302,13 @@ def _check_tags(
         raise InputError(f"there is no object {unknown[0]}; objects: {_numbers(sorted(tags))}", field="--label")
 
 
-def _adapt(session: Session, title: str, check: Callable[[], None]) -> list[str]:
-    """Adapt, and a note of what came of it."""
+def _adapt(session: Session, wanted: bool | None, title: str, check: Callable[[], None]) -> list[str]:
+    """Adapt, if that is wanted or pays, and a note of what came of it."""
+    if not (session.adapts if wanted is None else wanted):
+        return []
     frames = session.verified
-    if len(frames) < MIN_FRAMES:
-        return [f"{title}: not adapted, masks of {MIN_FRAMES} frames are needed (--masks) and there are {len(frames)}"]
+    if not frames:
+        return [f"{title}: not adapted, there is no mask to learn from (--masks)"]
     adapt_with_progress(session, title, check)
     kept = session.decoder is None or session.decoder.change is None
     outcome = "not adapted, a mask that was left out for a trial came out worse" if kept else "adapted"
@@ -327,8 +327,8 @@ def _command(arguments: argparse.Namespace, place: Path, done: int) -> str:
         words += ["--scribbles", str(path)]
     if arguments.masks and not done:
         words += ["--masks", str(arguments.masks)]
-    if arguments.adapt:
-        words.append("--adapt")
+    if arguments.adapt is not None:
+        words.append("--adapt" if arguments.adapt else "--no-adapt")
     for label in arguments.label:
         words += ["--label", label]
     if arguments.frames is not None:

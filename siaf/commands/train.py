@@ -95,7 +95,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     trained = read_config("propagation", arguments.config)["model"]
     model = model_with({"propagation": str(arguments.out / "checkpoint.safetensors")}, trained, device=arguments.device)
-    method = siaf_method(model)
+    method = siaf_method(model, adapt=False)
     table: list[Row] = []
     for folder in arguments.evaluate:
         clips = DavisFolder(folder)

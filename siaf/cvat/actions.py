@@ -211,7 +211,6 @@ def run_bulk(arguments: argparse.Namespace) -> None:
         advise=arguments.advise,
         scribbles=arguments.scribbles,
         results=arguments.results,
-        adapt=arguments.via is None,  # a session behind CVAT cannot
         on_row=lambda row: print(f"{row.kind} {row.id}: {row.status}", file=sys.stderr),
     )
     print_result({"rows": [asdict(row) for row in rows]}, list(bulk_lines(rows)), arguments.json)

@@ -53,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait", type=seconds, default=0.0, metavar="S", help="wait this many seconds for another sync on the job"
     )
     each.add_argument(
-        "--adapt", action="store_true", help="first adapt the network to the masks that people drew or corrected"
+        "--adapt",
+        action=argparse.BooleanOptionalAction,
+        help="first adapt the network to the masks that people drew or corrected (default: if there are some)",
     )
     each.add_argument("--frames", type=frame_span, metavar="A-B", help="fill these frames only, as CVAT numbers them")
     each.add_argument(

@@ -63,7 +63,7 @@ def sync(
     dry_run: bool = False,
     yes: bool = False,
     wait_s: float = 0.0,
-    adapt: bool = False,
+    adapt: bool | None = None,
     frames: tuple[int, int] | None = None,
     barriers: Sequence[int] | None = None,
     progress: "Progress | None" = None,
@@ -71,10 +71,11 @@ def sync(
     """One round on a job. Raises InputError, Busy or ServerFault; after any of them it may be called again.
 
     `yes` takes masks without a number as they are where that is hardly meant (`siaf.cvat.rounds.questions`:
-    Unanswered). `adapt` fits the network to masks that people made, corrected or accepted, if they did on two frames or
-    more. `overlap`: whether masks on frames that two jobs share are in both, or once, in the earlier one (default: as
-    before). `frames`: fill only these, first and last; others keep their masks. `barriers`: frames that nothing
-    crosses (default: as before). `advise`: note the frames to look at next in the job (default: as before).
+    Unanswered). `adapt` fits the network to masks that people made, corrected or accepted (default: if there are some,
+    and the session can). `overlap`: whether masks on frames that two jobs share are in both, or once, in the earlier
+    one (default: as before). `frames`: fill only these, first and last; others keep their masks. `barriers`: frames
+    that nothing crosses (default: as before). `advise`: note the frames to look at next in the job (default: as
+    before).
     """
     from siaf.cvat.rounds.sync import JobSync, SyncOptions
     from siaf.cvat.server.connection import Server
@@ -85,7 +86,7 @@ def sync(
         dry_run,
         yes,
         wait_s,
-        adapt_from=1 if adapt else None,
+        adapt=adapt,
         overlap=overlap,
         frames=frames,
         barriers=barriers,
@@ -221,13 +222,13 @@ def bulk(
     advise: "Advise | None" = None,
     scribbles: "Scribbles" = "keep",
     results: Path | None = None,
-    adapt: bool = True,
+    adapt: bool | None = None,
     on_row: "Callable[[BulkRow], None]" = lambda row: None,
 ) -> "list[BulkRow]":
     """Rounds on many jobs, as many at a time as `sessions` has entries. A task means its worked-on jobs, then all
     others.
 
-    `adapt` as of `sync`, but from a job's second round on, when people have seen what the first one gave.
+    `adapt` as of `sync`.
     """
     from siaf.cvat.rounds.bulk import read_items, run_bulk
     from siaf.cvat.rounds.sync import SyncOptions
@@ -236,7 +237,7 @@ def bulk(
     server = Server(client)
     left_out: list[BulkRow] = []
     items = read_items(server, jobs, tasks, listing, query, left_out)
-    options = SyncOptions(write_as, scribbles, adapt_from=2 if adapt else None, overlap=overlap, advise=advise)
+    options = SyncOptions(write_as, scribbles, adapt=adapt, overlap=overlap, advise=advise)
     return run_bulk(server, items, store, sessions, options, left_out=left_out, results=results, on_row=on_row)
 
 

@@ -29,15 +29,16 @@ class Score:
     last: float
 
 
-def siaf_method(model: Engine, *, adapt: bool = False) -> Method:
-    """Propagation by a SIAF session from the references. `adapt`: first learn from them, as `Session.adapt`."""
+def siaf_method(model: Engine, *, adapt: bool | None = None) -> Method:
+    """Propagation by a SIAF session from the references. `adapt`: first learn from them, as `Session.adapt` (None:
+    where it pays).
+    """
 
     def propagate(frames: Sequence[Frame], references: Mapping[int, IndexMask]) -> Masks:
         session = Session(model, frames)
         session.interact(references=references)
-        if adapt:
-            for _ in session.adapt():
-                pass
+        for _ in session.adapt() if (session.adapts if adapt is None else adapt) else ():
+            pass
         for _ in session.propagate():
             pass
         return np.stack([session.mask(i) for i in range(len(frames))])

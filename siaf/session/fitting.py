@@ -6,7 +6,7 @@ import numpy as np
 
 from siaf.errors import InputError
 from siaf.masks import IndexMask
-from siaf.session.adaptation import MIN_FRAMES, Adaptation, choose, content_of
+from siaf.session.adaptation import Adaptation, choose, content_of
 from siaf.session.annotations import Annotations
 from siaf.session.examples import Annotated
 from siaf.session.propagation import Propagator
@@ -32,20 +32,25 @@ class Fitting:
         self._running: Adaptation | None = None
 
     def check(self, now: Annotations) -> None:
-        """Raises InputError if less than two masks are verified, or if the model has no decoder of this kind."""
+        """Raises InputError if no mask is verified, or if the model has no decoder of this kind."""
         model = self._propagator.model
         if model.adaptable is None:
             raise InputError(f"{model.name} has no decoder that a session can adapt", field="adapt")
-        found = len(verified_frames(now))
-        if found < MIN_FRAMES:
+        if not verified_frames(now):
             raise InputError(
-                f"needs masks on {MIN_FRAMES} frames that somebody has drawn, corrected or accepted, there are"
-                f" {found}; what strokes give does not count",
+                "needs a mask that somebody has drawn, corrected or accepted; what strokes give does not count",
                 field="adapt",
             )
 
+    def pays(self, now: Annotations) -> bool:
+        """Whether there is a verified mask, and a network that adaptation was measured to help: one with the fine
+        decoder. Published AOT and DeAOT weights may be adapted; whether it helps them nobody has measured.
+        """
+        model = self._propagator.model.adaptable
+        return model is not None and model.propagation.fine is not None and bool(verified_frames(now))
+
     def steps(self, now: Annotations) -> Iterator[Adaptation]:
-        """The adaptation to the verified masks, which `check` found enough, after each of its steps that are left; no
+        """The adaptation to the verified masks, which `check` has found, after each of its steps that are left; no
         step if the decoder was made of just these masks. Nothing but the adaptation changes.
         """
         work = self._adaptation(now)

@@ -137,6 +137,13 @@ class Session:
         return verified_frames(self._annotations)
 
     @property
+    def adapts(self) -> bool:
+        """Whether `adapt` is worth its time: there is a verified mask, and the network is one that it helps. Who has
+        no wish of their own calls it then, before `propagate`.
+        """
+        return self._fitting.pays(self._annotations)
+
+    @property
     def decoder(self) -> Decoder | None:
         """What came of the last `adapt`, of this round or one before; None if there was none."""
         return self._annotations.decoder
@@ -237,7 +244,7 @@ class Session:
         bits. Until it is through, the session is as before; if it was dropped, the next call goes on there. Then the
         round's propagation begins again, unless the decoder stayed what it was. The shipped one stays where a trial on
         all of three masks or more but one finds that one worse. Call it before `propagate`.
-        Raises InputError if less than two masks are verified, or if the model has no decoder of this kind.
+        Raises InputError if no mask is verified, or if the model has no decoder of this kind.
         """
         self._fitting.check(self._annotations)
         return self._adapt()

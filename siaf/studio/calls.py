@@ -32,7 +32,7 @@ from siaf.studio.edits import edit_objects, take_round
 from siaf.studio.export import formats_of, make_attachment
 from siaf.studio.holding import Holder
 from siaf.studio.pictures import SMALLEST, Pictures
-from siaf.studio.schemas import HoldRequest, ObjectsRequest, PreviewReply, PreviewRequest, ShownRequest, StartRequest
+from siaf.studio.schemas import HoldRequest, ObjectsRequest, PreviewReply, PreviewRequest, ShownRequest
 from siaf.version import siaf_version
 
 PAGE = 1
@@ -243,8 +243,7 @@ class Calls:
 
     def propagate(self, request: Asked) -> Reply:
         """`POST api/propagate`: begin or go on, in the background."""
-        body = parse(StartRequest, request)
-        self._desk.propagate(body.revision, adapt=body.adapt).result()
+        self._desk.propagate(parse(RevisionRequest, request).revision).result()
         return self._under_way()
 
     def stop(self, request: Asked) -> Reply:

@@ -94,12 +94,12 @@ class Desk:
 
         return self._put(_Job(checked, Future(), changes=True))
 
-    def propagate(self, revision: int, *, adapt: bool) -> "Future[None]":
-        """Begin to propagate, or go on; it goes on in the background."""
+    def propagate(self, revision: int) -> "Future[None]":
+        """Begin to propagate, or go on; it goes on in the background. It comes after an adaptation, where that pays."""
 
         def begin(session: Session) -> None:
             self.check(revision)
-            self._propagating = _steps(session, session.adapt() if adapt else iter(()))
+            self._propagating = _steps(session, session.adapt() if session.adapts else iter(()))
             self._propagation = Propagation(running=True)
             self._steps_s, self._steps = 0.0, 0
             self._show()

@@ -47,12 +47,6 @@ class PreviewReply(FrameMasks):
     sketch: bool
 
 
-class StartRequest(RevisionRequest):
-    """Propagate; with `adapt`, fit the network to the masks that people gave first."""
-
-    adapt: bool = False
-
-
 class ObjectsRequest(RevisionRequest):
     """A change of objects. "name": `label` or `color` of one; "swap", "merge" (the second becomes the first) and
     "split" (`label` and `color` are the new one's) count from `from_frame` on.

@@ -1,4 +1,4 @@
-"""`siaf segment --masks`: masks of some frames are a start, and what `--adapt` adapts to."""
+"""`siaf segment --masks`: masks of some frames are a start, and what the network is adapted to."""
 
 import json
 import re
@@ -72,24 +72,25 @@ def test_masks_that_do_not_fit_are_named(
     assert re.search(message, error)
 
 
-@pytest.mark.parametrize("adapt", [False, True])
-def test_the_network_is_adapted_to_given_masks_if_asked(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, adapt: bool
+@pytest.mark.parametrize(("options", "adapts"), [([], True), (["--adapt"], True), (["--no-adapt"], False)])
+def test_the_network_is_adapted_to_given_masks(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], adapts: bool
 ) -> None:
     monkeypatch.setattr("siaf.session.adaptation._STEPS", 3)
     save_masks(folder, "palette")
     arguments = ["segment", str(folder / "clip"), "--masks", str(folder / "given"), "--out", str(folder / "out")]
-    assert main([*arguments, "--json", *(["--adapt"] if adapt else [])]) == 0
+    assert main([*arguments, "--json", *options]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert ("round 1: adapted (masks of frames 2, 9)" in notes) == adapt
+    assert ("round 1: adapted (masks of frames 2, 9)" in notes) == adapts
     summary = read_summary((folder / "out" / "session.siaf").read_bytes())
-    assert (summary.adapted is not None) == adapt
+    assert (summary.adapted is not None) == adapts
 
 
-def test_strokes_alone_are_too_little_to_adapt_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(segment(folder, "--adapt", "--json")) == 0
+@pytest.mark.parametrize("asked", [False, True])
+def test_strokes_alone_are_nothing_to_adapt_to(folder: Path, capsys: pytest.CaptureFixture[str], asked: bool) -> None:
+    assert main(segment(folder, "--json", *(["--adapt"] if asked else []))) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert "round 1: not adapted, masks of 2 frames are needed (--masks) and there are 0" in notes
+    assert ("round 1: not adapted, there is no mask to learn from (--masks)" in notes) == asked
 
 
 def test_an_adaptation_that_is_stopped_is_done_by_the_command_that_goes_on(

@@ -182,7 +182,7 @@ def test_a_bad_line_of_a_list_is_named(bench: Bench, tmp_path: Path) -> None:
 
 
 class TestAdaptation:
-    """`sync --adapt`, and what `bulk` does of its own."""
+    """`sync` and `bulk` adapt the network where people made masks, unless they are told not to."""
 
     @pytest.fixture(autouse=True)
     def _few_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,45 +203,37 @@ class TestAdaptation:
         assert state is not None
         return read_summary(state).adapted
 
-    def test_bulk_adapts_from_the_second_round_on(self, bench: Bench, pictures: Pictures) -> None:
-        job = self.job(bench, pictures)
-        run(bench, jobs=[job])
-        assert self.decoder(bench, job) is None
-        shape = next(s for s in bench.shapes(job) if s["frame"] == 0)
-        bench.edit(job, shape, points=[0.0, 300.0, 20.0, 30.0, 34.0, 49.0])
-        run(bench, jobs=[job])
-        assert self.decoder(bench, job) is not None
-
-    def test_bulk_does_not_where_one_mask_was_drawn(self, bench: Bench, pictures: Pictures) -> None:
+    def test_bulk_adapts_to_a_mask(self, bench: Bench, pictures: Pictures) -> None:
         job = self.job(bench, pictures, frames=(0,))
-        run(bench, jobs=[job])
-        bench.scribble(job, 2, (25, 40, 40, 40), tag=1, label="car")
         (row,) = run(bench, jobs=[job])
         assert row.status == "done"
-        assert self.decoder(bench, job) is None
+        assert self.decoder(bench, job) is not None
 
-    def test_sync_adapts_if_asked(self, bench: Bench, pictures: Pictures) -> None:
+    @pytest.mark.parametrize("asked", [None, True])
+    def test_sync_adapts_and_says_so(self, bench: Bench, pictures: Pictures, asked: bool | None) -> None:
         job = self.job(bench, pictures)
-        report = bench.sync(job, adapt=True)
+        report = bench.sync(job, adapt=asked)
         assert "adapted to the masks that people have drawn, corrected or accepted" in report.notes
         assert self.decoder(bench, job) is not None
 
-    def test_sync_does_not_unless_asked(self, bench: Bench, pictures: Pictures) -> None:
+    def test_sync_does_not_if_told_so(self, bench: Bench, pictures: Pictures) -> None:
         job = self.job(bench, pictures)
-        report = bench.sync(job)
+        report = bench.sync(job, adapt=False)
         assert not any("adapted" in note for note in report.notes)
         assert self.decoder(bench, job) is None
 
-    def test_sync_says_that_one_mask_is_too_few(self, bench: Bench, pictures: Pictures) -> None:
-        job = self.job(bench, pictures, frames=(0,))
-        report = bench.sync(job, adapt=True)
-        reason = "not adapted: masks on two frames that somebody has drawn, corrected or accepted are needed"
-        assert reason in report.notes
+    @pytest.mark.parametrize("asked", [None, True])
+    def test_without_a_mask_it_says_so_if_asked(self, bench: Bench, pictures: Pictures, asked: bool | None) -> None:
+        (job,) = bench.task(pictures[:4])
+        bench.scribble(job, 2, (25, 40, 40, 40), tag=1, label="car")
+        report = bench.sync(job, adapt=asked)
+        reason = "not adapted: a mask that somebody has drawn, corrected or accepted is needed"
+        assert (reason in report.notes) == bool(asked)
         assert self.decoder(bench, job) is None
 
     def test_strokes_on_a_drawn_frame_are_not_taken_for_a_mask(self, bench: Bench, pictures: Pictures) -> None:
         """The frame then shows what the strokes gave, which nobody has seen."""
-        job = self.job(bench, pictures)
+        job = self.job(bench, pictures, frames=(0,))
         bench.scribble(job, 0, (72, 50, 85, 50), tag=2, label="person")
         report = bench.sync(job, adapt=True)
         assert any(note.startswith("not adapted") for note in report.notes)

@@ -12,7 +12,7 @@ from siaf.cvat import commands
 from siaf.cvat.storage.store import StateStore
 from siaf.errors import InputError, StateError
 from siaf.model.loaded import Model
-from siaf.session.state_file import read_masks
+from siaf.session.state_file import read_masks, read_summary
 
 
 def neighbours(bench: Bench, pictures: Pictures) -> list[int]:
@@ -70,6 +70,22 @@ def test_what_people_did_in_the_second_job_stays(anywhere: Bench, pictures: Pict
     anywhere.scribble(second, 8, (8, 60, 20, 60), tag=4)
     assert anywhere.sync(second).scribbles == {8: 1}
     assert next(s for s in anywhere.shapes(second) if s["id"] == number) == drawn
+
+
+@pytest.mark.parametrize(("asked", "adapted"), [(None, None), (True, True)])
+def test_masks_of_another_job_are_learnt_from_only_if_asked(
+    bench: Bench, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, asked: bool | None, adapted: bool | None
+) -> None:
+    """Nobody may have looked at them."""
+    monkeypatch.setattr("siaf.session.adaptation._STEPS", 3)
+    first, second = neighbours(bench, pictures)
+    bench.carry(from_job=first, to_job=second)
+    bench.scribble(second, 8, (8, 60, 20, 60), tag=4)
+    bench.sync(second, adapt=asked)
+    jobs = bench.store.job(bench.server.url, second)
+    state = jobs.state(jobs.ledger())
+    assert state is not None
+    assert read_summary(state).adapted is adapted
 
 
 def test_a_new_label_in_the_first_job_reaches_the_second(anywhere: Bench, pictures: Pictures) -> None:

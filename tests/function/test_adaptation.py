@@ -97,8 +97,15 @@ def test_another_worker_begins_it_anew(
     assert all((found[f] == expected[f]).all() for f in expected)
 
 
-def test_one_mask_is_too_few_and_no_error(client: Client, jpegs: list[bytes]) -> None:
-    session = begin(client, jpegs, frames=(4,))
+def test_it_is_on_by_default(client: Client, jpegs: list[bytes], model: Model, clip: Frames) -> None:
+    found, expected = propagate(client, begin(client, jpegs)), of_library(model, clip, adapt=True)
+    assert all((found[f] == expected[f]).all() for f in expected)
+
+
+def test_without_a_mask_there_is_nothing_to_adapt_to_and_no_error(client: Client, jpegs: list[bytes]) -> None:
+    session = open_session(client, jpegs)
+    drawn = {"frame": 4, "strokes": [{"tag": 1, "points": [[20.0, 20.0], [30.0, 20.0]]}]}
+    client.ok("POST", f"/v1/sessions/{session}/rounds", {"revision": 0, "scribbles": [drawn]})
     answer = client.ok("POST", f"/v1/sessions/{session}/propagate", {"budget_s": 60, "adapt": True})
     assert answer["done"] == answer["total"] == 11
 

@@ -73,14 +73,27 @@ def trained() -> Model:
 
 
 class TestWhatItLearnsFrom:
-    """Masks that a human made or saw; at least two."""
+    """Masks that a human made or saw; one is enough."""
 
-    @pytest.mark.parametrize("frames", [(), (4,)])
-    def test_less_than_two_masks_are_refused(self, tiny_model: Model, clip: Frames, frames: tuple[int, ...]) -> None:
+    def test_without_one_it_is_refused(self, tiny_model: Model, clip: Frames) -> None:
         session = Session(tiny_model, clip)
-        session.interact({8: [Scribble(1, np.array([[40.0, 20.0]]))]}, {f: truth(f) for f in frames})
-        with pytest.raises(InputError, match=f"adapt: needs masks on 2 frames .* there are {len(frames)}"):
+        session.interact({8: [Scribble(1, np.array([[40.0, 20.0]]))]})
+        assert not session.adapts
+        with pytest.raises(InputError, match="adapt: needs a mask that somebody has drawn, corrected or accepted"):
             session.adapt()
+
+    def test_one_is_enough(self, tiny_model: Model, clip: Frames) -> None:
+        session = with_masks(tiny_model, clip, (4,))
+        assert session.adapts
+        before = run(with_masks(tiny_model, clip, (4,)))
+        adapt(session)
+        assert not same(run(session), before)
+
+    def test_it_pays_for_networks_that_it_was_measured_with(self, tiny_model: Model, clip: Frames) -> None:
+        published = replace(tiny_model, propagation=build_propagation(PROPAGATION["aott"]).eval())
+        session = with_masks(published, clip)
+        assert not session.adapts
+        assert next(session.adapt()) == (1, 10)
 
     def test_what_strokes_gave_takes_no_part(self, session: Session) -> None:
         session.interact({5: [Scribble(1, np.array([[30.0, 20.0]]))], 10: [Scribble(1, np.array([[50.0, 20.0]]))]})
@@ -310,6 +323,20 @@ class TestWithTrainedWeights:
         assert same(run(session), before)
         twin = parse_session(dump_session(session), trained, clip)
         assert list(twin.adapt()) == []
+
+    def test_half_of_what_was_learnt_counts(
+        self, trained: Model, clip: Frames, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def change() -> dict[str, torch.Tensor]:
+            session = with_masks(trained, clip, (0, 11))
+            adapt(session)
+            assert session.decoder is not None and session.decoder.change is not None
+            return {name: x.float() for name, x in session.decoder.change.items()}
+
+        half = change()
+        monkeypatch.setattr("siaf.session.adaptation._KEPT", 1.0)
+        whole = change()
+        assert all(torch.allclose(2 * half[name], x, atol=1e-6, rtol=2e-3) for name, x in whole.items())
 
     def test_a_trial_that_does_none_is_followed_by_training_on_all(self, trained: Model, clip: Frames) -> None:
         session = with_masks(trained, clip, (0, 5, 11))

@@ -106,7 +106,7 @@ CALLS = [
             "objects": [{"tag": 1, "label": "x", "origin": {"color": "#ff0000"}}],
         },
     ),
-    ("POST", "propagate", {"revision": 7, "adapt": False}),
+    ("POST", "propagate", {"revision": 7}),
     ("POST", "undo", {"revision": 7}),
     ("PUT", "limits", {"revision": 7, "within": [1, 5], "barriers": [3]}),
     (

@@ -65,7 +65,7 @@ def test_a_newer_preview_takes_the_place_of_one_that_waits(desk: Desk) -> None:
 
 def test_jobs_get_their_turn_between_frames(desk: Desk) -> None:
     revision = desk.change(0, lambda session: draw(session) and session.revision).result()
-    desk.propagate(revision, adapt=False).result()
+    desk.propagate(revision).result()
     done = [desk.look(lambda session: session.plan.results_done).result() for _ in range(3)]
     assert done[-1] < 11
     assert desk.view.propagation.running
@@ -84,7 +84,7 @@ def test_looking_waits_for_nothing(desk: Desk) -> None:
 
 def test_a_change_ends_a_propagation_and_a_refused_one_does_not(desk: Desk) -> None:
     desk.change(0, draw).result()
-    desk.propagate(1, adapt=False).result()
+    desk.propagate(1).result()
     with pytest.raises(InputError):
         desk.change(1, lambda session: session.remove_object(9)).result()
     assert desk.view.propagation.running
@@ -100,7 +100,7 @@ def test_a_frame_that_cannot_be_read_ends_the_propagation_and_is_told(
     desk = Desk(opened, session)
     desk.change(0, draw).result()
     (folder / "6.png").write_bytes(b"damaged")
-    desk.propagate(1, adapt=False).result()
+    desk.propagate(1).result()
     until(lambda: not desk.view.propagation.running, "it ends")
     assert "6.png" in str(desk.view.propagation.error)
     assert desk.view.mask(5) is not None
@@ -116,7 +116,7 @@ def test_frames_are_encoded_while_the_labeler_draws(opened: VideoClip, recording
     until(lambda: len(recording.counts("encode_batch")) == 12, "all are encoded")
     desk.look(lambda session: recording.calls.clear()).result()
     desk.change(0, lambda session: session.interact({4: [Scribble.click(1, 14, 20)]})).result()
-    desk.propagate(1, adapt=False).result()
+    desk.propagate(1).result()
     until(lambda: desk.view.propagation.done == 11, "all are done")
     assert not recording.counts("encode_batch")
     desk.close()
@@ -215,7 +215,7 @@ def test_after_a_round_objects_are_on_their_way_before_anybody_propagates(
     time.sleep(0.5)
     assert len(recording.counts("propagate")) == 5
     assert desk.view.propagation.done == 0
-    desk.propagate(1, adapt=False).result()
+    desk.propagate(1).result()
     until(lambda: not desk.view.propagation.running, "all are done")
     assert all((desk.view.mask(frame) == alone.mask(frame)).all() for frame in range(12))
     desk.close()

@@ -122,17 +122,10 @@ def test_masks_given_as_references_are_kept(page: Page) -> None:
     assert page.get("session")["references"] == [4]
 
 
-def test_adapting_needs_two_masks(page: Page) -> None:
-    page.commit(2)
-    status, answer = page.ask("POST", "propagate", {"revision": page.revision, "adapt": True})
-    assert (status, answer["error"]["field"]) == (422, "adapt")
-    assert page.get("session")["propagation"]["running"] is False
-
-
-def test_adapting_comes_before_frames(page: Page) -> None:
-    masks = [{"frame": f, "masks": [{"tag": 1, "rle": [0, 400, 5 + 4 * f, 10, 24 + 4 * f, 29]}]} for f in (0, 6)]
+def test_adapting_to_a_given_mask_comes_before_frames(page: Page) -> None:
+    masks = [{"frame": 6, "masks": [{"tag": 1, "rle": [0, 400, 29, 10, 48, 29]}]}]
     page.do("POST", "rounds", revision=0, references=masks)
-    page.do("POST", "propagate", revision=page.revision, adapt=True)
+    page.do("POST", "propagate", revision=page.revision)
     until(lambda: page.get("progress")["propagation"]["adapting"], "the network adapts")
     assert page.do("POST", "stop")["propagation"]["running"] is False
 

@@ -52,7 +52,8 @@ class NothingDrawn(InputError):
 class SyncOptions:
     """How to run a round. `write_as` None = as this job was written before, at first masks. `yes` answers questions.
 
-    `adapt_from`: the first round of a job in which the network is adapted to verified masks (`Session.adapt`).
+    `adapt`: whether the network is first adapted to verified masks (`Session.adapt`); None = where it pays, and no
+    mask came from another job.
     `overlap`: whether masks on frames that two jobs share are in both, or only in the one that begins earlier; None =
     as before, at first both. `frames`: first and last task frame that the round fills; None = all. `barriers`: task
     frames that nothing crosses; None = as before. `advise`: how frames to look at next are noted in the job (None = as
@@ -65,7 +66,7 @@ class SyncOptions:
     yes: bool = False
     wait_s: float = 0.0
     progress: Progress = lambda done, total: None
-    adapt_from: int | None = None
+    adapt: bool | None = None
     overlap: Overlap | None = None
     frames: tuple[int, int] | None = None
     barriers: Sequence[int] | None = None
@@ -193,7 +194,9 @@ class JobSync:
             return
         session = self._open(ledger)
         before = self._jobs.state(ledger)
-        adapt = self._options.adapt_from is not None and ledger.round >= self._options.adapt_from
+        adapt = self._options.adapt
+        if adapt is None and ledger.carried:
+            adapt = False  # masks of another job are references here, and nobody may have seen them
         try:
             session.propagate(self._progress, adapt)
         except BaseException:  # also when somebody stops it: what is done is kept
@@ -204,8 +207,9 @@ class JobSync:
         ledger.suggest = session.suggest()
         state = session.state()
         self._jobs.save(ledger, state)
-        if adapt:
-            self._report.notes.append(_adaptation_note(read_summary(state).adapted))
+        adapted = read_summary(state).adapted
+        if adapt or (adapt is None and adapted is not None):
+            self._report.notes.append(_adaptation_note(adapted))
         if before is not None:
             lost = read_masks(state).lost_since(read_masks(before), ledger.objects)
             by_task = {self._clip.to_task(frame): tags for frame, tags in lost.items()}
@@ -273,7 +277,7 @@ class JobSync:
 def _adaptation_note(adapted: bool | None) -> str:
     """What a round that was to adapt the network came to."""
     if adapted is None:
-        return "not adapted: masks on two frames that somebody has drawn, corrected or accepted are needed"
+        return "not adapted: a mask that somebody has drawn, corrected or accepted is needed"
     if not adapted:
         return "not adapted: a mask that was left out for a trial came out worse"
     return "adapted to the masks that people have drawn, corrected or accepted"

@@ -35,9 +35,9 @@ class JobSession(Protocol):
         Raises InputError naming "frames" or "barriers" if this one cannot.
         """
 
-    def propagate(self, progress: Progress, adapt: bool = False) -> None:
+    def propagate(self, progress: Progress, adapt: bool | None = None) -> None:
         """Fill all other frames; goes on where it was stopped. `adapt`: first learn from verified masks, if there are
-        enough.
+        some and it pays (`Session.adapts`); None: if this one can, and is not set otherwise.
 
         Raises InputError naming "adapt" if this one cannot.
         """

@@ -7,7 +7,6 @@ from siaf.cvat.sessions.base import JobSession, Progress, SessionFactory, begin_
 from siaf.engines.base import Engine
 from siaf.masks import IndexMask
 from siaf.prompts import Prompts
-from siaf.session.adaptation import MIN_FRAMES
 from siaf.session.session import Session
 from siaf.session.state_file import dump_session, made_with, memories_of, parse_session, read_summary
 
@@ -54,9 +53,9 @@ class LocalSession:
         self._session.barriers = barriers
         self._session.within = within
 
-    def propagate(self, progress: Progress, adapt: bool = False) -> None:
-        """As `Session.adapt`, with two verified masks or more, and `Session.propagate`."""
-        if adapt and len(self._session.verified) >= MIN_FRAMES:
+    def propagate(self, progress: Progress, adapt: bool | None = None) -> None:
+        """As `Session.adapt`, where it pays, and `Session.propagate`."""
+        if self._session.adapts if adapt is None else adapt and self._session.verified:
             for _ in self._session.adapt():
                 progress(0, self._session.pending)
         for done, total in self._session.propagate():

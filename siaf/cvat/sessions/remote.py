@@ -105,8 +105,8 @@ class RemoteSession:
         body = {"within": None if within is None else [within.start, within.stop], "barriers": list(barriers)}
         self._done = self._change("PUT", "/limits", body, {**_CHANGED, "done": int})["done"]
 
-    def propagate(self, progress: Progress, adapt: bool = False) -> None:
-        """As `Session.propagate`, in calls of limited time; without `adapt` as the function is set."""
+    def propagate(self, progress: Progress, adapt: bool | None = None) -> None:
+        """As `Session.propagate`, in calls of limited time. `adapt` None: as the function is set."""
         self._fill(progress, adapt)
         self._steps.append(lambda: self._fill(lambda done, total: None, adapt))
 
@@ -131,7 +131,7 @@ class RemoteSession:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _fill(self, progress: Progress, adapt: bool) -> None:
+    def _fill(self, progress: Progress, adapt: bool | None) -> None:
         while True:
             answer = self._enduring(lambda: self._propagate(adapt))
             self._done = answer["done"]
@@ -140,8 +140,8 @@ class RemoteSession:
                 self._suggest = answer["suggest"]
                 return
 
-    def _propagate(self, adapt: bool) -> Json:
-        body: Json = {"budget_s": BUDGET_S, "after": self._done, **({"adapt": True} if adapt else {})}
+    def _propagate(self, adapt: bool | None) -> Json:
+        body: Json = {"budget_s": BUDGET_S, "after": self._done, "adapt": adapt}
         return self._call("POST", "/propagate", body, _PROGRESS)
 
     def _info(self) -> Json:

@@ -81,7 +81,7 @@ class SessionThroughCvat:
             name = "frames" if within is not None else "barriers"
             raise InputError("a session that is reached through CVAT knows no limits; use --url", field=name)
 
-    def propagate(self, progress: Progress, adapt: bool = False) -> None:
+    def propagate(self, progress: Progress, adapt: bool | None = None) -> None:
         """Asks for frame after frame, as the function's own plan goes."""
         if adapt:
             raise InputError("a session that is reached through CVAT does not adapt; use --url", field="adapt")

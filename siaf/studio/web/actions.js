@@ -69,7 +69,7 @@ export class Actions {
       return;
     }
     await this.#busy("propagate", async () => {
-      const { propagation } = await this.#api.post("propagate", { revision: state.session.revision, adapt: false });
+      const { propagation } = await this.#api.post("propagate", { revision: state.session.revision });
       this.#store.set({ propagation });
       this.#link.soon(0);
       if (propagation.running) this.#say("Propagating, nearest frames first. You can draw meanwhile.", "done");

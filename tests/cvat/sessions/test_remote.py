@@ -65,24 +65,25 @@ def test_a_round_goes_on_in_this_process(bench: Bench, serve: Callable[..., Serv
 
 
 @pytest.mark.parametrize("setting", [False, True])
-def test_a_function_adapts_if_asked_or_set_so(
+def test_a_function_adapts_if_asked_or_as_it_is_set(
     bench: Bench, serve: Callable[..., Served], pictures: Pictures, monkeypatch: pytest.MonkeyPatch, setting: bool
 ) -> None:
     monkeypatch.setattr("siaf.session.adaptation._STEPS", 3)
 
-    def masks(adapt: bool) -> dict:
+    def masks(adapt: bool | None) -> dict:
         (job,) = bench.task(pictures[:5])
         for frame in (0, 4):
             bench.box_mask(job, frame, (20, 30, 44, 49), "car", tag=1)
         report = bench.sync(job, adapt=adapt)
-        assert any(note.startswith("adapted to") for note in report.notes) == adapt
+        assert any(note.startswith("adapted to") for note in report.notes) == (setting if adapt is None else adapt)
         return {spot: points for spot, points in bench.masks(job).items() if spot[0] in (1, 2, 3)}
 
-    here, without = masks(adapt=True), masks(adapt=False)
+    here, without = masks(adapt=True), masks(adapt=False)  # in this process
     assert here != without
     use(bench, serve(adapt=setting))
     assert masks(adapt=True) == here
-    assert masks(adapt=False) == (here if setting else without)
+    assert masks(adapt=False) == without
+    assert masks(adapt=None) == (here if setting else without)
 
 
 def test_limits_and_changed_objects_reach_the_function(
