@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from page_bench import FRAMES, HEIGHT, SIDE, WIDTH, Served, Tab, corner, line, middle
 
-from siaf.session.state_file import read_masks
+from siaf.session.state_file import read_masks, read_summary
 
 pytestmark = pytest.mark.browser
 
@@ -181,3 +181,31 @@ def test_strokes_are_where_the_mouse_was_however_the_picture_lies(tab: Tab, serv
     (drawn,) = served.session()["strokes"]
     (point,) = drawn["strokes"][0]["points"]
     assert point == pytest.approx(middle(1, 0), abs=1.5 / scale)
+
+
+def test_a_frame_that_is_right_becomes_a_reference(tab: Tab, served: Served) -> None:
+    tab.press("a")
+    assert "no mask on this frame" in tab.said
+    for tag, frame in ((1, 0), (2, 0)):
+        tab.scribble(tag, frame)
+    tab.press("a")
+    assert "Commit what you drew" in tab.said
+    tab.commit(1)
+    tab.propagate()
+    tab.go(4)
+    tab.masked("propagated")
+    before = served.bitmaps(4)
+    tab.press("a")
+    assert tab.drafts == [4]
+    tab.press("Control+z")
+    assert tab.drafts == []
+    tab.press("a", "a")
+    assert "taken as they are already" in tab.said
+    tab.commit(2)
+    assert served.session()["references"] == [4]
+    after = served.bitmaps(4)
+    assert before.keys() == after.keys() != set()
+    assert all(np.array_equal(before[tag], after[tag]) for tag in before)
+    tab.propagate()
+    _, _, state = served.looking.send("GET", "/api/export/siaf")
+    assert read_summary(state).adapted

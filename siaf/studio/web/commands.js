@@ -72,6 +72,20 @@ export function commandsOf(parts) {
       say("What was drawn on this frame is dropped; Ctrl+Z brings it back.", "done");
     },
     cancel: () => pointer.cancel(),
+    accept: () => {
+      if (!mayDraw()) return;
+      const { strokes, boxes, masks } = drafts.of(state.frame);
+      const shown = parts.masksHere() ?? [];
+      if (strokes.length || boxes.length) say("Commit what you drew on this frame; then say that it is right.", "hint");
+      else if (masks || state.session.references.includes(state.frame)) say("The masks of this frame are taken as they are already.", "hint");
+      else if (!shown.length) say("There is no mask on this frame that could be right.", "hint");
+      else {
+        const own = shown.map(({ tag, rle }) => ({ tag, rle: Array.from(rle) }));
+        drafts.add({ kind: "masks", frame: state.frame, tag: state.tag, masks: own });
+        redraw(state.frame);
+        say("These masks count as yours: the network is fitted to them before it propagates.", "done");
+      }
+    },
     commit: () => mayDraw() && actions.commit(),
     propagate: () => mayDraw() && actions.propagate(),
     stop: () => mayDraw() && actions.stop(),

@@ -25,6 +25,7 @@ export const SHEET = [
     "Rounds",
     [
       ["commit", "Enter", "Commit all that was drawn, on all frames together"],
+      ["accept", "A", "The masks of this frame are right: the network learns from them"],
       ["propagate", "Shift+Enter", "Propagate to the other frames, or go on"],
       ["stop", "Shift+Esc", "Stop propagating; what is done stays"],
       ["suggested", "G", "Go to a frame that is worth a look, and back"],
