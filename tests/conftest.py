@@ -13,11 +13,32 @@ from numpy.typing import NDArray
 from recording_model import RecordingModel
 
 from siaf.model.loaded import Model
+from siaf.session.fitting import Fitting
 from siaf.weights import build_model
 
 torch.set_num_threads(1)
 settings.register_profile("siaf", deadline=None)  # what else the machine does is no fault of the code
 settings.load_profile("siaf")
+
+
+class Adapting:
+    """Whether the test that runs is marked with "adapting"."""
+
+    now = False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _adapts_where_a_test_is_about_it() -> Iterator[None]:
+    """With random weights, what an adaptation learns is as meaningless as the masks: other tests do without."""
+    pays = Fitting.pays
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fitting, "pays", lambda self, now: Adapting.now and pays(self, now))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _adapting(request: pytest.FixtureRequest) -> None:
+    Adapting.now = request.node.get_closest_marker("adapting") is not None
 
 
 @pytest.fixture(scope="session")

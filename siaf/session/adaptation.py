@@ -27,7 +27,7 @@ _STEPS, _TRIAL_STEPS, _TRIAL_FROM = 40, 15, 3
 _MAY_LOSE = 0.03
 """Of intersection over union on the frame held out: one frame, after few steps, says it no more exactly."""
 _WARM_UP, _RATE, _LEAST_RATE, _CLIP = 5, 5e-4, 0.1, 1.0
-_VIEWS, _PAIRS = 8, 0.5
+_VIEWS, _PAIRS = 16, 0.5
 _KEPT = 0.5
 """How much of the change counts. All of it helps more where the shipped decoder fails, and harms where several objects
 are and where all was well; half of it hardly ever harms (docs/training.md).

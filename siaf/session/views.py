@@ -1,5 +1,5 @@
 """Further views of an annotated picture: as another camera might show it, or with its objects moved over what is
-behind them."""
+behind them, and often with something in it that was never there."""
 
 import cv2
 import numpy as np
@@ -9,12 +9,14 @@ from siaf.frames.inpainting import fill_hole
 from siaf.frames.source import Frame
 from siaf.masks import IndexMask
 
-_WHOLE, _MIRRORED, _OCCLUDED = 0.45, 0.5, 0.25
+_WHOLE, _MIRRORED, _OCCLUDED, _STRANGE = 0.45, 0.5, 0.25, 0.5
 _TURN, _GROWTH, _SHEAR, _WAY = np.deg2rad(6.0), 0.08, 0.04, 0.06
 """Standard deviations of a camera's motion; `_WAY` in sides of the picture."""
 _CALM, _LIVELY = 0.5, 1.5
 """How much less the background moves, and how much more an object, where they move apart."""
 _GAIN, _TINT, _NOISE = 0.08, 0.03, 4.0
+_LEAST, _MOST = 0.08, 0.35
+"""A stranger's height and width, in those of the picture."""
 
 Matrix = NDArray[np.float64]
 
@@ -27,6 +29,9 @@ def draw_view(picture: Frame, mask: IndexMask, rng: np.random.Generator) -> tupl
         seen, labels = _moved(picture, matrix), _moved(mask, matrix, cv2.INTER_NEAREST)
     else:
         seen, labels = _apart(picture, mask, rng)
+    if rng.random() < _STRANGE:
+        for _ in range(int(rng.integers(1, 3))):
+            seen, labels = _with_stranger(seen, labels, rng)
     if rng.random() < _MIRRORED:
         seen, labels = seen[:, ::-1], labels[:, ::-1]
     gain = np.exp(rng.normal(0, _GAIN) + rng.normal(0, _TINT, 3))
@@ -59,6 +64,32 @@ def _apart(picture: Frame, mask: IndexMask, rng: np.random.Generator) -> tuple[F
         seen[y : y + h, x : x + w] = empty[top : top + h, left : left + w]
         labels[y : y + h, x : x + w] = 0
     return seen, labels
+
+
+def _with_stranger(picture: Frame, mask: IndexMask, rng: np.random.Generator) -> tuple[Frame, IndexMask]:
+    """With a blob in front that has the texture of some part of the picture in other colours.
+
+    A decoder that has only seen what the picture shows takes whatever comes into the clip later for one of its objects.
+    """
+    height, width = mask.shape
+    rows, cols = rng.uniform(_LEAST, _MOST, 2) * (height, width) / 2
+    y, x = rng.uniform(0, 1, 2) * (height, width)
+    oval = np.zeros((height, width), np.float32)
+    axes = max(2, int(cols)), max(2, int(rows))
+    cv2.ellipse(oval, (int(x), int(y)), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+    blurred = cv2.GaussianBlur(oval, (0, 0), max(1.0, min(height, width) / 40))
+    dents = cv2.resize(rng.normal(0, 0.15, (5, 5)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    shape = (blurred + dents * (blurred > 0.02) > 0.5).astype(np.float32)
+    alpha = cv2.GaussianBlur(shape, (0, 0), 0.7)
+    way = rng.uniform(-0.5, 0.5, 2) * (width, height)
+    other = _moved(picture, np.array([[1.0, 0.0, way[0]], [0.0, 1.0, way[1]]])).astype(np.float32)
+    if rng.random() < 0.5:
+        other = 255 - other
+    other = other[..., rng.permutation(3)]
+    paint = rng.uniform(10, 220) + rng.normal(0, 15, 3)
+    other = (other - other.mean((0, 1))) * rng.uniform(0.2, 1.0) + paint
+    seen = np.clip(picture * (1 - alpha[..., None]) + other * alpha[..., None], 0, 255).astype(np.uint8)
+    return seen, np.where(alpha > 0.5, 0, mask).astype(np.uint8)
 
 
 def _motion(

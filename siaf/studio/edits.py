@@ -115,7 +115,8 @@ def _is_last(session: Session, revision: int, given: Prompts) -> bool:
     """Whether the last round was this one, made of a revision: what was given tells it, after a restart too."""
     if not given or not session.rounds:
         return False
-    if session.revision - revision not in (1, 2):  # frames that were done since count one
+    # Since then an adaptation counts one, and frames that were done another.
+    if not 0 < session.revision - revision <= 3:
         return False
     last, drawn = session.rounds[-1], given.drawn
     strokes = {frame: here.strokes for frame, here in drawn.items()}

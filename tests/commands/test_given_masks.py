@@ -72,6 +72,7 @@ def test_masks_that_do_not_fit_are_named(
     assert re.search(message, error)
 
 
+@pytest.mark.adapting
 @pytest.mark.parametrize(("options", "adapts"), [([], True), (["--adapt"], True), (["--no-adapt"], False)])
 def test_the_network_is_adapted_to_given_masks(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], adapts: bool
@@ -86,6 +87,7 @@ def test_the_network_is_adapted_to_given_masks(
     assert (summary.adapted is not None) == adapts
 
 
+@pytest.mark.adapting
 @pytest.mark.parametrize("asked", [False, True])
 def test_strokes_alone_are_nothing_to_adapt_to(folder: Path, capsys: pytest.CaptureFixture[str], asked: bool) -> None:
     assert main(segment(folder, "--json", *(["--adapt"] if asked else []))) == 0

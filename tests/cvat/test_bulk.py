@@ -181,6 +181,7 @@ def test_a_bad_line_of_a_list_is_named(bench: Bench, tmp_path: Path) -> None:
         read_items(bench.server, listing=tmp_path / "list.txt")
 
 
+@pytest.mark.adapting
 class TestAdaptation:
     """`sync` and `bulk` adapt the network where people made masks, unless they are told not to."""
 

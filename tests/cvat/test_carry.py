@@ -72,6 +72,7 @@ def test_what_people_did_in_the_second_job_stays(anywhere: Bench, pictures: Pict
     assert next(s for s in anywhere.shapes(second) if s["id"] == number) == drawn
 
 
+@pytest.mark.adapting
 @pytest.mark.parametrize(("asked", "adapted"), [(None, None), (True, True)])
 def test_masks_of_another_job_are_learnt_from_only_if_asked(
     bench: Bench, pictures: Pictures, monkeypatch: pytest.MonkeyPatch, asked: bool | None, adapted: bool | None

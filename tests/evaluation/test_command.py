@@ -35,6 +35,7 @@ def test_propagation_is_measured_beside_the_baselines(davis2017: Path, capsys: p
     assert all(0 <= row[column] <= 1 for row in found["means"] for column in ("J", "F", "J&F", "J last quarter"))
 
 
+@pytest.mark.adapting
 def test_propagation_adapts_to_the_references_that_it_is_given(
     davis2017: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

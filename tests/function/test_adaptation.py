@@ -18,6 +18,8 @@ from siaf import Session
 from siaf.masks import index_mask_to_rles
 from siaf.model.loaded import Model
 
+pytestmark = pytest.mark.adapting
+
 Frames = NDArray[np.uint8]
 
 

@@ -21,6 +21,8 @@ from siaf.session.fitting import said
 from siaf.session.state_file import dump_session, parse_session, read_summary
 from siaf.weights import load_model
 
+pytestmark = pytest.mark.adapting
+
 Frames = NDArray[np.uint8]
 
 

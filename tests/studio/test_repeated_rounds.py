@@ -48,6 +48,7 @@ def test_so_is_one_of_boxes_or_painted_masks_also_after_a_restart(
         assert page.get("session")["rounds"] == 1
 
 
+@pytest.mark.adapting
 def test_a_painted_frame_is_known_again_though_others_were_propagated_since(page: Page) -> None:
     page.commit(8, strokes=(FIRST,))
     given = {"revision": page.revision, "references": [PAINTED]}

@@ -122,6 +122,7 @@ def test_masks_given_as_references_are_kept(page: Page) -> None:
     assert page.get("session")["references"] == [4]
 
 
+@pytest.mark.adapting
 def test_adapting_to_a_given_mask_comes_before_frames(page: Page) -> None:
     masks = [{"frame": 6, "masks": [{"tag": 1, "rle": [0, 400, 29, 10, 48, 29]}]}]
     page.do("POST", "rounds", revision=0, references=masks)

@@ -64,6 +64,7 @@ def test_a_round_goes_on_in_this_process(bench: Bench, serve: Callable[..., Serv
     assert bench.sync(job).round == 2
 
 
+@pytest.mark.adapting
 @pytest.mark.parametrize("setting", [False, True])
 def test_a_function_adapts_if_asked_or_as_it_is_set(
     bench: Bench, serve: Callable[..., Served], pictures: Pictures, monkeypatch: pytest.MonkeyPatch, setting: bool
