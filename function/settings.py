@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         bool,
         Field(
             description="before a round is propagated, fit the network to the masks that people gave, if there is one: "
-            "better masks for 5 to 15 seconds of processor time; a propagate call may say otherwise"
+            "better masks for 7 to 20 seconds of processor time; a propagate call may say otherwise"
         ),
     ] = True
     token: Annotated[
