@@ -28,12 +28,12 @@ def merge_heads(x: Tensor) -> Tensor:
 
 class MultiheadAttention(nn.Module):
     """Attention over all tokens; `use_linear=False` takes queries, keys and values as they come (AOT's long-term
-    read).
+    read). `sharpness` multiplies the logits, but in training.
     """
 
-    def __init__(self, dim: int, heads: int, use_linear: bool = True) -> None:
+    def __init__(self, dim: int, heads: int, use_linear: bool = True, sharpness: float = 1.0) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.sharpness = heads, sharpness
         if use_linear:
             self.linear_Q = nn.Linear(dim, dim)
             self.linear_K = nn.Linear(dim, dim)
@@ -41,20 +41,23 @@ class MultiheadAttention(nn.Module):
         self.use_linear = use_linear
         self.projection = nn.Linear(dim, dim)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """B×N×C queries against B×M×C keys and values → B×N×C."""
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+        """B×N×C queries against B×M×C keys and values → B×N×C. `bias`, B×1×1×M, is added to the keys' logits."""
         if self.use_linear:
             query, key, value = self.linear_Q(query), self.linear_K(key), self.linear_V(value)
-        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
-        return self._project(F.scaled_dot_product_attention(query, key, value))
+        query, key, value = (split_heads(x, self.heads) for x in (self._sharpened(query), key, value))
+        return self._project(F.scaled_dot_product_attention(query, key, value, bias))
 
     def part(self, query: Tensor, key: Tensor, value: Tensor) -> PartialAttention:
         """What `forward` reads of some keys, without `use_linear`; `finish` makes of all parts what it returns."""
-        return read_part(*(split_heads(x, self.heads) for x in (query, key, value)))
+        return read_part(*(split_heads(x, self.heads) for x in (self._sharpened(query), key, value)))
 
     def finish(self, read: PartialAttention) -> Tensor:
         """All parts together → B×N×C."""
         return self._project(read.values)
+
+    def _sharpened(self, query: Tensor) -> Tensor:
+        return query if self.training or self.sharpness == 1 else query * self.sharpness
 
     def _project(self, read: Tensor) -> Tensor:
         out: Tensor = self.projection(merge_heads(read))

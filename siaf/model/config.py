@@ -20,6 +20,9 @@ class PropagationConfig:
     (siaf.model.motion); AOT has neither. `objects_per_pass`: how many objects share a pass, at most MAX_TAGS.
     `boundary`: what is found is drawn finer afterwards (siaf.model.boundary).
     `windows`: small objects are followed in parts of the frame (siaf.session.window_chains).
+    `sharpness`: factor of the logits of the long-term read, but in training. A memory of eleven large frames has twenty
+    times as many tokens as those of training; among so many, what matches well is worth too little.
+    `trust`: added to the logits of interacted frames there, beside predicted ones.
     `short_side`: input size in pixels that the network is run at; smaller frames are scaled up by at most `enlarge`,
     and to no more than `enlarged_to`, by default that size.
     """
@@ -37,6 +40,8 @@ class PropagationConfig:
     motion_prior: bool = False
     boundary: bool = False
     windows: bool = False
+    sharpness: float = 1.0
+    trust: float = 0.0
     objects_per_pass: int = MAX_TAGS
     short_side: int = 480
     enlarge: float = 1.0
@@ -71,6 +76,8 @@ PROPAGATION: dict[str, PropagationConfig] = {
         motion_prior=True,
         boundary=True,
         windows=True,
+        sharpness=1.75,
+        trust=2.0,
         short_side=433,
         enlarge=3.0,
         enlarged_to=321,

@@ -212,8 +212,9 @@ class GatedPropagationNet(PropagationNet):
         long: FrameMemory | None,
         short: FrameMemory,
         known: PartialAttention | None = None,
+        given: Sequence[int] = (),
     ) -> tuple[list[Tensor], FrameMemory]:
-        """As in PropagationNet."""
+        """As in PropagationNet, but for `PropagationConfig.sharpness` and `PropagationConfig.trust`: DeAOT has none."""
         assert long is not None
         size = features.size
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None

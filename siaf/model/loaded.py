@@ -166,13 +166,15 @@ class Model:
         `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
         `known`, for one chain: what `read` gave for a part of its long-term memory; `long` then holds the rest, if any.
         `trails`: what each chain knows of the frame before (by default nothing); `tags`: the tag of every merged
-        channel, which trails speak of. `places` make no difference to these networks.
+        channel, which trails speak of. `places`: how many interacted frames `long` begins with (by default not known).
         """
         net, follower, count, groups = self.propagation, self._follower, len(features), len(slots)
         channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags
         together = side_by_side(features, groups)
+        tokens = together.size[0] * together.size[1]
+        given = [len(place.offsets) * tokens for place in places for _ in slots] if known is None else []
         with self._precision():
-            step = net.propagate(together, stack(long) if long else None, stack(short), known)
+            step = net.propagate(together, stack(long) if long else None, stack(short), known, given)
         scores, labels, remembered, left = [], [], [], []
         for i, trail in enumerate(trails or [None] * count):
             part = slice(i * groups, (i + 1) * groups)

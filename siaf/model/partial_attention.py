@@ -26,6 +26,10 @@ class PartialAttention:
         values = self.values * (one / total).unsqueeze(-1) + other.values * (two / total).unsqueeze(-1)
         return PartialAttention(values, most + total.log())
 
+    def favoured(self, bias: float) -> "PartialAttention":
+        """The same keys, with `bias` added to the logits of all."""
+        return PartialAttention(self.values, self.logsumexp + bias)
+
 
 def read_part(query: Tensor, key: Tensor, value: Tensor) -> PartialAttention:
     """Attention of queries float B×heads×N×D to keys and values B×heads×M×D, on a CPU."""

@@ -79,12 +79,12 @@ class PropagationOutput(NamedTuple):
 class LSTTLayer(nn.Module):
     """One long short-term transformer block: self-attention, long- and short-term memory reads, feed-forward."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, sharpness: float = 1.0) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.linear_Q = nn.Linear(dim, dim)
         self.linear_V = nn.Linear(dim, dim)
-        self.long_term_attn = MultiheadAttention(dim, heads, use_linear=False)
+        self.long_term_attn = MultiheadAttention(dim, heads, use_linear=False, sharpness=sharpness)
         self.short_term_attn = LocalAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.self_attn = MultiheadAttention(dim, heads)
@@ -118,14 +118,16 @@ class LSTTLayer(nn.Module):
         short: tuple[Tensor, Tensor],
         size: tuple[int, int],
         known: PartialAttention | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Read both memories into the residual stream, then feed forward: B×N×C.
 
-        `known`: what was read of a part of the long-term memory before; `long` is the rest, if there is any.
+        `known`: what was read of a part of the long-term memory before; `long` is the rest, if there is any. `bias`,
+        float B×1×1×M, without `known`: added to the logits of the long-term memory's M tokens.
         """
         if known is None:
             assert long is not None
-            far = self.long_term_attn(query, *long)
+            far = self.long_term_attn(query, *long, bias)
         else:
             rest = [self.long_term_attn.part(query, *long)] if long else []
             far = self.long_term_attn.finish(reduce(PartialAttention.join, rest, known))
@@ -141,7 +143,7 @@ class LSTT(nn.Module):
         super().__init__()
         # AOT's checkpoints hold this token although nothing reads it.
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.dim))
-        self.layers = nn.ModuleList(LSTTLayer(config.dim, config.heads) for _ in range(config.layers))
+        self.layers = nn.ModuleList(LSTTLayer(config.dim, config.heads, config.sharpness) for _ in range(config.layers))
         self.decoder_norms = nn.ModuleList(nn.LayerNorm(config.dim) for _ in range(config.layers))
 
     def blocks(self) -> list[tuple[LSTTLayer, nn.LayerNorm]]:
@@ -292,12 +294,15 @@ class PropagationNet(nn.Module):
         long: FrameMemory | None,
         short: FrameMemory,
         known: PartialAttention | None = None,
+        given: Sequence[int] = (),
     ) -> PropagationOutput:
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
-        `known`: what `read` gave for a part of the long-term memory; `long` is the rest, or None.
+        `known`: what `read` gave for a part of the long-term memory, that of all interacted frames; `long` is the rest,
+        or None. `given`, without `known`: how many of the first tokens of every entry of `long` are of interacted
+        frames; by default nothing is known of that.
         """
-        streams, sources = self.transform(features, long, short, known)
+        streams, sources = self.transform(features, long, short, known, given)
         logits, hidden = self.decode(streams, features)
         return PropagationOutput(logits, sources, hidden)
 
@@ -307,19 +312,35 @@ class PropagationNet(nn.Module):
         long: FrameMemory | None,
         short: FrameMemory,
         known: PartialAttention | None = None,
+        given: Sequence[int] = (),
     ) -> tuple[list[Tensor], FrameMemory]:
         """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `sources`."""
         size, x = features.size, self._begun(features)
+        bias = self._bias(long, given)
+        if known is not None and long is not None:
+            known = known.favoured(self.config.trust)
         streams: list[Tensor] = []
         sources: FrameMemory = []
         for i, (layer, _) in enumerate(self.LSTT.blocks()):
             if i:
                 x = self._attend(layer, x, size)
             source, query = layer.project(x)
-            x = layer.read_memory(x, query, long[i] if long else None, short[i], size, known)
+            x = layer.read_memory(x, query, long[i] if long else None, short[i], size, known, bias)
             sources.append((query, source))
             streams.append(x)
         return streams, sources
+
+    def _bias(self, long: FrameMemory | None, given: Sequence[int]) -> Tensor | None:
+        """What `given` adds to the logits of a long-term memory's tokens, float B×1×1×M; None where that is nothing."""
+        if long is None or not self.config.trust:
+            return None
+        keys, _ = long[0]
+        tokens = keys.shape[1]
+        if all(count in (0, tokens) for count in given):
+            return None
+        at = torch.arange(tokens, device=keys.device)
+        first = torch.tensor(given, device=keys.device)[:, None]
+        return (at < first).to(keys.dtype)[:, None, None] * self.config.trust
 
     def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
         """The second half: `PropagationOutput.logits` and `PropagationOutput.hidden`. No memory depends on it."""

@@ -206,7 +206,7 @@ class Propagator:
             for i, one in zip(part, found, strict=True):
                 chains[i].advance(one.memory, self.model.memory_gap, one.trail, kept=kept[i])
                 seen = mask_confidence(one.labels, one.scores, tags)
-                result.append(self._closer(seen, chains[i], features[i], near[i], picture, objects, among))
+                result.append(self._closer(seen, chains[i], features[i], near[i], places[i], picture, objects, among))
         return result
 
     def _closer(
@@ -215,6 +215,7 @@ class Propagator:
         chain: ChainMemory,
         features: Features,
         near: int,
+        place: Place,
         picture: Frame | None,
         objects: ObjectTable,
         among: Sequence[int] | None,
@@ -224,7 +225,7 @@ class Propagator:
             return seen
         picture = self.frames[near] if picture is None else picture
         read = {frame: self.remembered[frame][0] for frame in self.memory.select(near, among)}
-        mask, confidence = self.windows.follow(self.deciding, chain, picture, seen, read, objects)
+        mask, confidence = self.windows.follow(self.deciding, chain, picture, seen, read, place, objects)
         if not np.array_equal(mask, seen[0]):
             slots = objects.to_slots(mask, self.model.objects_per_pass)
             memory = self.model.reference_batch([features], [slots])[0]

@@ -16,7 +16,7 @@ from siaf.lru import LruCache
 from siaf.masks import MAX_TAG, IndexMask
 from siaf.model.probabilities import Window
 from siaf.model.propagation import FrameMemory, concatenate
-from siaf.model.trail import Trace, paced
+from siaf.model.trail import Place, Trace, paced
 from siaf.session.confidence import Confidence, mask_confidence
 from siaf.session.mask_store import unpacked
 from siaf.session.memory import ChainMemory, WindowChain, beside, room
@@ -73,13 +73,15 @@ class WindowFollower:
         picture: Frame,
         whole: tuple[IndexMask, Confidence],
         references: Mapping[int, bytes],
+        place: Place,
         objects: ObjectTable,
     ) -> tuple[IndexMask, Confidence]:
         """A frame's mask and confidence, from those that the whole frame gave; the chain's windows advance.
 
-        `references`: packed masks of the interacted frames that are read, by frame.
+        `references`: packed masks of the interacted frames that are read, by frame; `place`: where the frame is among
+        them, and then maybe others.
         """
-        looks = [self._look(decider, one, picture, references, objects) for one in chain.windows]
+        looks = [self._look(decider, one, picture, references, place, objects) for one in chain.windows]
         mask, confidence = whole[0].copy(), dict(whole[1])
         for look in looks:
             _merge(look, mask, confidence)
@@ -100,15 +102,22 @@ class WindowFollower:
         chain: WindowChain,
         picture: Frame,
         references: Mapping[int, bytes],
+        place: Place,
         objects: ObjectTable,
     ) -> _Look:
         features = self._seen(picture, chain.window)
-        permanent = [one for ref in references.items() for one in self._remembered(*ref, chain, objects)]
+        permanent: list[FrameMemory] = []
+        offsets: list[int] = []
+        for ref, offset in zip(references.items(), place.offsets, strict=False):
+            for memory in self._remembered(*ref, chain, objects):
+                permanent.append(memory)
+                offsets.append(offset)
         slots, tags = objects.channels(self.model.objects_per_pass)
         long = concatenate([*permanent, *beside(permanent, chain.memory.transient)] or [chain.memory.short])
         left, top, right, bottom = chain.window
         size, trails = (bottom - top, right - left), [chain.memory.trail]
-        step = decider.propagate([features], [long], [chain.memory.short], slots, size, None, trails, tags)[0]
+        here = [Place(tuple(offsets))]
+        step = decider.propagate([features], [long], [chain.memory.short], slots, size, None, trails, tags, here)[0]
         kept = room(len(permanent), self.model.memory_kept)
         return _Look(chain, step.memory, kept, step.trail, *mask_confidence(step.labels, step.scores, tags))
 

@@ -66,6 +66,30 @@ def test_global_attention_ignores_the_order_of_memory() -> None:
         assert torch.allclose(layer(query, key, value), layer(query, key[:, order], value[:, order]), atol=1e-5)
 
 
+def test_sharpness_multiplies_the_logits_but_in_training() -> None:
+    torch.manual_seed(0)
+    plain = MultiheadAttention(16, heads=4, use_linear=False).eval()
+    sharp = MultiheadAttention(16, heads=4, use_linear=False, sharpness=1.5).eval()
+    sharp.load_state_dict(plain.state_dict())
+    query, key, value = torch.randn(1, 5, 16), torch.randn(1, 20, 16), torch.randn(1, 20, 16)
+    with torch.no_grad():
+        found, expected = sharp(query, key, value), plain(1.5 * query, key, value)
+        assert torch.allclose(found, expected, atol=1e-6)
+        assert torch.allclose(sharp.finish(sharp.part(query, key, value)), expected, atol=1e-6)
+        assert torch.allclose(sharp.train()(query, key, value), plain(query, key, value), atol=1e-6)
+
+
+def test_a_key_with_a_bias_counts_as_if_it_were_there_more_often() -> None:
+    torch.manual_seed(0)
+    layer = MultiheadAttention(16, heads=4, use_linear=False).eval()
+    query, key, value = torch.randn(1, 5, 16), torch.randn(1, 3, 16), torch.randn(1, 3, 16)
+    bias = torch.tensor([math.log(2), 0, 0]).view(1, 1, 1, 3)
+    twice = [0, 0, 1, 2]
+    with torch.no_grad():
+        found, expected = layer(query, key, value, bias), layer(query, key[:, twice], value[:, twice])
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
 def test_training_works_after_inference_on_the_same_size() -> None:
     layer = LocalAttention(dim=8, heads=2, radius=2)
     tokens = torch.randn(1, 6 * 7, 8)

@@ -14,6 +14,7 @@ from siaf.model.loaded import Model
 from siaf.model.preprocessing import network_size, normalise, resize_frames
 from siaf.model.probabilities import Probabilities
 from siaf.model.propagation import FrameFeatures, FrameMemory, concatenate
+from siaf.model.trail import Place
 
 
 @pytest.mark.parametrize(
@@ -125,18 +126,20 @@ def test_chains_stepped_together_are_as_stepped_alone(
 
 
 def test_a_memory_may_be_read_in_parts(tiny_model: Model, clip: NDArray[np.uint8]) -> None:
-    """Largest difference of probabilities 1e-4: the fast way is the plain one."""
+    """Largest difference of probabilities 1e-4: the fast way is the plain one. The parts are the interacted frames."""
     features = encode(tiny_model, clip[2])
     mask = np.zeros((1, 72, 96), np.uint8)
     mask[:, 10:30, 5:25] = 1
     one, two, three = (reference(tiny_model, encode(tiny_model, clip[i]), np.roll(mask, 4 * i, 2)) for i in (0, 5, 9))
-    (expected,) = tiny_model.propagate([features], [concatenate([one, two, three])], [one], [[1]], (72, 96))
+    long, places = [concatenate([one, two, three])], [Place((2, -3))]
+    (expected,) = tiny_model.propagate([features], long, [one], [[1]], (72, 96), places=places)
     known = tiny_model.read(features, [two], 1, tiny_model.read(features, [one], 1))
     assert torch.equal(known.values, tiny_model.read(features, [one, two], 1).values)
     (found,) = tiny_model.propagate([features], [three], [one], [[1]], (72, 96), known)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
     assert torch.equal(found.labels, expected.labels)
     everything = tiny_model.read(features, [three], 1, known)
+    (expected,) = tiny_model.propagate([features], long, [one], [[1]], (72, 96), places=[Place((2, -3, -7))])
     (found,) = tiny_model.propagate([features], [], [one], [[1]], (72, 96), everything)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
 
@@ -152,8 +155,8 @@ def test_half_precision_is_asked_for_and_hands_out_single_precision(tiny_model: 
     assert not torch.equal(features["embedding"], plain["embedding"])
     assert (features["embedding"] - plain["embedding"]).abs().mean() <= 0.02 * plain["embedding"].abs().mean()
     memory = reference(tiny_model, encode(tiny_model, clip[0]), mask)
-    given = [encode(tiny_model, clip[1])], [memory], [memory], [[1]], (72, 96)
-    (found,), (expected,) = half.propagate(*given), tiny_model.propagate(*given)
+    given = [encode(tiny_model, clip[1])], [concatenate([memory, memory])], [memory], [[1]], (72, 96)
+    (found,), (expected,) = (model.propagate(*given, places=[Place((1,))]) for model in (half, tiny_model))
     assert {x.dtype for layer in found.memory for x in layer} == {torch.float32}
     assert 0 < (found.scores - expected.scores).abs().max() <= 0.1
     strokes = np.full((1, 1, *half.interaction_size(72, 96)), -1, np.int16)

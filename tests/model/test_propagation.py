@@ -1,6 +1,7 @@
 """The propagation network: AOT's parameters to the last key, and the independence that sessions build on."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,30 @@ def test_memory_of_several_frames_may_come_in_any_order(net: PropagationNet) -> 
         one, *_ = net.propagate(take(features, 2), concatenate([first, second]), first)
         other, *_ = net.propagate(take(features, 2), concatenate([second, first]), first)
     assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_trusted_frames_count_more_than_predicted_ones() -> None:
+    """With a trust of log 2 as if they were there twice; in a batch, every entry has its own count of them."""
+    torch.manual_seed(0)
+    config = PropagationConfig(encoder="mobilenetv2", layers=1, dim=32, heads=2, matching="8+16", trust=math.log(2))
+    net = PropagationNet(config).eval()
+    features, masks = encode(net, 4)
+    with torch.no_grad():
+        one, two, three = (net.reference(take(features, i), masks[i : i + 1]) for i in range(3))
+        seen, tokens = take(features, 3), one[0][0].shape[1]
+        first, both = concatenate([one, one, two, three]), concatenate([one, one, two, two, three])
+        expected = [net.propagate(seen, memory, one)[0] for memory in (first, both)]
+        twice = seen.map(lambda x: x.expand(2, *x.shape[1:]))
+        long, short = (
+            [(key.expand(2, -1, -1), value.expand(2, -1, -1)) for key, value in m]
+            for m in (concatenate([one, two, three]), one)
+        )
+        found, *_ = net.propagate(twice, long, short, given=[tokens, 2 * tokens])
+        known = net.read(seen, [one, two])
+        in_parts, *_ = net.propagate(seen, three, one, known)
+    assert torch.allclose(found, torch.cat(expected), atol=1e-4)
+    assert torch.allclose(in_parts, expected[1], atol=1e-4)
+    assert not torch.allclose(expected[0], expected[1], atol=1e-3)
 
 
 def test_identity_decides_what_is_found(net: PropagationNet) -> None:
