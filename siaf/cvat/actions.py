@@ -28,6 +28,7 @@ def run_setup(arguments: argparse.Namespace) -> None:
         task=arguments.task,
         labels=arguments.labels,
         run_tag=arguments.watch,
+        right_tag=arguments.accept,
         studio=arguments.studio,
         apply=arguments.yes,
     )

@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     each.add_argument("--watch", action="store_true", help="also add the tag 'siaf:run', for siaf cvat watch")
     each.add_argument(
+        "--accept", action="store_true", help="also add the tag 'siaf:right', which says that a frame's masks are right"
+    )
+    each.add_argument(
         "--studio", metavar="URL", help="put a link to the studio at this address into the annotation guide"
     )
     each.add_argument("--yes", action="store_true", help="make the changes (default: only show them)")

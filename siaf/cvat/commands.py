@@ -34,6 +34,7 @@ def setup(
     task: int | None = None,
     labels: Sequence[str] | None = None,
     run_tag: bool = False,
+    right_tag: bool = False,
     studio: str | None = None,
     apply: bool = False,
 ) -> "SetupPlan":
@@ -44,7 +45,9 @@ def setup(
     from siaf.cvat.server.connection import Server
 
     server = Server(client)
-    plan = plan_setup(server, project=project, task=task, labels=labels, run_tag=run_tag, studio=studio)
+    plan = plan_setup(
+        server, project=project, task=task, labels=labels, run_tag=run_tag, right_tag=right_tag, studio=studio
+    )
     if apply:
         apply_setup(server, plan)
     return plan

@@ -14,7 +14,7 @@ from siaf.cvat.server.connection import Action, Json
 from siaf.errors import StateError
 
 VERSION = 2
-_LATER = ("undone", "overlap", "within", "barriers", "advise", "advised")
+_LATER = ("undone", "overlap", "within", "barriers", "advise", "advised", "right")
 """What earlier versions do not know; it is only written where it says something."""
 
 
@@ -77,7 +77,8 @@ class Ledger:
     `undone`: what the job held that no round had taken when the last round was taken back (siaf.cvat.rounds.undone).
     `overlap`: "once" if masks that an earlier job shows on shared frames are not written. `within`: first frame of the
     session that the last round filled, and the one after the last; [] = all. `barriers`: those that nothing crosses.
-    `advise`: how frames to look at next are noted in the job; `advised`: ids of issues or tags by frame.
+    `advise`: how frames to look at next are noted in the job; `advised`: ids of issues or tags by frame. `right`:
+    frames that people called right, as rounds took them.
     """
 
     job: int
@@ -105,6 +106,7 @@ class Ledger:
     barriers: list[int] = field(default_factory=list)
     advise: str = "none"
     advised: dict[int, int] = field(default_factory=dict)
+    right: list[int] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from siaf.cvat.job.clip import JobClip
 from siaf.cvat.job.fingerprints import keyframe_mark, shape_mark, track_mark
-from siaf.cvat.job.labels import BACKGROUND, OBJECT, STROKES, Label, LabelBook
+from siaf.cvat.job.labels import BACKGROUND, OBJECT, RIGHT_TAG, STROKES, Label, LabelBook
 from siaf.cvat.job.ledger import Ledger, OwnTrack
 from siaf.cvat.job.rectangles import Rectangle, read_rectangle
 from siaf.cvat.job.settling import settle
@@ -54,7 +54,8 @@ class Reading:
     found, also where a human changed a keyframe. `covered`: spots that a human's track shows. `missing`: spots whose
     mask a human deleted; `gone`: objects that lost all masks. `relabelled`: new labels that a human gave to siaf's
     masks, by tag. `lost`: automatic masks with a tag, as siaf writes them, of which the ledger knows nothing. `kept`:
-    by own track, the frames whose keyframes a human set. `ignored`: what is not used, by reason.
+    by own track, the frames whose keyframes a human set. `right`: frames that a tag calls right. `ignored`: what is not
+    used, by reason.
     """
 
     strokes: list[Stroke] = field(default_factory=list)
@@ -69,6 +70,7 @@ class Reading:
     gone: set[int] = field(default_factory=set)
     relabelled: dict[int, set[str]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    right: set[int] = field(default_factory=set)
     ignored: dict[str, list[str]] = field(default_factory=dict)
 
     def human_at(self) -> set[Spot]:
@@ -101,6 +103,11 @@ def read_job(annotations: Json, clip: JobClip, book: LabelBook, ledger: Ledger) 
             reading.ignore(f"track {track['id']}", _PART)
         elif not _read_drawn_track(track, label, clip, book, ledger, reading):
             _read_track(track, label, clip, ledger, reading)
+    right = book.named_tag(RIGHT_TAG)
+    if right is not None:
+        reading.right = {
+            t["frame"] for t in annotations["tags"] if t["label_id"] == right.id and clip.shows(t["frame"])
+        }
     _find_missing(annotations, clip, ledger, reading)
     return reading
 

@@ -12,6 +12,7 @@ from siaf.cvat.job.labels import (
     OTHER_OBJECT,
     OTHER_SCRIBBLE,
     POLARITY,
+    RIGHT_TAG,
     RUN_TAG,
     SCRIBBLE,
     SHAPE_OF,
@@ -48,6 +49,10 @@ _REST = (
     "sync again.",
     'To tell objects apart, set "Color by: Group" under Appearance: siaf\'s masks have their number as their group.',
 )
+_RIGHT = (
+    f'Where all masks of a frame are right, give the frame the tag "{RIGHT_TAG}": the next round keeps them, and '
+    "learns from them."
+)
 
 
 @dataclass
@@ -56,7 +61,7 @@ class SetupPlan:
 
     `guide` is the annotation guide's new text, if that changes; `guide_id` None = there is none yet. `scribble` and
     `tag` are the names of the label and the attribute that scribbles have. `own`: object labels that can hold lines,
-    and the attribute of their number; `others`: those that cannot.
+    and the attribute of their number; `others`: those that cannot. `says_right`: frames can be called right.
     """
 
     owner: str
@@ -70,6 +75,7 @@ class SetupPlan:
     guide_id: int | None = None
     own: dict[str, str] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
+    says_right: bool = False
 
     @property
     def how_to(self) -> str:
@@ -77,7 +83,7 @@ class SetupPlan:
         steps = [_OWN, *([_OTHERS] if self.others else [])] if self.own else [_SCRIBBLE]
         own, others = ", ".join(self.own), ", ".join(self.others)
         lines = ["How to ask for masks:"]
-        for i, step in enumerate((*steps, *_REST), 1):
+        for i, step in enumerate((*steps, *_REST, *[_RIGHT] * self.says_right), 1):
             tag = " or ".join(dict.fromkeys(self.own.values())) if step is _OWN else self.tag
             told = step.format(scribble=self.scribble, tag=tag, own=own, others=others)
             lines.append(fill(told, 110, initial_indent=f" {i}. ", subsequent_indent="    "))
@@ -91,12 +97,14 @@ def plan_setup(
     task: int | None = None,
     labels: Sequence[str] | None = None,
     run_tag: bool = False,
+    right_tag: bool = False,
     studio: str | None = None,
 ) -> SetupPlan:
     """What a project, or a task and its project, lacks.
 
     `labels`: object labels by name, by default all that can hold masks. `run_tag`: also the label with which labelers
-    ask `siaf cvat watch` for a round. `studio`: an address that the annotation guide leads to. Raises InputError if
+    ask `siaf cvat watch` for a round. `right_tag`: also the one with which they say that a frame's masks are right.
+    `studio`: an address that the annotation guide leads to. Raises InputError if
     neither or both owners are named, or a label is missing.
     """
     if (project is None) == (task is None):
@@ -145,9 +153,11 @@ def plan_setup(
                 f" (if you use it for something else, add a label {OTHER_SCRIBBLE!r} first)"
             )
         _want(plan, book.scribble, wanted)
-    if run_tag and all(label["name"] != RUN_TAG for label in found):
-        plan.changes.append(f"new label {RUN_TAG!r}, a tag")
-        plan.labels.append({"name": RUN_TAG, "type": "tag", "color": _COLOR, "attributes": []})
+    for name in [*[RUN_TAG] * run_tag, *[RIGHT_TAG] * right_tag]:
+        if all(label["name"] != name for label in found):
+            plan.changes.append(f"new label {name!r}, a tag")
+            plan.labels.append({"name": name, "type": "tag", "color": _COLOR, "attributes": []})
+    plan.says_right = right_tag or any(label["name"] == RIGHT_TAG for label in found)
     if studio is not None:
         _want_link(plan, server, owner.get("guide_id"), studio)
     return plan

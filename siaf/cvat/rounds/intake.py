@@ -99,6 +99,7 @@ def take_in(session: JobSession, intake: Intake) -> None:
     ledger.undone = []
     ledger.propagated = ledger.propagated and not (planned.draws or ledger.state is None)
     ledger.objects, ledger.absent, ledger.human = planned.objects, planned.absent, planned.human
+    ledger.right = planned.right
     ledger.strokes |= dict.fromkeys(planned.used, ledger.round)
     _forget_lost(ledger, intake.reading)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from siaf.boxes import Box
 from siaf.cvat.job.clip import JobClip
-from siaf.cvat.job.labels import LABEL, LabelBook
+from siaf.cvat.job.labels import LABEL, RIGHT_TAG, LabelBook
 from siaf.cvat.job.ledger import HumanShape, LabeledObject, Ledger
 from siaf.cvat.job.reading import HumanMask, Reading
 from siaf.cvat.job.rectangles import Rectangle
@@ -17,6 +17,8 @@ from siaf.errors import InputError
 from siaf.masks import MAX_TAG, IndexMask
 from siaf.prompts import Prompts
 
+_NOT_FILLED = "no round has filled the job, so nobody can have seen that masks are right"
+
 
 @dataclass
 class RoundInput:
@@ -24,7 +26,8 @@ class RoundInput:
 
     `prompts` have whole index masks of the corrected frames, with the pixels that a human drew, and the objects that
     they speak for. `objects` is the whole table as it will be. `used` and `human` go into the ledger once the round is
-    done. `ignored`: what cannot be used, by reason; `questions`: what should not be done unasked.
+    done, and so do `right`, the frames of the task that people called right. `ignored`: what cannot be used, by reason;
+    `questions`: what should not be done unasked.
     """
 
     prompts: Prompts = field(default_factory=Prompts)
@@ -33,6 +36,7 @@ class RoundInput:
     absent: set[tuple[int, int]] = field(default_factory=set)
     used: list[str] = field(default_factory=list)
     human: dict[str, HumanShape] = field(default_factory=dict)
+    right: list[int] = field(default_factory=list)
     relabelled: list[int] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     questions: list[str] = field(default_factory=list)
@@ -59,7 +63,8 @@ def plan_round(
     """What is new. `current(frame)` is the session's mask of its frame; `carried` are references from another job.
 
     A corrected frame becomes a whole reference: what the human changed, and around it what siaf had there, which the
-    human saw and let stand. Raises InputError naming the shape or the object that cannot be understood.
+    human saw and let stand. So does a frame that was called right. Raises InputError naming the shape or the object
+    that cannot be understood.
     """
     naming = _Naming(book, ledger, reading)
     result = RoundInput(removed=reading.gone & ledger.objects.keys())
@@ -93,8 +98,14 @@ def plan_round(
     result.human = {mask.key: HumanShape(mask.frame, mask.tag, mask.mark) for mask in masks}
     changed = {mask.frame for mask in masks if ledger.human.get(mask.key) != result.human[mask.key]}
     changed |= {frame for frame, tag in result.absent - ledger.absent}
+    filled = bool(ledger.round) and ledger.propagated
+    new = reading.right.difference(ledger.right)
+    if new and not filled:
+        result.ignored[_NOT_FILLED] = [f"tag {RIGHT_TAG!r} on frame {frame}" for frame in sorted(new)]
+    result.right = sorted(reading.right if filled else reading.right.intersection(ledger.right))
+    changed |= new if filled else set()
     handed = {clip.to_task(frame): mask for frame, mask in (carried or {}).items()}
-    seen = set(ledger.objects) - result.removed if ledger.round and ledger.propagated else set()
+    seen = set(ledger.objects) - result.removed if filled else set()
     for frame in changed | handed.keys():
         at = clip.to_clip(frame)
         base = handed[frame] if frame in handed else current(at)
