@@ -22,7 +22,7 @@ class PropagationConfig:
     `windows`: small objects are followed in parts of the frame (siaf.session.window_chains).
     `sharpness`: factor of the logits of the long-term read, but in training. A memory of eleven large frames has twenty
     times as many tokens as those of training; among so many, what matches well is worth too little.
-    `trust`: added to the logits of interacted frames there, beside predicted ones.
+    `balanced`: all interacted frames together weigh as much there as all predicted ones together, before any match.
     `short_side`: input size in pixels that the network is run at; smaller frames are scaled up by at most `enlarge`,
     and to no more than `enlarged_to`, by default that size.
     """
@@ -41,7 +41,7 @@ class PropagationConfig:
     boundary: bool = False
     windows: bool = False
     sharpness: float = 1.0
-    trust: float = 0.0
+    balanced: bool = False
     objects_per_pass: int = MAX_TAGS
     short_side: int = 480
     enlarge: float = 1.0
@@ -77,7 +77,7 @@ PROPAGATION: dict[str, PropagationConfig] = {
         boundary=True,
         windows=True,
         sharpness=1.75,
-        trust=2.0,
+        balanced=True,
         short_side=433,
         enlarge=3.0,
         enlarged_to=321,

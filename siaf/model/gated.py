@@ -214,7 +214,7 @@ class GatedPropagationNet(PropagationNet):
         known: PartialAttention | None = None,
         given: Sequence[int] = (),
     ) -> tuple[list[Tensor], FrameMemory]:
-        """As in PropagationNet, but for `PropagationConfig.sharpness` and `PropagationConfig.trust`: DeAOT has none."""
+        """As in PropagationNet, but for `PropagationConfig.sharpness` and `PropagationConfig.balanced`: never."""
         assert long is not None
         size = features.size
         streams: tuple[Tensor, Tensor | None] = to_tokens(features.embedding), None

@@ -172,7 +172,7 @@ class Model:
         channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags
         together = side_by_side(features, groups)
         tokens = together.size[0] * together.size[1]
-        given = [len(place.offsets) * tokens for place in places for _ in slots] if known is None else []
+        given = [len(place.offsets) * tokens for place in places for _ in slots]
         with self._precision():
             step = net.propagate(together, stack(long) if long else None, stack(short), known, given)
         scores, labels, remembered, left = [], [], [], []

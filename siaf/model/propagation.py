@@ -4,6 +4,7 @@ The network holds no state. What a frame leaves behind is a `FrameMemory` (keys 
 which the caller keeps and hands back.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -299,8 +300,8 @@ class PropagationNet(nn.Module):
         """Find the memory's tags in a frame, P(U, I_t) of Eq. 8.
 
         `known`: what `read` gave for a part of the long-term memory, that of all interacted frames; `long` is the rest,
-        or None. `given`, without `known`: how many of the first tokens of every entry of `long` are of interacted
-        frames; by default nothing is known of that.
+        or None. `given`: how many tokens of every entry of the long-term memory, its first or all of `known`, are of
+        interacted frames; by default nobody says, and none is weighed otherwise.
         """
         streams, sources = self.transform(features, long, short, known, given)
         logits, hidden = self.decode(streams, features)
@@ -316,9 +317,7 @@ class PropagationNet(nn.Module):
     ) -> tuple[list[Tensor], FrameMemory]:
         """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `sources`."""
         size, x = features.size, self._begun(features)
-        bias = self._bias(long, given)
-        if known is not None and long is not None:
-            known = known.favoured(self.config.trust)
+        known, bias = self._balance(long, known, given)
         streams: list[Tensor] = []
         sources: FrameMemory = []
         for i, (layer, _) in enumerate(self.LSTT.blocks()):
@@ -330,17 +329,23 @@ class PropagationNet(nn.Module):
             streams.append(x)
         return streams, sources
 
-    def _bias(self, long: FrameMemory | None, given: Sequence[int]) -> Tensor | None:
-        """What `given` adds to the logits of a long-term memory's tokens, float B×1×1×M; None where that is nothing."""
-        if long is None or not self.config.trust:
-            return None
-        keys, _ = long[0]
-        tokens = keys.shape[1]
-        if all(count in (0, tokens) for count in given):
-            return None
-        at = torch.arange(tokens, device=keys.device)
-        first = torch.tensor(given, device=keys.device)[:, None]
-        return (at < first).to(keys.dtype)[:, None, None] * self.config.trust
+    def _balance(
+        self, long: FrameMemory | None, known: PartialAttention | None, given: Sequence[int]
+    ) -> tuple[PartialAttention | None, Tensor | None]:
+        """`known` and, float B×1×1×M, what is added to the logits of `long`, so that interacted and predicted frames
+        weigh alike; None for nothing.
+        """
+        if long is None or not (self.config.balanced and any(given)):
+            return known, None
+        tokens = long[0][0].shape[1]
+        if known is not None:  # of one chain, whose groups have as many tokens
+            return known.favoured(math.log(tokens / given[0])), None
+        shares = [math.log((tokens - count) / count) if 0 < count < tokens else 0.0 for count in given]
+        if not any(shares):
+            return None, None
+        share, first = (torch.tensor(x, device=long[0][0].device)[:, None] for x in (shares, list(given)))
+        among = torch.arange(tokens, device=first.device) < first
+        return None, (among * share)[:, None, None].to(long[0][0].dtype)
 
     def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
         """The second half: `PropagationOutput.logits` and `PropagationOutput.hidden`. No memory depends on it."""

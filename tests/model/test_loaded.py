@@ -135,12 +135,13 @@ def test_a_memory_may_be_read_in_parts(tiny_model: Model, clip: NDArray[np.uint8
     (expected,) = tiny_model.propagate([features], long, [one], [[1]], (72, 96), places=places)
     known = tiny_model.read(features, [two], 1, tiny_model.read(features, [one], 1))
     assert torch.equal(known.values, tiny_model.read(features, [one, two], 1).values)
-    (found,) = tiny_model.propagate([features], [three], [one], [[1]], (72, 96), known)
+    (found,) = tiny_model.propagate([features], [three], [one], [[1]], (72, 96), known, places=places)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
     assert torch.equal(found.labels, expected.labels)
     everything = tiny_model.read(features, [three], 1, known)
-    (expected,) = tiny_model.propagate([features], long, [one], [[1]], (72, 96), places=[Place((2, -3, -7))])
-    (found,) = tiny_model.propagate([features], [], [one], [[1]], (72, 96), everything)
+    places = [Place((2, -3, -7))]
+    (expected,) = tiny_model.propagate([features], long, [one], [[1]], (72, 96), places=places)
+    (found,) = tiny_model.propagate([features], [], [one], [[1]], (72, 96), everything, places=places)
     assert (found.scores - expected.scores).abs().max() <= 1e-4
 
 

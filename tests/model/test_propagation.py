@@ -1,7 +1,6 @@
 """The propagation network: AOT's parameters to the last key, and the independence that sessions build on."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,28 +68,31 @@ def test_memory_of_several_frames_may_come_in_any_order(net: PropagationNet) -> 
     assert torch.allclose(one, other, atol=1e-4)
 
 
-def test_trusted_frames_count_more_than_predicted_ones() -> None:
-    """With a trust of log 2 as if they were there twice; in a batch, every entry has its own count of them."""
+def test_interacted_frames_together_weigh_as_much_as_predicted_ones() -> None:
+    """One beside two counts as if it were there twice, two beside one as one of them would; entry by entry of a batch,
+    and where the interacted frames were read before.
+    """
     torch.manual_seed(0)
-    config = PropagationConfig(encoder="mobilenetv2", layers=1, dim=32, heads=2, matching="8+16", trust=math.log(2))
+    config = PropagationConfig(encoder="mobilenetv2", layers=1, dim=32, heads=2, matching="8+16", balanced=True)
     net = PropagationNet(config).eval()
     features, masks = encode(net, 4)
     with torch.no_grad():
         one, two, three = (net.reference(take(features, i), masks[i : i + 1]) for i in range(3))
         seen, tokens = take(features, 3), one[0][0].shape[1]
-        first, both = concatenate([one, one, two, three]), concatenate([one, one, two, two, three])
-        expected = [net.propagate(seen, memory, one)[0] for memory in (first, both)]
-        twice = seen.map(lambda x: x.expand(2, *x.shape[1:]))
+        alike = concatenate([one, one, two, three]), concatenate([one, two, three, three])
+        expected = [net.propagate(seen, memory, one)[0] for memory in alike]
+        unsaid, *_ = net.propagate(seen, concatenate([one, two, three]), one)
+        both = seen.map(lambda x: x.expand(2, *x.shape[1:]))
         long, short = (
-            [(key.expand(2, -1, -1), value.expand(2, -1, -1)) for key, value in m]
-            for m in (concatenate([one, two, three]), one)
+            [(key.expand(2, -1, -1), value.expand(2, -1, -1)) for key, value in memory]
+            for memory in (concatenate([one, two, three]), one)
         )
-        found, *_ = net.propagate(twice, long, short, given=[tokens, 2 * tokens])
+        found, *_ = net.propagate(both, long, short, given=[tokens, 2 * tokens])
         known = net.read(seen, [one, two])
-        in_parts, *_ = net.propagate(seen, three, one, known)
+        in_parts, *_ = net.propagate(seen, three, one, known, [2 * tokens])
     assert torch.allclose(found, torch.cat(expected), atol=1e-4)
     assert torch.allclose(in_parts, expected[1], atol=1e-4)
-    assert not torch.allclose(expected[0], expected[1], atol=1e-3)
+    assert not any(torch.allclose(unsaid, other, atol=1e-3) for other in expected)
 
 
 def test_identity_decides_what_is_found(net: PropagationNet) -> None:
