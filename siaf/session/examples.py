@@ -119,7 +119,9 @@ class Examples:
         memories: list[FrameMemory] = [
             net.reference(one.features, mask) for one, mask in zip(others, masks, strict=True)
         ]
-        streams, _ = net.transform(shown.features, concatenate(memories), memories[0])
+        # Few frames, as in training: read as there, without `PropagationConfig.sharpness`.
+        long = [(key / net.config.sharpness, value) for key, value in concatenate(memories)]
+        streams, _ = net.transform(shown.features, long, memories[0])
         key = carried = None
         if net.fine is not None:
             align = net.config.align_corners
