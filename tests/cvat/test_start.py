@@ -22,7 +22,7 @@ print(json.dumps(sorted({set(HEAVY)!r} & sys.modules.keys())), file=sys.stderr)
 """
 WHOSE = dict.fromkeys(("host", "server_port", "profile", "auth", "user", "org", "store"))
 EVERY = {**WHOSE, "insecure": False, "json": False}
-SETUP = {"project": None, "task": 1, "labels": None, "watch": False, "studio": None}
+SETUP = {"project": None, "task": 1, "labels": None, "watch": False, "accept": False, "studio": None}
 
 
 def loaded(standin: StandIn, store: Path, run: str, **arguments: Any) -> list[str]:
