@@ -166,7 +166,8 @@ class Model:
         `long` and `short` are the chains' memories, of as many tokens each. Masks come at `size` = (rows, columns).
         `known`, for one chain: what `read` gave for a part of its long-term memory; `long` then holds the rest, if any.
         `trails`: what each chain knows of the frame before (by default nothing); `tags`: the tag of every merged
-        channel, which trails speak of. `places`: how many interacted frames `long` begins with (by default not known).
+        channel, which trails speak of. `places`: how many interacted frames `long` begins with, or
+        `known` is of (by default nobody says).
         """
         net, follower, count, groups = self.propagation, self._follower, len(features), len(slots)
         channels = np.arange(1 + sum(map(len, slots)), dtype=np.uint8) if tags is None else tags

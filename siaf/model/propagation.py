@@ -4,7 +4,6 @@ The network holds no state. What a frame leaves behind is a `FrameMemory` (keys 
 which the caller keeps and hands back.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siaf.model.attention import LocalAttention, MultiheadAttention
+from siaf.model.balance import balance
 from siaf.model.boundary import BoundaryRefiner
 from siaf.model.config import MAX_TAGS, PropagationConfig
 from siaf.model.encoders import build_encoder
@@ -317,7 +317,9 @@ class PropagationNet(nn.Module):
     ) -> tuple[list[Tensor], FrameMemory]:
         """The first half of `propagate`: what the transformer leaves to `decode`, B×N×C each, and `sources`."""
         size, x = features.size, self._begun(features)
-        known, bias = self._balance(long, known, given)
+        bias = None
+        if self.config.balanced and long is not None:
+            known, bias = balance(long[0][0].shape[1], known, given, long[0][0].device)
         streams: list[Tensor] = []
         sources: FrameMemory = []
         for i, (layer, _) in enumerate(self.LSTT.blocks()):
@@ -328,24 +330,6 @@ class PropagationNet(nn.Module):
             sources.append((query, source))
             streams.append(x)
         return streams, sources
-
-    def _balance(
-        self, long: FrameMemory | None, known: PartialAttention | None, given: Sequence[int]
-    ) -> tuple[PartialAttention | None, Tensor | None]:
-        """`known` and, float B×1×1×M, what is added to the logits of `long`, so that interacted and predicted frames
-        weigh alike; None for nothing.
-        """
-        if long is None or not (self.config.balanced and any(given)):
-            return known, None
-        tokens = long[0][0].shape[1]
-        if known is not None:  # of one chain, whose groups have as many tokens
-            return known.favoured(math.log(tokens / given[0])), None
-        shares = [math.log((tokens - count) / count) if 0 < count < tokens else 0.0 for count in given]
-        if not any(shares):
-            return None, None
-        share, first = (torch.tensor(x, device=long[0][0].device)[:, None] for x in (shares, list(given)))
-        among = torch.arange(tokens, device=first.device) < first
-        return None, (among * share)[:, None, None].to(long[0][0].dtype)
 
     def decode(self, streams: Sequence[Tensor], features: FrameFeatures) -> tuple[Tensor, Tensor]:
         """The second half: `PropagationOutput.logits` and `PropagationOutput.hidden`. No memory depends on it."""

@@ -104,8 +104,8 @@ def plan_setup(
 
     `labels`: object labels by name, by default all that can hold masks. `run_tag`: also the label with which labelers
     ask `siaf cvat watch` for a round. `right_tag`: also the one with which they say that a frame's masks are right.
-    `studio`: an address that the annotation guide leads to. Raises InputError if
-    neither or both owners are named, or a label is missing.
+    `studio`: an address that the annotation guide leads to. Raises InputError if neither or both owners are named, or a
+    label is missing.
     """
     if (project is None) == (task is None):
         raise InputError("give --project N or --task N", field="project")
@@ -153,8 +153,8 @@ def plan_setup(
                 f" (if you use it for something else, add a label {OTHER_SCRIBBLE!r} first)"
             )
         _want(plan, book.scribble, wanted)
-    for name in [*[RUN_TAG] * run_tag, *[RIGHT_TAG] * right_tag]:
-        if all(label["name"] != name for label in found):
+    for name, wished in ((RUN_TAG, run_tag), (RIGHT_TAG, right_tag)):
+        if wished and all(label["name"] != name for label in found):
             plan.changes.append(f"new label {name!r}, a tag")
             plan.labels.append({"name": name, "type": "tag", "color": _COLOR, "attributes": []})
     plan.says_right = right_tag or any(label["name"] == RIGHT_TAG for label in found)
